@@ -1,0 +1,1 @@
+"""The configs, importable so that Hydra finds them inside an installed wheel."""

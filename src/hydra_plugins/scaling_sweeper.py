@@ -1,0 +1,92 @@
+"""A Hydra sweeper that runs a grid through `scaling.sweep`: finished points are dropped before jobs start.
+
+Hydra imports this module in every application of the environment: everything heavy waits until it is used.
+"""
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from typing import Any
+
+from hydra._internal.core_plugins.basic_sweeper import BasicSweeper
+from hydra.core.config_store import ConfigStore
+from hydra.core.override_parser.overrides_parser import OverridesParser
+from hydra.core.plugins import Plugins
+from hydra.types import HydraContext, TaskFunction
+from omegaconf import DictConfig, OmegaConf
+
+
+@dataclass
+class GridSweeperConf:
+    """Settings of the sweeper; `params` maps names to lists of values, as in Hydra's basic sweeper."""
+
+    _target_: str = "hydra_plugins.scaling_sweeper.GridSweeper"
+    max_batch_size: int | None = None
+    params: dict[str, str] | None = None
+
+
+ConfigStore.instance().store(group="hydra/sweeper", name="scaling_grid", node=GridSweeperConf, provider="scaling")
+
+#: Overrides that are plain values: points that differ only in them are composed once.
+PLAIN_KEYS = ("n", "seed")
+
+
+@dataclass(frozen=True)
+class Task:
+    """What a launcher runs in a job, in whichever process: the point runner on the job's config."""
+
+    runner: Any
+
+    def __call__(self, config: DictConfig) -> Any:
+        """Run the point."""
+        from hydra.core.hydra_config import HydraConfig
+
+        return self.runner(config, HydraConfig.get().job.num)
+
+
+class GridSweeper(BasicSweeper):
+    """Expands a grid as Hydra's basic sweeper does, and hands it to `scaling.sweep.run_grid`."""
+
+    def setup(self, *, hydra_context: HydraContext, task_function: TaskFunction, config: DictConfig) -> None:
+        """Keep what a launcher needs; it is made once it is known what is to be run."""
+        self.hydra_context, self.config = hydra_context, config
+
+    def sweep(self, arguments: list[str]) -> Any:
+        """Run the grid of these overrides."""
+        from scaling.sweep import Planned, PointRunner, Result, run_grid
+
+        assert self.hydra_context is not None
+        assert self.config is not None
+        context, config = self.hydra_context, self.config
+        parser = OverridesParser.create(config_loader=context.config_loader)
+        overrides = parser.parse_overrides([*self._parse_config(), *arguments])
+        grid = self.split_arguments(overrides, None)[0]
+        in_process = config.hydra.launcher._target_.endswith(".BasicLauncher")
+
+        def launch(runner: PointRunner, points: Sequence[Planned]) -> list[Result]:
+            launcher = Plugins.instance().instantiate_launcher(
+                hydra_context=context, task_function=Task(runner), config=config
+            )
+            returns = launcher.launch([list(item.overrides) for item in points], initial_job_idx=0)
+            return [item.return_value for item in returns]
+
+        return run_grid(self._compose(grid), launch, in_process)
+
+    def _compose(self, grid: list[list[str]]) -> list[tuple[list[str], dict[str, Any]]]:
+        """Resolve the settings of each point. Composing is slow (about 0.1 s): n and seed are only filled in."""
+        from scaling.config import plain
+
+        assert self.hydra_context is not None
+        assert self.config is not None
+        composed: dict[tuple[str, ...], DictConfig] = {}
+        points = []
+        for overrides in grid:
+            values = {k: v for k, _, v in (text.partition("=") for text in overrides) if k in PLAIN_KEYS}
+            rest = tuple(text for text in overrides if text.partition("=")[0] not in PLAIN_KEYS)
+            if rest not in composed:
+                composed[rest] = self.hydra_context.config_loader.load_sweep_config(self.config, list(rest))
+            config = composed[rest]
+            for key in PLAIN_KEYS:
+                given = OmegaConf.create(f"value: {values[key]}").value if key in values else self.config[key]
+                config[key] = given
+            points.append((overrides, plain(config)))
+        return points

@@ -1,0 +1,8 @@
+"""Adaptations: what is done with the n samples. One file each; no torch at import."""
+
+from scaling.adapt.as_is import AsIs
+from scaling.adapt.base import Adaptation, Outcome, Subset, Task
+from scaling.adapt.knn import Knn
+from scaling.adapt.linear_probe import LinearProbe
+
+__all__ = ["Adaptation", "AsIs", "Knn", "LinearProbe", "Outcome", "Subset", "Task"]

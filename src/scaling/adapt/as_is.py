@@ -1,0 +1,123 @@
+"""as_is: nothing is trained; the model's own head is evaluated on the subset and on the test set."""
+
+import json
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import TYPE_CHECKING, Any, ClassVar, Literal
+
+from scaling.adapt.base import Outcome, Subset, Task
+from scaling.core.errors import AdaptationError, SettingError
+from scaling.data.base import Dataset
+from scaling.models.base import ModelSource
+
+if TYPE_CHECKING:
+    from scaling.adapt.heads import Head
+
+LabelMap = Mapping[str, int | Sequence[int]]
+
+
+@dataclass(frozen=True)
+class AsIs:
+    """Evaluate the model's own head.
+
+    Attributes:
+        label_space: "match" needs the head's outputs to mean the data set's labels; "raw" takes output i for
+            label i whatever they mean, as the source articles' code does.
+        label_map: the head's outputs that stand for each class, {class name: output or outputs}, or the path
+            of a JSON file that holds it. A class's probability is the sum over its outputs.
+    """
+
+    label_space: Literal["match", "raw"] = "match"
+    label_map: LabelMap | str | None = None
+
+    name: ClassVar[str] = "as_is"
+    METHOD_VERSION: ClassVar[int] = 1
+
+    def __post_init__(self) -> None:
+        if self.label_space not in ("match", "raw"):
+            raise SettingError(f"adaptation.label_space={self.label_space}: expected one of match, raw.")
+
+    def identity(self) -> dict[str, Any]:
+        """Return the settings that change a score; a map read from a file counts by its content."""
+        mapping = self._mapping()
+        return {"label_space": self.label_space, "label_map": mapping and {k: list(v) for k, v in mapping.items()}}
+
+    def check(self, dataset: Dataset, model: ModelSource, n: int) -> None:
+        """Refuse label spaces that don't agree, and models without a head."""
+        if (mapping := self._mapping()) is not None:
+            absent = [name for name in dataset.class_names if name not in mapping]
+            unknown = [name for name in mapping if name not in dataset.class_names]
+            if absent or unknown:
+                raise AdaptationError(
+                    f"adaptation.label_map {'lacks' if absent else 'names the unknown'} class"
+                    f" {', '.join((absent or unknown)[:5])}; {dataset.name} has {', '.join(dataset.class_names[:12])}."
+                )
+        elif self.label_space == "match" and (model.label_space is None or model.label_space != dataset.label_space):
+            raise AdaptationError(
+                f"as_is: the outputs of {model.id} mean {model.label_space or 'nothing known'}, the labels of"
+                f" {dataset.name} mean {dataset.label_space or 'nothing known'}: comparing them says nothing.\n"
+                "Give adaptation.label_map={CLASS: OUTPUT, …}, or adaptation.label_space=raw for the literal"
+                " comparison of numbers,\nor train a head: adaptation=linear_probe."
+            )
+
+    def run(self, task: Task, subset: Subset) -> Outcome:
+        """Evaluate the head over stored features: its logits are a function of them."""
+        from scaling.adapt.heads import predict
+
+        head, outputs = self._head(task)
+        if outputs < task.classes:
+            raise AdaptationError(
+                f"as_is: {task.model.id} has {outputs} outputs, {task.dataset.name} has {task.classes} classes.\n"
+                "Give a model with enough outputs, or adaptation=linear_probe."
+            )
+        arguments = (task.trainer, task.reporter)
+        return Outcome(
+            train=predict(head, task.train_features(subset), subset.labels, *arguments, "predict train"),
+            test=predict(head, task.test_features(), task.dataset.test.labels, *arguments, "predict test"),
+        )
+
+    def _head(self, task: Task) -> "tuple[Head, int]":
+        import torch
+
+        from scaling.adapt.heads import linear_head
+
+        layer = task.backbone.head
+        if layer is None:
+            raise AdaptationError(
+                f"as_is: {task.model.id} has no head of its own.\nTake adaptation=linear_probe or adaptation=knn."
+            )
+        bias = layer.bias if layer.bias is not None else torch.zeros(layer.out_features)
+        head = linear_head(layer.weight.detach(), bias.detach())
+        mapping = self._mapping()
+        if mapping is None:
+            return head, layer.out_features
+        groups = [list(mapping[name]) for name in task.dataset.class_names]
+        if (highest := max(max(group) for group in groups)) >= layer.out_features:
+            raise AdaptationError(
+                f"adaptation.label_map names output {highest}; {task.model.id} has outputs 0 to {layer.out_features - 1}."
+            )
+
+        def grouped(features: torch.Tensor) -> torch.Tensor:
+            outputs = head(features)
+            joined = torch.stack([outputs[:, group].logsumexp(1) for group in groups], dim=1)
+            return torch.log_softmax(joined, dim=1)  # renormalised over the mapped classes
+
+        return grouped, len(groups)
+
+    def _mapping(self) -> dict[str, tuple[int, ...]] | None:
+        raw: Any = self.label_map
+        if raw is None:
+            return None
+        if isinstance(raw, str):
+            try:
+                raw = json.loads(Path(raw).expanduser().read_text())
+            except (OSError, ValueError) as error:
+                raise SettingError(f"adaptation.label_map={raw}: not a readable JSON file ({error}).") from error
+        try:
+            groups = {str(k): (v,) if isinstance(v, int) else tuple(v) for k, v in raw.items()}
+            if all(group and all(isinstance(o, int) and o >= 0 for o in group) for group in groups.values()):
+                return groups
+        except (AttributeError, TypeError):
+            pass
+        raise SettingError("adaptation.label_map: expected {CLASS: OUTPUT} or {CLASS: [OUTPUT, …]}, outputs from 0 up.")

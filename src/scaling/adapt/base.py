@@ -1,0 +1,108 @@
+"""The shape that all adaptations share: (task, subset) → predictions on the subset and on the test set."""
+
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from functools import cached_property
+from typing import Any, ClassVar, Protocol
+
+import numpy as np
+from numpy.typing import NDArray
+
+from scaling.core.reporter import Reporter
+from scaling.core.scores import Predictions
+from scaling.data.base import Dataset
+from scaling.features.provider import FeatureProvider
+from scaling.models.base import Backbone, ModelSource, build
+
+
+@dataclass(frozen=True)
+class Subset:
+    """The n training samples of a grid point.
+
+    Attributes:
+        indices: ascending positions in the training split, shape (n,).
+        labels: their classes, shape (n,).
+        seed: seed for whatever the adaptation draws.
+    """
+
+    indices: NDArray[np.int64]
+    labels: NDArray[np.int64]
+    seed: int
+
+    def __len__(self) -> int:
+        return len(self.indices)
+
+
+@dataclass
+class Task:
+    """All that an adaptation may use besides the subset.
+
+    Attributes:
+        precision: resolved precision of the network's passes.
+        trainer: keyword arguments of the Lightning Trainer (accelerator, devices, …).
+    """
+
+    dataset: Dataset
+    model: ModelSource
+    features: FeatureProvider
+    precision: str
+    trainer: dict[str, Any]
+    reporter: Reporter
+
+    @cached_property
+    def backbone(self) -> Backbone:
+        """The network and its head, built when first needed."""
+        return build(self.model)
+
+    @property
+    def classes(self) -> int:
+        """Number of the data set's classes."""
+        return len(self.dataset.class_names)
+
+    def train_features(self, subset: Subset) -> NDArray[np.float32]:
+        """Return the subset's frozen features, shape (n, d)."""
+        return self.features.rows("train", subset.indices)
+
+    def test_features(self) -> NDArray[np.float32]:
+        """Return the whole test set's frozen features, shape (m, d)."""
+        return self.features.rows("test", np.arange(len(self.dataset.test)))
+
+
+@dataclass(frozen=True)
+class Outcome:
+    """What an adaptation hands back.
+
+    Attributes:
+        train, test: predictions of the same fitted predictor on the subset and on the test set.
+        metrics: further named values to log.
+        params: what was chosen inside the n samples, such as a penalty.
+        tags: things to know about the run, in words.
+        tables: small tables to keep, each a list of rows.
+    """
+
+    train: Predictions
+    test: Predictions
+    metrics: Mapping[str, float] = field(default_factory=dict)
+    params: Mapping[str, Any] = field(default_factory=dict)
+    tags: Mapping[str, str] = field(default_factory=dict)
+    tables: Mapping[str, list[dict[str, Any]]] = field(default_factory=dict)
+
+
+class Adaptation(Protocol):
+    """Settings of an adaptation, and how it turns a subset into predictions."""
+
+    name: ClassVar[str]
+    #: Raise when the same settings give other predictions than before.
+    METHOD_VERSION: ClassVar[int]
+
+    def identity(self) -> dict[str, Any]:
+        """Return the settings that change a score."""
+        ...
+
+    def check(self, dataset: Dataset, model: ModelSource, n: int) -> None:
+        """Raise AdaptationError where this can't work; called before any run is opened."""
+        ...
+
+    def run(self, task: Task, subset: Subset) -> Outcome:
+        """Fit on the subset and predict the subset and the test set."""
+        ...

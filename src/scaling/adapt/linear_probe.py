@@ -1,0 +1,112 @@
+"""linear_probe: multinomial logistic regression on frozen features, its penalty chosen inside the n samples."""
+
+from collections.abc import Sequence
+from dataclasses import asdict, dataclass
+from typing import Any, ClassVar
+
+import numpy as np
+
+from scaling.adapt.base import Outcome, Subset, Task
+from scaling.core.errors import SettingError
+from scaling.core.subsets import stratified_folds
+from scaling.data.base import Dataset
+from scaling.models.base import ModelSource
+
+
+@dataclass(frozen=True)
+class LinearProbe:
+    """L2-penalised logistic regression on standardised features.
+
+    Mean and scale come from the n samples alone. The penalty with the lowest log-loss in stratified
+    cross-validation inside them is taken, and the head refitted on all n.
+
+    Attributes:
+        penalties: values of C as scikit-learn means it (the loss summed over samples times C), ascending.
+        folds: folds of the cross-validation; fewer where a class has fewer members.
+        default_penalty: C where a class has a single member, so that nothing can be chosen.
+        tolerance: relative distance to the optimum at which a fit stops.
+    """
+
+    penalties: tuple[float, ...] = (1e-4, 1e-3, 1e-2, 1e-1, 1.0)
+    folds: int = 5
+    default_penalty: float = 1e-2
+    tolerance: float = 1e-5
+
+    name: ClassVar[str] = "linear_probe"
+    METHOD_VERSION: ClassVar[int] = 1
+
+    def __post_init__(self) -> None:
+        values: Sequence[Any] = (*self.penalties, self.default_penalty)
+        if not self.penalties or not all(isinstance(v, int | float) and 0 < v < float("inf") for v in values):
+            raise SettingError(f"adaptation.penalties={list(self.penalties)}: expected positive numbers.")
+        if list(self.penalties) != sorted(set(self.penalties)):
+            raise SettingError(f"adaptation.penalties={list(self.penalties)}: expected ascending, without repeats.")
+        if not isinstance(self.folds, int) or self.folds < 2:
+            raise SettingError(f"adaptation.folds={self.folds}: expected a whole number from 2 up.")
+        if not 0 < self.tolerance < 1:
+            raise SettingError(f"adaptation.tolerance={self.tolerance}: expected a number between 0 and 1.")
+
+    def identity(self) -> dict[str, Any]:
+        """Return the settings that change a score."""
+        return {**asdict(self), "penalties": [float(penalty) for penalty in self.penalties]}
+
+    def check(self, dataset: Dataset, model: ModelSource, n: int) -> None:
+        """Accept every n: with a single member of a class the default penalty is taken."""
+
+    def run(self, task: Task, subset: Subset) -> Outcome:
+        """Choose the penalty, fit, and predict the subset and the test set."""
+        import torch
+
+        from scaling.adapt.heads import linear_head, predict
+        from scaling.adapt.softmax import fit_path
+
+        features = task.train_features(subset)
+        test_features = task.test_features()
+        folds = stratified_folds(subset.labels, self.folds, subset.seed)
+        can_choose = folds.max() > 0
+        penalties = [float(p) for p in (self.penalties if can_choose else (self.default_penalty,))]
+        with task.reporter.stage("fit", total=len(penalties)) as advance:
+            path = fit_path(
+                torch.from_numpy(features.copy()),
+                torch.from_numpy(subset.labels),
+                task.classes,
+                penalties,
+                torch.from_numpy(folds) if can_choose else None,
+                self.tolerance,
+                advance=advance,
+            )
+        # Of equal losses the stronger penalty, which stands first.
+        chosen = int(path.held_out_loss.mean(1).argmin()) if can_choose else 0
+        head = linear_head(path.weight[chosen], path.bias[chosen])
+        arguments = (task.trainer, task.reporter)
+        table = [
+            {
+                "C": penalty,
+                "cv_log_loss": float(path.held_out_loss[i].mean()) if can_choose else None,
+                "cv_accuracy": float(path.held_out_accuracy[i].mean()) if can_choose else None,
+                "iterations": path.iterations[i],
+                "converged": path.converged[i],
+                "chosen": i == chosen,
+            }
+            for i, penalty in enumerate(penalties)
+        ]
+        return Outcome(
+            train=predict(head, features, subset.labels, *arguments, "predict train"),
+            test=predict(head, test_features, task.dataset.test.labels, *arguments, "predict test"),
+            metrics={"adaptation/penalty": penalties[chosen]},
+            params={"adaptation.penalty_chosen": penalties[chosen], "adaptation.folds_used": int(folds.max()) + 1},
+            tags=_remarks(can_choose, chosen, penalties, path.converged),
+            tables={"penalty_path": table},
+        )
+
+
+def _remarks(can_choose: bool, chosen: int, penalties: list[float], converged: list[bool]) -> dict[str, str]:
+    """Return what a reader should know about the choice."""
+    remarks = {}
+    if not can_choose:
+        remarks["scaling.penalty"] = "default: a class has a single sample, so no cross-validation"
+    elif chosen in (0, len(penalties) - 1):
+        remarks["scaling.penalty"] = f"at the {'strong' if chosen == 0 else 'weak'} end of the path"
+    if not np.all(converged):
+        remarks["scaling.fit"] = "not all fits reached the tolerance"
+    return remarks

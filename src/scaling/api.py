@@ -1,0 +1,23 @@
+"""Evaluate a grid point from Python, without a run: the notebook's way in."""
+
+from typing import Any
+
+from scaling.config import compose, plain
+from scaling.core.scores import Score
+from scaling.evaluate import Job, evaluate_job
+
+
+def evaluate(*overrides: str, **settings: Any) -> Score:
+    """Evaluate one grid point and return its scores; features are stored, nothing is logged.
+
+    Args:
+        overrides: as on the command line, e.g. "adaptation.k=1".
+        settings: the same for names without a dot: model="pixels", dataset="digits", n=100, seed=0.
+
+    Raises:
+        ScalingError: a setting, the data or the weights can't be used.
+
+    >>> evaluate(model="pixels", dataset="digits", adaptation="knn", n=100).test_accuracy > 0.8
+    True
+    """
+    return evaluate_job(Job(plain(compose([*overrides, *(f"{k}={v}" for k, v in settings.items())])))).score

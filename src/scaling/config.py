@@ -1,0 +1,136 @@
+"""From Hydra's configs to our objects: where configs lie, how they are composed, what their errors say."""
+
+import os
+import sys
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import fields
+from difflib import get_close_matches
+from pathlib import Path
+from typing import Any
+
+from hydra.errors import HydraException, MissingConfigException
+from omegaconf import DictConfig, OmegaConf
+from omegaconf.errors import OmegaConfBaseException
+
+from scaling.core.errors import ScalingError, SettingError
+
+VERSION_BASE = "1.3"
+PRECISIONS = ("32-true", "bf16-mixed", "bf16-true", "16-mixed", "16-true")
+
+
+def config_path() -> str:
+    """Return the checkout's conf/ where the package runs from one, else the copy inside the wheel."""
+    checkout = Path(__file__).resolve().parents[2] / "conf"
+    return str(checkout) if (checkout / "config.yaml").is_file() else "pkg://scaling.conf"
+
+
+def compose(overrides: Sequence[str] = (), config_name: str = "config") -> DictConfig:
+    """Compose a config outside of a Hydra application, as the Python API does.
+
+    Raises:
+        SettingError: an override names something that doesn't exist.
+    """
+    import hydra
+    from hydra.core.global_hydra import GlobalHydra
+
+    where = config_path()
+    start = hydra.initialize_config_module if where.startswith("pkg://") else hydra.initialize_config_dir
+    GlobalHydra.instance().clear()
+    try:
+        with start(where.removeprefix("pkg://"), version_base=VERSION_BASE):
+            return hydra.compose(config_name, overrides=list(overrides))
+    except (HydraException, OmegaConfBaseException) as error:
+        raise SettingError(explain(error)) from error
+
+
+def plain(config: DictConfig) -> dict[str, Any]:
+    """Resolve a config to plain containers, without Hydra's own part."""
+    container = OmegaConf.to_container(config, resolve=True)
+    assert isinstance(container, dict)
+    return {str(key): value for key, value in container.items() if key != "hydra"}
+
+
+def build(node: Mapping[str, Any], drop: Sequence[str] = ()) -> Any:
+    """Make the object that a config node describes by its `_target_`; lists become tuples.
+
+    Args:
+        drop: keys that are not settings of the object.
+
+    Raises:
+        SettingError: the class doesn't exist, or lacks a setting that the node gives.
+    """
+    from hydra.utils import get_class
+
+    settings = {key: _built(value) for key, value in node.items() if key not in ("_target_", *drop)}
+    try:
+        target = get_class(node["_target_"])
+    except KeyError:
+        raise SettingError(f"This config node lacks _target_, the class that it describes: {dict(node)}") from None
+    except Exception as error:  # Hydra wraps whatever the import raised
+        raise SettingError(f"_target_: {node['_target_']} can't be imported: {error}") from error
+    known = [field.name for field in fields(target) if field.init]
+    for key in settings:
+        if key not in known:
+            raise SettingError(f"{target.__name__} has no setting {key!r}; it has {', '.join(known)}.")
+    return target(**settings)
+
+
+def _built(value: Any) -> Any:
+    if isinstance(value, Mapping):
+        return build(value) if "_target_" in value else {key: _built(item) for key, item in value.items()}
+    return tuple(_built(item) for item in value) if isinstance(value, list) else value
+
+
+def resolve_precision(asked: str, accelerator: str) -> str:
+    """Return the precision that Lightning will really use: on a CPU 16-mixed is bf16-mixed.
+
+    Raises:
+        SettingError: the precision is unknown, or the CPU can't do it.
+    """
+    if asked not in PRECISIONS:
+        raise SettingError(f"precision={asked}: expected one of {', '.join(PRECISIONS)}.")
+    if not asked.startswith("16-"):
+        return asked
+    on_cpu = accelerator == "cpu"
+    if accelerator == "auto":
+        import torch
+
+        on_cpu = not (torch.cuda.is_available() or torch.backends.mps.is_available())
+    if on_cpu and asked == "16-true":
+        raise SettingError("precision=16-true needs a GPU.\nOn a CPU take bf16-true, bf16-mixed or 32-true.")
+    return "bf16-mixed" if on_cpu else asked
+
+
+def explain(error: Exception) -> str:
+    """Say in at most three lines what is wrong with a config or an override."""
+    if isinstance(error, MissingConfigException) and error.missing_cfg_file:
+        group, _, name = str(error.missing_cfg_file).rpartition("/")
+        options = sorted(error.options or [])
+        if group and options:
+            near = get_close_matches(name, options, n=1)
+            hint = f" Did you mean {group}={near[0]}?" if near else ""
+            return f"{group}={name}: there is no such {group}.{hint}\nThere are: {', '.join(options)}."
+    lines = [line.strip() for line in str(error).splitlines() if line.strip()]
+    noise = ("full_key", "object_type", "See https", "To append to your config", "reference_type")
+    return "\n".join([line for line in lines if not line.startswith(noise)][:3])
+
+
+def run_application(application: Callable[[], Any]) -> None:
+    """Run a Hydra application; a user's error becomes a short message on stderr and exit code 1."""
+    # Hydra would print and exit by itself; asked for full errors it raises, and we say it shorter.
+    traceback_wanted = os.environ.get("HYDRA_FULL_ERROR") == "1"
+    os.environ["HYDRA_FULL_ERROR"] = "1"
+    try:
+        application()
+    except (ScalingError, HydraException, OmegaConfBaseException) as error:
+        if traceback_wanted:
+            raise
+        message = str(error) if isinstance(error, ScalingError) else explain(error)
+        print(f"error: {message}", file=sys.stderr)
+        raise SystemExit(1) from None
+    except KeyboardInterrupt:
+        print("interrupted: start the same command again to go on", file=sys.stderr)
+        raise SystemExit(130) from None
+    finally:
+        if not traceback_wanted:
+            os.environ.pop("HYDRA_FULL_ERROR", None)

@@ -1,0 +1,154 @@
+"""Grid points that differ only in n and seed form a curve. Points in, curves and their statistics out."""
+
+from collections import defaultdict
+from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import dataclass, field
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+
+@dataclass(frozen=True)
+class Point:
+    """A finished grid point as the tracking store holds it.
+
+    Attributes:
+        settings: flat settings that change the score, by which curves of one report are told apart.
+        pool: size of the whole training set, for "all seeds share this subset"; None where unknown.
+    """
+
+    curve_id: str
+    model: str
+    dataset: str
+    adaptation: str
+    n: int
+    n_requested: str
+    seed: int
+    train_accuracy: float
+    test_accuracy: float
+    fingerprint: str
+    run_id: str
+    test_low: float = float("nan")
+    test_high: float = float("nan")
+    pool: int | None = None
+    settings: Mapping[str, str] = field(default_factory=dict)
+
+    @property
+    def upgradeability(self) -> float:
+        """Test accuracy − train accuracy."""
+        return self.test_accuracy - self.train_accuracy
+
+
+@dataclass(frozen=True)
+class Band:
+    """A quantity over n: mean, and the smallest and largest value over seeds. All shapes (k,)."""
+
+    mean: NDArray[np.float64]
+    low: NDArray[np.float64]
+    high: NDArray[np.float64]
+
+
+@dataclass(frozen=True)
+class Curve:
+    """All points of one curve, and their aggregates over seeds, by ascending n."""
+
+    curve_id: str
+    label: str
+    points: tuple[Point, ...]
+
+    @property
+    def n(self) -> NDArray[np.int64]:
+        """The distinct n, ascending, shape (k,)."""
+        return np.unique([point.n for point in self.points])
+
+    def at(self, n: int) -> list[Point]:
+        """Return the points at this n, by seed."""
+        return sorted((point for point in self.points if point.n == n), key=lambda point: point.seed)
+
+    def band(self, quantity: str) -> Band:
+        """Aggregate a quantity (an attribute of Point) over seeds at each n."""
+        groups = [np.array([getattr(point, quantity) for point in self.at(int(n))]) for n in self.n]
+        return Band(
+            mean=np.array([group.mean() for group in groups]),
+            low=np.array([group.min() for group in groups]),
+            high=np.array([group.max() for group in groups]),
+        )
+
+    def no_draw_variance(self, n: int) -> bool:
+        """Whether all seeds share the subset at this n, because it is the whole training set."""
+        return any(point.pool is not None and point.pool <= n for point in self.at(n))
+
+
+def base_label(model: str, dataset: str, adaptation: str) -> str:
+    """Return the part of a curve's label that every curve has."""
+    return f"{model} {dataset} {adaptation}"
+
+
+def curve_labels(points: Iterable[Point]) -> dict[str, str]:
+    """Name each curve by model, data set and adaptation, and by any further setting in which curves differ.
+
+    Returns:
+        Label of each curve_id. Where curves share the three names, the settings in which they differ follow
+        ("… linear_probe input_size 64"); should even those agree, the first digits of the curve_id do.
+    """
+    by_base: dict[str, dict[str, Point]] = defaultdict(dict)
+    for point in points:
+        by_base[base_label(point.model, point.dataset, point.adaptation)].setdefault(point.curve_id, point)
+    labels: dict[str, str] = {}
+    for base, curves in by_base.items():
+        keys = sorted({key for point in curves.values() for key in point.settings})
+        # A content hash never tells a reader what differs; the setting behind it does.
+        shown = [key for key in keys if len({p.settings.get(key) for p in curves.values()}) > 1]
+        for curve_id, point in curves.items():
+            extra = [f"{key.rsplit('.', 1)[-1]} {point.settings.get(key, 'none')}" for key in shown]
+            labels[curve_id] = " ".join([base, *extra]) if len(curves) > 1 else base
+        names = [labels[curve_id] for curve_id in curves]
+        for curve_id in curves:
+            if names.count(labels[curve_id]) > 1:
+                labels[curve_id] += f" {curve_id[:8]}"
+    return labels
+
+
+def newest_by_fingerprint(points: Sequence[Point]) -> tuple[list[Point], dict[str, int]]:
+    """Keep the first of the points with one fingerprint; the sequence is newest first.
+
+    Returns:
+        The points kept, and how many finished runs each duplicated fingerprint has.
+    """
+    kept: dict[str, Point] = {}
+    counts: dict[str, int] = defaultdict(int)
+    for point in points:
+        kept.setdefault(point.fingerprint, point)
+        counts[point.fingerprint] += 1
+    return list(kept.values()), {key: count for key, count in counts.items() if count > 1}
+
+
+def curves_of(points: Iterable[Point]) -> list[Curve]:
+    """Group points into curves, by label; points of a curve by n, then seed."""
+    points = list(points)
+    labels = curve_labels(points)
+    groups: dict[str, list[Point]] = defaultdict(list)
+    for point in points:
+        groups[point.curve_id].append(point)
+    curves = [
+        Curve(curve_id, labels[curve_id], tuple(sorted(group, key=lambda point: (point.n, point.seed))))
+        for curve_id, group in groups.items()
+    ]
+    return sorted(curves, key=lambda curve: curve.label)
+
+
+#: Columns of curves.csv, in their order; other people's scripts rely on them.
+COLUMNS = (
+    "curve_id", "label", "model", "dataset", "adaptation", "n", "n_requested", "seed",
+    "train_accuracy", "test_accuracy", "upgradeability", "fingerprint", "run_id",
+)  # fmt: skip
+
+
+def rows(curves: Iterable[Curve]) -> list[dict[str, Any]]:
+    """Return one row a point, with the columns of curves.csv."""
+    return [
+        {column: curve.label if column == "label" else getattr(point, column) for column in COLUMNS}
+        for curve in curves
+        for point in curve.points
+    ]

@@ -1,0 +1,143 @@
+"""Which n samples to train on: nested in n for one seed, stratified, of exact size.
+
+Everything here returns indices and is a pure function of its arguments.
+"""
+
+from functools import lru_cache
+from math import ceil
+from typing import Literal
+
+import numpy as np
+from numpy.typing import ArrayLike, NDArray
+
+from scaling.core.errors import SettingError
+
+Draw = Literal["stratified", "first"]
+FULL = "full"
+
+
+def parse_n(value: object) -> int | None:
+    """Read the setting `n`: a positive whole number, or None for `full` (all training samples).
+
+    Raises:
+        SettingError: anything else.
+    """
+    if value == FULL:
+        return None
+    try:
+        n = int(str(value))
+    except ValueError:
+        n = 0
+    if isinstance(value, bool) or n < 1:
+        raise SettingError(f"n={value}: expected a whole number of training samples from 1 up, or n={FULL}.")
+    return n
+
+
+def effective_n(n: int | None, available: int) -> int:
+    """Return the number of samples used when n are asked for: n at or above the training set is all of it."""
+    return available if n is None else min(n, available)
+
+
+@lru_cache(maxsize=64)
+def class_quotas(class_sizes: tuple[int, ...], n: int) -> tuple[int, ...]:
+    """Share n places among classes in proportion to their sizes, at least one each.
+
+    This is the quota method: each next place goes to the class with the largest N_c / (k_c + 1) among those
+    that stay within their share rounded up. Plain largest remainders can *lower* a class's count when n grows
+    (the Alabama paradox), which would break nesting; the quota method never does, and still keeps every count
+    within one of the exact share n N_c / N.
+
+    Args:
+        class_sizes: samples available in each class, all positive.
+        n: places, from the number of classes up to the sum of `class_sizes`.
+
+    Source: Balinski and Young (1975), The quota method of apportionment, Amer. Math. Monthly 82(7).
+    """
+    sizes = np.asarray(class_sizes, dtype=np.int64)
+    total = int(sizes.sum())
+    counts = np.ones_like(sizes)
+    for places in range(len(sizes) + 1, n + 1):
+        upper_share = -(-places * sizes // total)
+        eligible = counts < upper_share
+        counts[int(np.argmax(np.where(eligible, sizes / (counts + 1), -1.0)))] += 1
+    return tuple(counts.tolist())
+
+
+def subset_indices(labels: ArrayLike, n: int | None, seed: int, draw: Draw = "stratified") -> NDArray[np.int64]:
+    """Choose n of the training samples.
+
+    For one seed a smaller subset is contained in every larger one. n at or above the number of samples gives
+    all of them. `draw="first"` takes the first n in stored order instead, as the source articles do.
+
+    Args:
+        labels: integer class of each training sample, shape (N,).
+        n: samples wanted; None for all.
+        seed: seed of the draw; 0 is a seed like any other.
+        draw: "stratified" or "first".
+
+    Returns:
+        Sorted indices, shape (min(n, N),).
+
+    Raises:
+        SettingError: n is smaller than the number of classes (stratified draw), or `draw` is unknown.
+    """
+    labels = np.asarray(labels)
+    size = effective_n(n, len(labels))
+    if draw not in ("stratified", "first"):
+        raise SettingError(f"subset.draw={draw}: expected one of stratified, first.")
+    if draw == "first" or size == len(labels):
+        return np.arange(size)
+    classes, class_sizes = np.unique(labels, return_counts=True)
+    if size < len(classes):
+        raise SettingError(
+            f"n={size} is smaller than the number of classes ({len(classes)}): a stratified subset holds at least"
+            f" one sample of each.\nUse n={len(classes)} or more, or subset.draw=first."
+        )
+    quotas = class_quotas(tuple(class_sizes.tolist()), size)
+    chosen = [
+        np.random.default_rng([seed, int(label)]).permutation(np.flatnonzero(labels == label))[:quota]
+        for label, quota in zip(classes, quotas, strict=True)
+    ]
+    return np.sort(np.concatenate(chosen))
+
+
+def stratified_folds(labels: ArrayLike, folds: int, seed: int) -> NDArray[np.int64]:
+    """Assign each sample to a fold, every class spread evenly over the folds.
+
+    Args:
+        labels: integer class of each sample, shape (n,).
+        folds: folds wanted; fewer are used where the smallest class has fewer members.
+        seed: seed of the shuffle.
+
+    Returns:
+        Fold of each sample, shape (n,), values 0 … k-1 with k = min(folds, smallest class). All zeros where
+        the smallest class has one member: then no split leaves each class on both sides.
+    """
+    labels = np.asarray(labels)
+    classes, class_sizes = np.unique(labels, return_counts=True)
+    count = min(folds, int(class_sizes.min()))
+    assignment = np.zeros(len(labels), dtype=np.int64)
+    if count < 2:
+        return assignment
+    offset = 0
+    for label in classes:
+        # The stream differs from the subset's own draw, so folds don't depend on how the subset was drawn.
+        members = np.random.default_rng([seed, int(label), 1]).permutation(np.flatnonzero(labels == label))
+        assignment[members] = (offset + np.arange(len(members))) % count
+        offset += len(members)
+    return assignment
+
+
+def smallest_n_for(class_sizes: ArrayLike, members: int) -> int:
+    """Return the smallest n whose stratified subset has at least `members` samples of every class."""
+    sizes = np.asarray(class_sizes)
+    low, high = len(sizes), int(sizes.sum())
+    first_guess = ceil(members * high / int(sizes.min()))
+    high = min(high, max(low, first_guess + len(sizes)))
+    while low < high:
+        middle = (low + high) // 2
+        if min(class_quotas(tuple(sizes.tolist()), middle)) >= members:
+            high = middle
+        else:
+            low = middle + 1
+    return low

@@ -1,0 +1,13 @@
+"""Data sets: load, verify, hand out images and labels; and the preprocessing of images. No torch at import."""
+
+from scaling.data.base import ArrayImages, DataSource, Dataset, FileImages, Images, Split, load
+from scaling.data.cifar import Cifar
+from scaling.data.digits import Digits
+from scaling.data.fashion_mnist import FashionMnist
+from scaling.data.folders import ImageFolder, Manifest
+from scaling.data.preprocessing import Preprocessing
+
+__all__ = [
+    "ArrayImages", "Cifar", "DataSource", "Dataset", "Digits", "FashionMnist", "FileImages", "ImageFolder",
+    "Images", "Manifest", "Preprocessing", "Split", "load",
+]  # fmt: skip

@@ -1,0 +1,218 @@
+"""What a data set is: two splits of images with labels, verified when they are loaded."""
+
+import hashlib
+from collections.abc import Sequence
+from dataclasses import dataclass
+from functools import cached_property, lru_cache
+from pathlib import Path
+from typing import Protocol
+
+import numpy as np
+from numpy.typing import NDArray
+
+from scaling.core.errors import DataError
+
+Pixels = NDArray[np.uint8]
+
+
+class Images(Protocol):
+    """N images that are read by index as uint8, height × width × channels (1 or 3)."""
+
+    def __len__(self) -> int: ...
+
+    def read(self, indices: NDArray[np.int64]) -> Pixels | list[Pixels]:
+        """Return the images: one array (k, H, W, C) where all have one size, else a list of (H, W, C)."""
+        ...
+
+    def content(self) -> str:
+        """Return the SHA-256 of all images, in order."""
+        ...
+
+
+@dataclass(frozen=True)
+class ArrayImages:
+    """Images of one size held in memory, shape (N, H, W, C)."""
+
+    pixels: Pixels
+
+    def __len__(self) -> int:
+        return len(self.pixels)
+
+    def read(self, indices: NDArray[np.int64]) -> Pixels:
+        """Return the images as one array."""
+        return self.pixels[indices]
+
+    def content(self) -> str:
+        """Return the SHA-256 of shape and pixels."""
+        hashed = hashlib.sha256(repr(self.pixels.shape).encode())
+        hashed.update(np.ascontiguousarray(self.pixels).data)
+        return hashed.hexdigest()
+
+
+@dataclass(frozen=True)
+class FileImages:
+    """Image files of any size, decoded to RGB when they are read."""
+
+    paths: tuple[Path, ...]
+
+    def __len__(self) -> int:
+        return len(self.paths)
+
+    def read(self, indices: NDArray[np.int64]) -> list[Pixels]:
+        """Return the images, each of its own size.
+
+        Raises:
+            DataError: a file can't be decoded.
+        """
+        return [decode(self.paths[index]) for index in indices]
+
+    def content(self) -> str:
+        """Return the SHA-256 over each file's SHA-256. File names don't count: only what is seen does."""
+        hashed = hashlib.sha256()
+        for path in self.paths:
+            with path.open("rb") as file:
+                hashed.update(hashlib.file_digest(file, "sha256").digest())
+        return hashed.hexdigest()
+
+
+def decode(path: Path) -> Pixels:
+    """Decode an image file to RGB, shape (H, W, 3)."""
+    from PIL import Image, UnidentifiedImageError
+
+    try:
+        with Image.open(path) as image:
+            return np.asarray(image.convert("RGB"))
+    except (OSError, UnidentifiedImageError, SyntaxError, ValueError, Image.DecompressionBombError) as error:
+        raise DataError(
+            f"{path} is not an image that can be read ({type(error).__name__}).\nReplace it or remove it."
+        ) from error
+
+
+@dataclass(frozen=True)
+class Split:
+    """Images with their labels.
+
+    Attributes:
+        labels: class of each image, 0 … classes-1, shape (N,).
+    """
+
+    images: Images
+    labels: NDArray[np.int64]
+
+    def __len__(self) -> int:
+        return len(self.labels)
+
+    @cached_property
+    def image_content(self) -> str:
+        """SHA-256 of the images: what features are a function of."""
+        return self.images.content()
+
+    @cached_property
+    def content(self) -> str:
+        """SHA-256 of images and labels: what scores are a function of."""
+        labels = np.ascontiguousarray(self.labels, dtype="<i8")
+        return hashlib.sha256(self.image_content.encode() + labels.tobytes()).hexdigest()
+
+
+@dataclass(frozen=True)
+class Dataset:
+    """A loaded data set.
+
+    Attributes:
+        label_space: name of what the labels mean; a model's own head fits where it names the same.
+        source: where it was read from, for the record.
+    """
+
+    name: str
+    class_names: tuple[str, ...]
+    train: Split
+    test: Split
+    label_space: str | None
+    source: str
+
+    def split(self, name: str) -> Split:
+        """Return the split called "train" or "test"."""
+        return {"train": self.train, "test": self.test}[name]
+
+    def identity(self) -> dict[str, str]:
+        """Return what changes a score: the content of both splits."""
+        return {"name": self.name, "train": self.train.content, "test": self.test.content}
+
+
+class DataSource(Protocol):
+    """Settings of a data set: hashable, and able to load it. One class a format."""
+
+    @property
+    def name(self) -> str:
+        """The name shown to people."""
+        ...
+
+    def load(self) -> Dataset:
+        """Read and verify the data set."""
+        ...
+
+
+@lru_cache(maxsize=2)
+def load(source: DataSource) -> Dataset:
+    """Load a data set once a process: the grid points of a sweep share it."""
+    return source.load()
+
+
+def verify(
+    dataset: Dataset,
+    sizes: tuple[int, int] | None = None,
+    shape: tuple[int, int, int] | None = None,
+) -> Dataset:
+    """Check counts, classes and shapes, and return the data set.
+
+    Args:
+        dataset: what was read.
+        sizes: published numbers of training and test samples, where there are such.
+        shape: published height, width and channels.
+
+    Raises:
+        DataError: a count, a label, a class or a shape is not as expected.
+    """
+    for which, split in (("training", dataset.train), ("test", dataset.test)):
+        if len(split.images) != len(split.labels):
+            raise DataError(
+                f"{dataset.name}: the {which} part has {len(split.images)} images but {len(split.labels)} labels"
+                f" in {dataset.source}.\nFetch the data set again."
+            )
+        if len(split) == 0:
+            raise DataError(f"{dataset.name}: the {which} part in {dataset.source} holds no image.")
+        _verify_labels(dataset, which, split.labels)
+    got = (len(dataset.train), len(dataset.test))
+    if sizes is not None and got != sizes:
+        raise DataError(
+            f"{dataset.name}: got {got[0]} training and {got[1]} test samples in {dataset.source},"
+            f" expected {sizes[0]} and {sizes[1]}.\nThe files are damaged or of another data set: fetch them again."
+        )
+    if shape is not None:
+        for split in (dataset.train, dataset.test):
+            if isinstance(split.images, ArrayImages) and split.images.pixels.shape[1:] != shape:
+                raise DataError(
+                    f"{dataset.name}: got images of shape {split.images.pixels.shape[1:]} in {dataset.source},"
+                    f" expected {shape}.\nThe files are damaged or of another data set: fetch them again."
+                )
+    return dataset
+
+
+def _verify_labels(dataset: Dataset, which: str, labels: NDArray[np.int64]) -> None:
+    classes = len(dataset.class_names)
+    if labels.min() < 0 or labels.max() >= classes:
+        raise DataError(
+            f"{dataset.name}: labels of the {which} part run from {labels.min()} to {labels.max()},"
+            f" expected 0 to {classes - 1}, in {dataset.source}."
+        )
+    absent = [dataset.class_names[c] for c in range(classes) if not np.any(labels == c)]
+    if absent:
+        raise DataError(
+            f"{dataset.name}: no {which} sample of {_listed(absent)} in {dataset.source}.\n"
+            "Each class needs samples in both parts: add some, or leave the class out of both."
+        )
+
+
+def _listed(names: Sequence[str], most: int = 5) -> str:
+    shown = ", ".join(map(str, names[:most]))
+    return f"class {shown}" + (f" and {len(names) - most} more" if len(names) > most else "")

@@ -1,0 +1,44 @@
+"""Downloads that go through torchvision, which verifies checksums."""
+
+import contextlib
+import io
+import os
+from pathlib import Path
+
+from scaling.core.errors import DataError
+
+
+def fetch_with_torchvision(dataset: str, data_dir: str, remedy: str) -> None:
+    """Let a torchvision data set class download into `data_dir`.
+
+    Raises:
+        DataError: the download failed; `remedy` says what else supplies the data.
+    """
+    from torchvision import datasets
+
+    _attempt(lambda: getattr(datasets, dataset)(data_dir, download=True), dataset, data_dir, remedy)
+
+
+def fetch_archive(url: str, md5: str, data_dir: str, remedy: str) -> None:
+    """Download an archive, verify its MD5 and unpack it into `data_dir`.
+
+    Raises:
+        DataError: the download failed; `remedy` says what else supplies the data.
+    """
+    from torchvision.datasets.utils import download_and_extract_archive
+
+    name = url.rsplit("/", 1)[-1]
+    _attempt(lambda: download_and_extract_archive(url, data_dir, md5=md5), name, data_dir, remedy)
+
+
+def _attempt(download, what: str, data_dir: str, remedy: str) -> None:  # type: ignore[no-untyped-def]
+    folder = Path(data_dir)
+    existing = next(parent for parent in (folder, *folder.absolute().parents) if parent.exists())
+    if not os.access(existing, os.W_OK):
+        raise DataError(f"{what} can't be downloaded: {existing} is not writable.\n{remedy}")
+    try:
+        with contextlib.redirect_stdout(io.StringIO()):  # torchvision prints each mirror that it tries
+            download()
+    except (OSError, RuntimeError, EOFError) as error:
+        reason = str(error).strip().splitlines()[0]
+        raise DataError(f"{what} is not in {data_dir} and its download failed ({reason}).\n{remedy}") from error

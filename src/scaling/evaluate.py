@@ -1,0 +1,151 @@
+"""One grid point, from settings to scores."""
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+from functools import cached_property
+from typing import Any
+
+from scaling.adapt.base import Adaptation, Outcome, Subset, Task
+from scaling.config import build, resolve_precision
+from scaling.core.errors import SettingError
+from scaling.core.identity import GridPoint, digest
+from scaling.core.reporter import Reporter, SilentReporter
+from scaling.core.scores import Score, score
+from scaling.core.subsets import FULL, effective_n, parse_n, subset_indices
+from scaling.data.base import Dataset, DataSource, load
+from scaling.features.provider import FeatureProvider, FeatureSettings
+from scaling.models.base import ModelSource
+
+
+@dataclass(frozen=True)
+class Job:
+    """The settings of one grid point, checked, and all that follows from them without computing anything.
+
+    Attributes:
+        settings: the resolved config as plain containers.
+    """
+
+    settings: Mapping[str, Any]
+
+    @cached_property
+    def seed(self) -> int:
+        """The seed; 0 is one like any other."""
+        seed = self.settings["seed"]
+        if isinstance(seed, bool) or not isinstance(seed, int) or seed < 0:
+            raise SettingError(f"seed={seed}: expected a whole number from 0 up.")
+        return seed
+
+    @cached_property
+    def n_asked(self) -> int | None:
+        """Samples asked for; None is all."""
+        return parse_n(self.settings["n"])
+
+    @cached_property
+    def precision(self) -> str:
+        """The precision that will really be used."""
+        return resolve_precision(str(self.settings["precision"]), str(self.trainer.get("accelerator", "auto")))
+
+    @cached_property
+    def trainer(self) -> dict[str, Any]:
+        """Keyword arguments of the Lightning Trainer."""
+        return dict(self.settings["trainer"])
+
+    @cached_property
+    def source(self) -> DataSource:
+        """The settings of the data set."""
+        return build(self.settings["dataset"], drop=("input_size",))
+
+    @cached_property
+    def model(self) -> ModelSource:
+        """The settings of the model."""
+        return build(self.settings["model"])
+
+    @cached_property
+    def adaptation(self) -> Adaptation:
+        """The settings of the adaptation."""
+        return build(self.settings["adaptation"])
+
+    @cached_property
+    def features(self) -> FeatureSettings:
+        """Where and how features are kept."""
+        return build({"_target_": "scaling.features.FeatureSettings", **self.settings["features"]})
+
+    @cached_property
+    def dataset(self) -> Dataset:
+        """The data set, loaded and verified."""
+        return load(self.source)
+
+    @cached_property
+    def subset(self) -> Subset:
+        """The training samples of this point."""
+        labels = self.dataset.train.labels
+        indices = subset_indices(labels, self.n_asked, self.seed, self.settings["subset"]["draw"])
+        return Subset(indices, labels[indices], self.seed)
+
+    @cached_property
+    def model_identity(self) -> dict[str, Any]:
+        """What of the model changes a score."""
+        return self.model.identity()
+
+    @cached_property
+    def point(self) -> GridPoint:
+        """Who this point is."""
+        adaptation = self.adaptation
+        return GridPoint(
+            model=self.model.id,
+            dataset=self.dataset.name,
+            adaptation=adaptation.name,
+            n=effective_n(self.n_asked, len(self.dataset.train)),
+            n_requested=FULL if self.n_asked is None else str(self.n_asked),
+            seed=self.seed,
+            identity={
+                "dataset": self.dataset.identity(),
+                "model": self.model_identity,
+                "adaptation": {
+                    "name": adaptation.name, "version": adaptation.METHOD_VERSION, **adaptation.identity(),
+                },
+                "draw": self.settings["subset"]["draw"],
+                "precision": self.precision,
+            },
+        )  # fmt: skip
+
+    def check(self) -> GridPoint:
+        """Check everything that can be wrong before anything is computed; return the point.
+
+        Raises:
+            ScalingError: a setting, the data, the weights' file or their combination can't be used.
+        """
+        point = self.point
+        _ = self.features, self.subset
+        self.adaptation.check(self.dataset, self.model, point.n)
+        return point
+
+    def subset_digest(self) -> str:
+        """Return the hash of which samples are in the subset."""
+        return digest(self.subset.indices.tolist())[:32]
+
+
+@dataclass(frozen=True)
+class Evaluation:
+    """What came out of a grid point."""
+
+    score: Score
+    outcome: Outcome
+    features_computed: int
+
+
+def evaluate_job(job: Job, reporter: Reporter | None = None) -> Evaluation:
+    """Evaluate one grid point.
+
+    Raises:
+        ScalingError: see `Job.check`; also where the weights don't fit or the disk is full.
+    """
+    reporter = reporter or SilentReporter()
+    with reporter.stage("load"):
+        job.check()
+    provider = FeatureProvider(
+        job.features, job.model, job.dataset, job.precision, job.trainer, reporter, job.model_identity
+    )
+    task = Task(job.dataset, job.model, provider, job.precision, job.trainer, reporter)
+    outcome = job.adaptation.run(task, job.subset)
+    return Evaluation(score(outcome.train, outcome.test, job.dataset.class_names), outcome, provider.computed)

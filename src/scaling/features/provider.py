@@ -1,0 +1,128 @@
+"""Features on demand: stored rows are read, the others are computed once and stored."""
+
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from scaling.core.errors import SettingError
+from scaling.core.reporter import Reporter, SilentReporter
+from scaling.data.base import Dataset
+from scaling.features.store import FeatureEntry, FeatureStore
+from scaling.models.base import ModelSource, build
+
+#: Raise when the same settings give other features than before.
+FEATURE_VERSION = 1
+
+
+@dataclass(frozen=True)
+class FeatureSettings:
+    """Where features are kept and how they are computed; none of it changes them.
+
+    Attributes:
+        dir: folder of the store.
+        batch_size: images a forward pass.
+        size_limit: bytes that the store may take; None for no limit. Entries used longest ago go first.
+    """
+
+    dir: str
+    batch_size: int = 64
+    size_limit: int | None = None
+
+    def __post_init__(self) -> None:
+        for name in ("batch_size", "size_limit"):
+            value = getattr(self, name)
+            if value is not None and (isinstance(value, bool) or not isinstance(value, int) or value < 1):
+                raise SettingError(f"features.{name}={value}: expected a positive whole number.")
+
+
+@dataclass
+class FeatureProvider:
+    """Serves the features of one data set under one model.
+
+    Attributes:
+        precision: precision of the forward pass, resolved; it changes the features.
+        trainer: keyword arguments of the Lightning Trainer (accelerator, devices, …).
+        model_identity: the model's `identity()`, where the caller has it already.
+    """
+
+    settings: FeatureSettings
+    source: ModelSource
+    dataset: Dataset
+    precision: str
+    trainer: dict[str, Any]
+    reporter: Reporter = field(default_factory=SilentReporter)
+    model_identity: dict[str, Any] | None = None
+    computed: int = 0  # rows computed by this provider, for the record
+
+    def rows(self, split: str, indices: NDArray[np.int64]) -> NDArray[np.float32]:
+        """Return the features of samples of a split.
+
+        Args:
+            split: "train" or "test".
+            indices: which samples, ascending, shape (k,).
+
+        Returns:
+            Features that enter the model's head, shape (k, d).
+        """
+        store = FeatureStore(Path(self.settings.dir))
+        key = self.key(split)
+        entry = store.find(key)
+        if entry is not None:
+            features, good = entry.read(indices)
+            if good.all():
+                entry.touch()
+                return features
+        entry = entry or self._create(store, key, split)
+        with entry.computing(lambda: self.reporter.note("waiting for features that another job computes")):
+            self._complete(entry, split, indices)
+        if self.settings.size_limit is not None:
+            both = {found.folder for part in ("train", "test") if (found := store.find(self.key(part)))}
+            store.prune(self.settings.size_limit, keep=frozenset(both))
+        features, good = entry.read(indices)
+        if not good.all():
+            raise OSError(f"Features in {entry.folder} changed on disk right after they were written.")
+        return features
+
+    def key(self, split: str) -> dict[str, Any]:
+        """Return everything that the features of a split are a function of."""
+        if self.model_identity is None:
+            self.model_identity = self.source.identity()
+        return {
+            "version": FEATURE_VERSION,
+            "model": self.model_identity,
+            "images": self.dataset.split(split).image_content,
+            "precision": self.precision,
+            "layer": "head_input",
+        }
+
+    def _create(self, store: FeatureStore, key: dict[str, Any], split: str) -> FeatureEntry:
+        from scaling.features.forward import width
+
+        images = self.dataset.split(split).images
+        found = width(build(self.source), self.source.resolved_preprocessing(), images)
+        label = {"model": self.source.id, "dataset": self.dataset.name, "split": split, "precision": self.precision}
+        return store.create(key, len(images), found, label)
+
+    def _complete(self, entry: FeatureEntry, split: str, indices: NDArray[np.int64]) -> None:
+        """Compute the rows that are missing, or that changed on disk since they were written."""
+        from scaling.features.forward import compute
+
+        _, good = entry.read(indices)
+        missing = indices[~good]
+        damaged = missing[entry.present()[missing]]
+        if len(damaged):
+            self.reporter.note(
+                f"{len(damaged)} feature rows in {entry.folder} were damaged on disk: they are computed again"
+            )
+            entry.forget(damaged)
+        if len(missing) == 0:
+            return
+        with self.reporter.stage(f"features of {split}", total=len(missing)) as advance:
+            compute(
+                entry, build(self.source), self.source.resolved_preprocessing(), self.dataset.split(split).images,
+                missing, self.settings.batch_size, {**self.trainer, "precision": self.precision}, advance,
+            )  # fmt: skip
+        self.computed += len(missing)

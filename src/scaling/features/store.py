@@ -1,0 +1,230 @@
+"""The feature store: rows of float32 on disk, addressed by what they are a function of.
+
+One folder an entry, named by the hash of its description:
+
+    description.json  what the features are a function of, their number of rows and width; written once
+    features.f32      row-major float32, one row a sample; sparse until it is filled
+    checksums.u32     one CRC-32 a row; 0 says that the row was never finished
+    lock              held while rows are computed, so that one job computes and the others wait and use them
+
+A row counts only when its checksum does: data are on disk before their checksums are written, so a killed
+job leaves finished rows and rows that are computed again, never a half-written row that is served.
+"""
+
+import json
+import os
+import shutil
+import tempfile
+import time
+import zlib
+from collections.abc import Iterator, Mapping
+from contextlib import contextmanager
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+from filelock import FileLock, Timeout
+from numpy.typing import NDArray
+
+from scaling.core.errors import StoreError
+from scaling.core.identity import digest
+
+FORMAT = 1
+DESCRIPTION, ROWS, CHECKSUMS = "description.json", "features.f32", "checksums.u32"
+
+
+@dataclass(frozen=True)
+class FeatureEntry:
+    """The features of one split under one model: up to `rows` rows of `width` floats.
+
+    Attributes:
+        label: what people call it; not part of its address.
+    """
+
+    folder: Path
+    rows: int
+    width: int
+    label: Mapping[str, str]
+
+    def present(self) -> NDArray[np.bool_]:
+        """Say which rows are finished, shape (rows,)."""
+        return self._checksums() != 0
+
+    def read(self, indices: NDArray[np.int64]) -> tuple[NDArray[np.float32], NDArray[np.bool_]]:
+        """Return rows, and which of them are good: finished, and as they were written.
+
+        Returns:
+            Features of shape (k, width), and a mask of shape (k,).
+        """
+        stored = np.memmap(self.folder / ROWS, np.float32, "r", shape=(self.rows, self.width))
+        features = stored[indices]
+        expected = self._checksums()[indices]
+        actual = np.fromiter((checksum(row) for row in features), np.uint32, len(features))
+        return features, (expected != 0) & (actual == expected)
+
+    def write(self, indices: NDArray[np.int64], features: NDArray[np.float32]) -> None:
+        """Write rows, then their checksums; each is on disk before the next step.
+
+        Raises:
+            StoreError: the disk is full or can't be written to. Rows written before stay readable.
+        """
+        features = np.ascontiguousarray(features, dtype=np.float32)
+        sums = np.fromiter((checksum(row) for row in features), np.uint32, len(features))
+        try:
+            _write_rows(self.folder / ROWS, indices, features)
+            _write_rows(self.folder / CHECKSUMS, indices, sums[:, None])
+        except OSError as error:
+            raise StoreError(
+                f"Features can't be written to {self.folder}: {error.strerror}.\n"
+                "Free some space (python -m scaling.features prune), or set features.dir= to another disk."
+            ) from error
+
+    def forget(self, indices: NDArray[np.int64]) -> None:
+        """Mark rows as not finished, so that they are computed again."""
+        _write_rows(self.folder / CHECKSUMS, indices, np.zeros((len(indices), 1), np.uint32))
+
+    @contextmanager
+    def computing(self, waiting: Any = None) -> Iterator[None]:
+        """Hold the entry while its rows are computed. `waiting()` is called once if another job holds it."""
+        lock = FileLock(self.folder / "lock")
+        try:
+            lock.acquire(timeout=0)
+        except Timeout:
+            if waiting is not None:
+                waiting()
+            lock.acquire()
+        try:
+            yield
+        finally:
+            lock.release()
+
+    def touch(self) -> None:
+        """Record that the entry was used, for pruning by age."""
+        os.utime(self.folder / DESCRIPTION)
+
+    def used(self) -> float:
+        """Return when the entry was last used, in seconds since the epoch."""
+        return (self.folder / DESCRIPTION).stat().st_mtime
+
+    def size(self) -> int:
+        """Return the bytes that the entry takes on disk; a sparse file takes what was written."""
+        return sum(file.stat().st_blocks * 512 for file in self.folder.iterdir() if file.is_file())
+
+    def _checksums(self) -> NDArray[np.uint32]:
+        return np.fromfile(self.folder / CHECKSUMS, np.uint32)
+
+
+@dataclass(frozen=True)
+class FeatureStore:
+    """A folder of entries."""
+
+    root: Path
+
+    def find(self, key: Mapping[str, Any]) -> FeatureEntry | None:
+        """Return the entry for a key, or None where nothing was computed yet."""
+        return self._open(self.root / digest(key)[:32])
+
+    def create(self, key: Mapping[str, Any], rows: int, width: int, label: Mapping[str, str]) -> FeatureEntry:
+        """Return the entry for a key; it appears whole or not at all, whoever else creates it meanwhile.
+
+        Raises:
+            StoreError: the folder can't be written to.
+        """
+        folder = self.root / digest(key)[:32]
+        description = {"format": FORMAT, "rows": rows, "width": width, "label": dict(label), "key": key}
+        try:
+            self.root.mkdir(parents=True, exist_ok=True)
+            draft = Path(tempfile.mkdtemp(prefix=".new-", dir=self.root))
+            (draft / DESCRIPTION).write_text(json.dumps(description, indent=1))
+            _allocate(draft / ROWS, rows * width * 4)
+            _allocate(draft / CHECKSUMS, rows * 4)
+            try:
+                draft.rename(folder)
+            except OSError:  # another job was first
+                shutil.rmtree(draft)
+        except OSError as error:
+            raise StoreError(
+                f"The feature store {self.root} can't be written to: {error.strerror}.\nSet features.dir=PATH to another place."
+            ) from error
+        entry = self._open(folder)
+        if entry is None or (entry.rows, entry.width) != (rows, width):
+            raise StoreError(f"The feature store's entry {folder} is damaged.\nDelete that folder and try again.")
+        return entry
+
+    def entries(self) -> list[FeatureEntry]:
+        """Return all readable entries, the one used last first."""
+        folders = [path for path in self.root.glob("*") if path.is_dir()] if self.root.is_dir() else []
+        found = [entry for folder in folders if (entry := self._open(folder)) is not None]
+        return sorted(found, key=lambda entry: -entry.used())
+
+    def remove(self, entry: FeatureEntry) -> None:
+        """Delete an entry that no job is computing."""
+        with entry.computing():
+            shutil.rmtree(entry.folder)
+
+    def prune(self, limit: int, keep: frozenset[Path] = frozenset()) -> list[FeatureEntry]:
+        """Delete the entries used longest ago until all take at most `limit` bytes; return what was deleted.
+
+        Args:
+            limit: bytes that may stay.
+            keep: folders of entries that are in use now.
+        """
+        entries = self.entries()
+        total, removed = sum(entry.size() for entry in entries), []
+        for entry in reversed(entries):
+            if total <= limit:
+                break
+            if entry.folder in keep:
+                continue
+            total -= entry.size()
+            self.remove(entry)
+            removed.append(entry)
+        return removed
+
+    def _open(self, folder: Path) -> FeatureEntry | None:
+        try:
+            description = json.loads((folder / DESCRIPTION).read_text())
+            rows, width = description["rows"], description["width"]
+            sizes = [(folder / name).stat().st_size for name in (ROWS, CHECKSUMS)]
+        except (OSError, ValueError, KeyError, TypeError):
+            return None
+        if description.get("format") != FORMAT or sizes != [rows * width * 4, rows * 4]:
+            return None
+        return FeatureEntry(folder, rows, width, description["label"])
+
+
+def checksum(row: NDArray[Any]) -> int:
+    """Return the CRC-32 of a row; never 0, which stands for a row that was not finished."""
+    return zlib.crc32(row.data) or 1
+
+
+def age(entry: FeatureEntry) -> float:
+    """Return the days since an entry was last used."""
+    return (time.time() - entry.used()) / 86_400
+
+
+def _allocate(path: Path, size: int) -> None:
+    with path.open("wb") as file:
+        file.truncate(size)
+
+
+def _write_rows(path: Path, indices: NDArray[np.int64], rows: NDArray[Any]) -> None:
+    """Write rows at their places and wait until they are on disk. Plain writes: a full disk is an error here,
+    where a memory map would kill the process.
+    """  # noqa: D205
+    width = rows[0].nbytes if len(rows) else 0
+    with path.open("r+b", buffering=0) as file:
+        for start, stop in _runs(indices):
+            file.seek(int(indices[start]) * width)
+            chunk = memoryview(np.ascontiguousarray(rows[start:stop])).cast("B")
+            while chunk:
+                chunk = chunk[file.write(chunk) :]
+        os.fsync(file.fileno())
+
+
+def _runs(indices: NDArray[np.int64]) -> Iterator[tuple[int, int]]:
+    """Yield the (start, stop) of each stretch of consecutive indices."""
+    breaks = np.flatnonzero(np.diff(indices) != 1) + 1
+    edges = [0, *breaks.tolist(), len(indices)]
+    return zip(edges[:-1], edges[1:], strict=True) if len(indices) else iter(())

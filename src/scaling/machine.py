@@ -1,0 +1,117 @@
+"""What is recorded about where a run happened: versions, hardware, source state, process."""
+
+import os
+import platform
+import socket
+import subprocess
+import sys
+from functools import cache
+from importlib.metadata import PackageNotFoundError, version
+from pathlib import Path
+from typing import Any
+
+from scaling._version import __version__
+
+PACKAGES = ("torch", "torchvision", "timm", "pytorch-lightning", "mlflow", "hydra-core", "numpy", "scikit-learn")
+
+
+@cache
+def versions() -> dict[str, str]:
+    """Return the versions of Python, of this product and of what it computes with."""
+    found = {"python": platform.python_version(), "scaling": __version__}
+    for package in PACKAGES:
+        try:
+            found[package] = version(package)
+        except PackageNotFoundError:
+            found[package] = "absent"
+    return found
+
+
+def hardware() -> dict[str, Any]:
+    """Return processor, cores, memory and accelerators. Asks torch only where it is imported already."""
+    facts: dict[str, Any] = {
+        "processor": _processor(),
+        "cores": len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count(),
+        "memory_gib": _memory_gib(),
+        "system": platform.platform(),
+    }
+    if (torch := sys.modules.get("torch")) is not None:
+        facts["threads"] = torch.get_num_threads()
+        if torch.cuda.is_available():
+            facts["gpus"] = [torch.cuda.get_device_name(i) for i in range(torch.cuda.device_count())]
+    return facts
+
+
+def _processor() -> str:
+    try:
+        lines = Path("/proc/cpuinfo").read_text().splitlines()
+        return next(line.split(":", 1)[1].strip() for line in lines if line.startswith("model name"))
+    except (OSError, StopIteration):
+        return platform.processor() or platform.machine()
+
+
+def _memory_gib() -> float | None:
+    try:
+        return round(os.sysconf("SC_PAGE_SIZE") * os.sysconf("SC_PHYS_PAGES") / 2**30, 1)
+    except (OSError, ValueError):
+        return None
+
+
+@cache
+def git_state() -> tuple[str | None, bool]:
+    """Return commit and dirty flag of the working directory's repository, else of this package's checkout."""
+    for folder in (Path.cwd(), Path(__file__).resolve().parent):
+        commit = _git(folder, "rev-parse", "HEAD")
+        if commit:
+            return commit, bool(_git(folder, "status", "--porcelain", "--untracked-files=no"))
+    return None, False
+
+
+def _git(folder: Path, *arguments: str) -> str | None:
+    try:
+        result = subprocess.run(
+            ["git", "-C", str(folder), *arguments], capture_output=True, text=True, timeout=10, check=True
+        )
+    except (OSError, subprocess.SubprocessError):
+        return None
+    return result.stdout.strip()
+
+
+@cache
+def host() -> str:
+    """Name this host so that a restart, or another container, is another name."""
+    try:
+        boot = Path("/proc/sys/kernel/random/boot_id").read_text().strip()[:8]
+    except OSError:
+        boot = "unknown"
+    return f"{socket.gethostname()}/{boot}"
+
+
+def process(pid: int | None = None) -> str | None:
+    """Name a process so that a later one with the same number is another name; None where it is gone."""
+    pid = os.getpid() if pid is None else pid
+    try:
+        text = Path(f"/proc/{pid}/stat").read_text()
+    except OSError:
+        return f"{pid}:{_alive(pid)}" if _alive(pid) else None
+    state, *fields = text.rpartition(")")[2].split()
+    return None if state in "ZX" else f"{pid}:{fields[18]}"  # field 22 of proc(5): start time
+
+
+def _alive(pid: int) -> str:
+    """Say whether a process exists, on systems without /proc."""
+    if Path("/proc/self").exists():
+        return ""
+    try:
+        os.kill(pid, 0)
+    except ProcessLookupError:
+        return ""
+    except PermissionError:
+        pass
+    return "running"
+
+
+def is_running(name: str) -> bool:
+    """Say whether the process of that name (see `process`) still runs on this host."""
+    pid, _, _ = name.partition(":")
+    return pid.isdigit() and process(int(pid)) == name

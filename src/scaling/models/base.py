@@ -1,0 +1,206 @@
+"""What a model is: a network whose head is set apart, with weights known by content and a preprocessing.
+
+Sources are hashable settings. They say who they are (`identity`) before anything heavy is imported, so that a
+sweep can be planned in seconds; `build` makes the network.
+"""
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+from functools import lru_cache
+from typing import TYPE_CHECKING, Any, ClassVar, Literal, Protocol
+
+from scaling.core.errors import ModelError, SettingError
+from scaling.data.preprocessing import IMAGENET_MEAN, IMAGENET_STD, Preprocessing
+from scaling.models import weights
+
+if TYPE_CHECKING:
+    from torch import nn
+
+IMAGENET_PREPROCESSING = Preprocessing(resize=256, crop=224, mean=IMAGENET_MEAN, std=IMAGENET_STD)
+#: `model.preprocessing=to_tensor`: scaled to 0 … 1 and nothing else, as torchvision's ToTensor.
+TO_TENSOR = Preprocessing()
+
+
+@dataclass(frozen=True)
+class Backbone:
+    """A network that puts out features, and the head that was cut off it.
+
+    Attributes:
+        network: maps a normalised batch (k, C, H, W) to features (k, d).
+        head: the final linear layer, features to outputs; None where the network has none.
+        parameters: number of weights of network and head together.
+    """
+
+    network: "nn.Module"
+    head: "nn.Linear | None"
+    parameters: int
+
+
+class ModelSource(Protocol):
+    """Settings of a model: hashable, able to say who it is and to build itself."""
+
+    @property
+    def id(self) -> str:
+        """The name shown to people."""
+        ...
+
+    @property
+    def label_space(self) -> str | None:
+        """What the head's outputs mean."""
+        ...
+
+    def resolved_preprocessing(self) -> Preprocessing:
+        """Return the preprocessing with nothing left open."""
+        ...
+
+    def identity(self) -> dict[str, Any]:
+        """Return what changes the features: architecture, weights by content, preprocessing."""
+        ...
+
+    def build(self) -> Backbone:
+        """Make the network and load its weights."""
+        ...
+
+
+@lru_cache(maxsize=1)
+def build(source: ModelSource) -> Backbone:
+    """Build a model once a process, for as long as the sweep stays with it."""
+    return source.build()
+
+
+@dataclass(frozen=True)
+class NetworkSource:
+    """A network from a library; subclasses say which.
+
+    Attributes:
+        name: the library's name of the architecture.
+        id: the name shown to people.
+        pretrained: False for random weights drawn with `init_seed`.
+        weights: a local state dict instead of the library's weights: a path to .pt, .pth or .safetensors, or
+            package:MODULE/GLOB for a file inside an installed package.
+        weights_match: how the file's entries find the network's: by name, or by order and shape.
+        weights_need: what to install where the package of `weights` is missing.
+        tag: the library's name of the weights; None takes its default.
+        preprocessing: None for the model's own, "to_tensor" to scale to 0 … 1 only.
+        input_size: another resolution in pixels; None keeps the preprocessing's.
+        num_classes: outputs of the head; None keeps the library's default.
+        head: name of the layer that is the head; None finds the last linear layer.
+    """
+
+    name: str
+    id: str
+    pretrained: bool = True
+    weights: str | None = None
+    weights_match: Literal["names", "order"] = "names"
+    weights_need: str | None = None
+    tag: str | None = None
+    preprocessing: Preprocessing | Literal["to_tensor"] | None = None
+    input_size: int | None = None
+    num_classes: int | None = None
+    label_space: str | None = None
+    head: str | None = None
+    init_seed: int = 0
+
+    library: ClassVar[str] = ""
+
+    def __post_init__(self) -> None:
+        if not self.name:
+            raise SettingError(f"model={self.library} needs model.name=NAME, the library's name of a network.")
+        if self.input_size is not None and (not isinstance(self.input_size, int) or self.input_size < 1):
+            raise SettingError(f"model.input_size={self.input_size}: expected a positive number of pixels.")
+
+    def resolved_preprocessing(self) -> Preprocessing:
+        """Return the preprocessing with nothing left open."""
+        if self.preprocessing == "to_tensor":
+            return TO_TENSOR
+        if isinstance(self.preprocessing, str):
+            raise SettingError(
+                f"model.preprocessing={self.preprocessing}: expected to_tensor, null (the model's own), or its settings."
+            )
+        return (self.preprocessing or self.native_preprocessing()).at_size(self.input_size)
+
+    def identity(self) -> dict[str, Any]:
+        """Return what changes the features: architecture, weights by content, preprocessing."""
+        return {
+            "architecture": f"{self.library}/{self.name}",
+            "weights": self.weights_identity(),
+            "preprocessing": self.resolved_preprocessing().identity(),
+            "head": self.head,
+            "num_classes": self.num_classes,
+        }
+
+    def weights_identity(self) -> str:
+        """Name the weights by content."""
+        if self.weights is not None:
+            return f"sha256:{weights.file_digest(weights.locate(self.weights, self.weights_need))}"
+        if not self.pretrained:
+            return f"random:{self.init_seed}"
+        return self.library_weights_identity()
+
+    def library_weights_identity(self) -> str:
+        """Name the library's own weights by content; here from the loaded network, where nothing lighter will do."""
+        return f"state_dict:{weights.state_digest(self.network())}"
+
+    def native_preprocessing(self) -> Preprocessing:
+        """Return the preprocessing that belongs to the weights."""
+        return IMAGENET_PREPROCESSING
+
+    def create(self, pretrained: bool) -> "nn.Module":
+        """Make the network with the library's weights, or with random ones."""
+        raise NotImplementedError
+
+    def network(self) -> "nn.Module":
+        """Make the whole network, head included, in eval mode, with the weights that are asked for.
+
+        Raises:
+            ModelError: the library doesn't know the network, or the weights can't be had or don't fit.
+        """
+        import torch
+
+        path = weights.locate(self.weights, self.weights_need) if self.weights is not None else None
+        with torch.random.fork_rng(devices=[]):
+            torch.manual_seed(self.init_seed)
+            network = self.create(pretrained=self.pretrained and path is None)
+        if path is not None:
+            state = weights.fit(weights.read(path), network.state_dict(), path, self.weights_match)
+            network.load_state_dict(state)
+        return network.eval()
+
+    def build(self) -> Backbone:
+        """Make the network and set its head apart."""
+        network = self.network()
+        parameters = sum(parameter.numel() for parameter in network.parameters())
+        name = self.head or find_head(network, self.num_classes)
+        head = replace_with_identity(network, name, self.id)
+        return Backbone(network, head, parameters)
+
+
+def find_head(network: "nn.Module", num_classes: int | None) -> str:
+    """Return the name of the last linear layer, of those with `num_classes` outputs where that is given."""
+    from torch import nn
+
+    linear = {name: module for name, module in network.named_modules() if isinstance(module, nn.Linear)}
+    fitting = [name for name, module in linear.items() if num_classes in (None, module.out_features)]
+    if not fitting:
+        raise ModelError(
+            f"{type(network).__name__} has no linear layer with {num_classes or 'any'} outputs that could be its head;"
+            f" its linear layers: {', '.join(linear) or 'none'}.\nName the layer with model.head=NAME."
+        )
+    return fitting[-1]
+
+
+def replace_with_identity(network: "nn.Module", name: str, model: str) -> "nn.Linear":
+    """Cut the named linear layer off the network, in place, and return it."""
+    from torch import nn
+
+    modules: Mapping[str, nn.Module] = dict(network.named_modules())
+    head = modules.get(name)
+    if not isinstance(head, nn.Linear):
+        linear = [known for known, module in modules.items() if isinstance(module, nn.Linear)]
+        raise ModelError(
+            f"model.head={name}: {model} has no linear layer of that name.\n"
+            f"Its linear layers: {', '.join(linear[-5:]) or 'none'}."
+        )
+    parent, _, leaf = name.rpartition(".")
+    setattr(modules[parent], leaf, nn.Identity())
+    return head

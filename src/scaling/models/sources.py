@@ -1,0 +1,229 @@
+"""The libraries that networks come from: timm, torchvision, torch.hub; and raw pixels."""
+
+import contextlib
+import io
+from dataclasses import dataclass, replace
+from difflib import get_close_matches
+from typing import TYPE_CHECKING, Any, ClassVar
+
+from scaling.core.errors import ModelError, SettingError
+from scaling.data.preprocessing import Preprocessing
+from scaling.models.base import IMAGENET_PREPROCESSING, Backbone, NetworkSource
+
+if TYPE_CHECKING:
+    from torch import nn
+
+#: torchvision weights that a sweep can be planned with before torch is imported: (network, weights) to file name
+#: and length of the resized shorter side. A test holds the table against torchvision's own.
+PINNED = {
+    ("resnet18", "IMAGENET1K_V1"): ("resnet18-f37072fd.pth", 256),
+    ("resnet50", "IMAGENET1K_V1"): ("resnet50-0676ba61.pth", 256),
+    ("resnet50", "IMAGENET1K_V2"): ("resnet50-11ad3fa6.pth", 232),
+    ("vit_b_16", "IMAGENET1K_V1"): ("vit_b_16-c867db91.pth", 256),
+    ("convnext_tiny", "IMAGENET1K_V1"): ("convnext_tiny-983f1562.pth", 236),
+}
+OFFLINE_REMEDY = "Give a local state dict with model.weights=PATH, or take random weights with model.pretrained=false."
+
+
+def unknown_name(library: str, name: str, known: list[str]) -> ModelError:
+    """Return the error for a name that a library doesn't have, with the nearest that it has."""
+    near = get_close_matches(name, known, n=5, cutoff=0.5)
+    return ModelError(
+        f"{library} has no model named {name}; it has {len(known)}"
+        + (f", the nearest: {', '.join(near)}." if near else f", e.g. {', '.join(known[:5])}.")
+    )
+
+
+def failed_download(what: str, error: Exception) -> ModelError:
+    """Return the error for weights that can't be fetched."""
+    reason = (str(error).strip().splitlines() or [type(error).__name__])[0][:160]
+    return ModelError(f"The weights of {what} can't be fetched: {reason}\n{OFFLINE_REMEDY}")
+
+
+@dataclass(frozen=True)
+class TimmModel(NetworkSource):
+    """Any network of timm, its weights from the Hugging Face hub unless `weights` names a file."""
+
+    library: ClassVar[str] = "timm"
+
+    def native_preprocessing(self) -> Preprocessing:
+        """Return what timm records beside the weights."""
+        import timm
+        from timm.data import resolve_data_config
+
+        self._check_name()
+        config = resolve_data_config(pretrained_cfg=timm.get_pretrained_cfg(self._full_name()).to_dict())
+        size = int(config["input_size"][-1])
+        return Preprocessing(
+            resize=int(size / config["crop_pct"]),
+            crop=size,
+            interpolation=config["interpolation"] if config["interpolation"] in ("bilinear", "nearest") else "bicubic",
+            mean=tuple(config["mean"]),
+            std=tuple(config["std"]),
+        )
+
+    def create(self, pretrained: bool) -> "nn.Module":
+        """Make the network."""
+        import timm
+
+        self._check_name()
+        sizes = {} if self.num_classes is None else {"num_classes": self.num_classes}
+        try:
+            return timm.create_model(self._full_name(), pretrained=pretrained, **sizes)
+        except Exception as error:  # the hub's client has many exceptions for "not reachable"
+            if not pretrained:
+                raise
+            raise failed_download(f"timm's {self.name}", error) from error
+
+    def _full_name(self) -> str:
+        return self.name if self.tag is None else f"{self.name}.{self.tag}"
+
+    def _check_name(self) -> None:
+        import timm
+
+        if not timm.is_model(self.name.split(".")[0]):
+            raise unknown_name("timm", self.name, timm.list_models())
+
+
+@dataclass(frozen=True)
+class TorchvisionModel(NetworkSource):
+    """Any classification network of torchvision, with weights by name."""
+
+    library: ClassVar[str] = "torchvision"
+
+    def library_weights_identity(self) -> str:
+        """Name the weights by their file, whose name ends in the first digits of its SHA-256.
+
+        The download verifies those digits, so the name stands for the content.
+        """
+        pinned = PINNED.get((self.name, self.tag or ""))
+        return f"torchvision:{pinned[0] if pinned else self._weights().url.rsplit('/', 1)[-1]}"
+
+    def native_preprocessing(self) -> Preprocessing:
+        """Return the transforms that torchvision records beside the weights."""
+        pinned = PINNED.get((self.name, self.tag or ""))
+        if pinned:
+            return replace(IMAGENET_PREPROCESSING, resize=pinned[1])
+        transforms = self._weights().transforms()
+        return Preprocessing(
+            resize=transforms.resize_size[0],
+            crop=transforms.crop_size[0],
+            interpolation=transforms.interpolation.value,
+            mean=tuple(transforms.mean),
+            std=tuple(transforms.std),
+        )
+
+    def create(self, pretrained: bool) -> "nn.Module":
+        """Make the network."""
+        from torchvision import models
+
+        self._check_name()
+        sizes = {} if self.num_classes is None else {"num_classes": self.num_classes}
+        if not pretrained:
+            return models.get_model(self.name, weights=None, **sizes)
+        weights = self._weights()
+        try:
+            return models.get_model(self.name, weights=weights, **sizes)
+        except ValueError as error:
+            raise SettingError(
+                f"model.num_classes={self.num_classes} doesn't fit torchvision's {weights}.\n"
+                "Leave it out, or give your own weights with model.weights=PATH."
+            ) from error
+        except (OSError, RuntimeError) as error:
+            raise failed_download(f"torchvision's {self.name}, {weights},", error) from error
+
+    def _weights(self) -> Any:
+        from torchvision import models
+
+        self._check_name()
+        known = models.get_model_weights(self.name)
+        if self.tag is None:
+            return known.DEFAULT
+        try:
+            return known[self.tag]
+        except KeyError:
+            raise SettingError(
+                f"model.tag={self.tag}: torchvision's {self.name} has {', '.join(entry.name for entry in known)}."
+            ) from None
+
+    def _check_name(self) -> None:
+        from torchvision import models
+
+        names = models.list_models(module=models)
+        if self.name not in names:
+            raise unknown_name("torchvision", self.name, names)
+
+
+@dataclass(frozen=True)
+class TorchHubModel(NetworkSource):
+    """A network from a torch.hub repository. Its code is run: name only repositories that you trust.
+
+    Attributes:
+        repo: OWNER/NAME:REF on GitHub, or a local folder with a hubconf.py.
+    """
+
+    repo: str | None = None
+
+    library: ClassVar[str] = "torch_hub"
+
+    def identity(self) -> dict[str, Any]:
+        """Return what changes the features, the repository included."""
+        from pathlib import Path
+
+        # A local folder is known by its name alone: the weights are hashed, and a moved folder is the same model.
+        repo = Path(self.repo or "").name if self._local() else self.repo
+        return {**super().identity(), "repo": repo}
+
+    def create(self, pretrained: bool) -> "nn.Module":
+        """Make the network."""
+        import torch
+
+        if not self.repo:
+            raise SettingError("model=torch_hub needs model.repo=OWNER/NAME:REF, or a folder with a hubconf.py.")
+        sizes = {} if self.num_classes is None else {"num_classes": self.num_classes}
+        try:
+            with contextlib.redirect_stderr(io.StringIO()):  # torch.hub prints where its cache lies
+                return torch.hub.load(
+                    self.repo,
+                    self.name,
+                    source="local" if self._local() else "github",
+                    trust_repo=True,
+                    pretrained=pretrained,
+                    **sizes,
+                )
+        except (OSError, RuntimeError, ValueError, AttributeError, ImportError) as error:
+            raise failed_download(f"{self.repo} {self.name}", error) from error
+
+    def _local(self) -> bool:
+        from pathlib import Path
+
+        return bool(self.repo) and Path(self.repo or "").is_dir()
+
+
+@dataclass(frozen=True)
+class Pixels:
+    """Raw pixels as features, scaled to −1 … 1: the baseline without any pre-training.
+
+    Attributes:
+        input_size: resolution; None keeps the images' own, which must then agree.
+    """
+
+    id: str = "pixels"
+    input_size: int | None = None
+    pretrained: bool = False
+    label_space: str | None = None
+
+    def resolved_preprocessing(self) -> Preprocessing:
+        """Return the scaling."""
+        return Preprocessing(mean=(0.5,), std=(0.5,), channels=None).at_size(self.input_size)
+
+    def identity(self) -> dict[str, Any]:
+        """Return what changes the features."""
+        return {"architecture": "pixels", "preprocessing": self.resolved_preprocessing().identity()}
+
+    def build(self) -> Backbone:
+        """Return a network that only flattens."""
+        from torch import nn
+
+        return Backbone(nn.Flatten(), None, 0)
+

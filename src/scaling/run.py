@@ -1,0 +1,39 @@
+"""The command `python -m scaling.run`: one grid point, or with -m a grid of them."""
+
+import signal
+from collections.abc import Sequence
+from typing import Any
+
+import hydra
+from hydra.core.hydra_config import HydraConfig
+from hydra.types import RunMode
+from omegaconf import DictConfig
+
+from scaling.config import VERSION_BASE, config_path, plain, run_application
+
+
+@hydra.main(version_base=VERSION_BASE, config_path=config_path(), config_name="config")
+def application(config: DictConfig) -> Any:
+    """Run one grid point; in a multirun the sweeper calls its own function instead."""
+    from scaling.sweep import Planned, PointRunner, Result, run_grid
+
+    assert HydraConfig.get().mode == RunMode.RUN
+
+    def launch(runner: PointRunner, points: Sequence[Planned]) -> list[Result]:
+        return [runner(config, position) for position, _ in enumerate(points)]
+
+    run_grid([((), plain(config))], launch)
+
+
+def main() -> None:
+    """Run the command; SIGTERM ends it as Ctrl-C does, so that no run is left RUNNING."""
+    signal.signal(signal.SIGTERM, _terminate)
+    run_application(application)
+
+
+def _terminate(number: int, frame: Any) -> None:
+    raise SystemExit(128 + number)
+
+
+if __name__ == "__main__":
+    main()

@@ -1,0 +1,129 @@
+"""What people see while a sweep runs: progress bars, one line a point, tables of at most 80 columns."""
+
+from collections.abc import Iterable, Iterator, Mapping, Sequence
+from contextlib import contextmanager
+
+from rich.console import Console
+from rich.progress import (
+    BarColumn, MofNCompleteColumn, Progress, ProgressColumn, TextColumn, TimeRemainingColumn,
+)  # fmt: skip
+from rich.table import Table
+from rich.text import Text
+
+from scaling.core.curves import Curve
+from scaling.core.identity import GridPoint
+from scaling.core.reporter import Advance
+
+#: A stage shorter than this many steps needs no bar of its own.
+LONG_STAGE = 2
+
+
+def console() -> Console:
+    """Return a console on stdout; piped output is as wide as its lines, not cut to a guessed width."""
+    screen = Console(highlight=False, soft_wrap=True)
+    return screen if screen.is_terminal else Console(highlight=False, soft_wrap=True, width=200)
+
+
+class _Rate(ProgressColumn):
+    """Steps a second, where a stage counts steps."""
+
+    def render(self, task) -> Text:  # type: ignore[no-untyped-def]
+        """Draw the rate."""
+        return Text(f"{task.speed:,.0f}/s" if task.speed else "")
+
+
+class PointProgress:
+    """The bars of one grid point: all points of the sweep, and the stage that this one is in."""
+
+    def __init__(self, screen: Console, position: int, total: int, shown: bool) -> None:
+        self.bars = Progress(
+            TextColumn("{task.description:<22}"), BarColumn(bar_width=20), MofNCompleteColumn(), _Rate(),
+            TimeRemainingColumn(), console=screen, transient=True, disable=not (shown and screen.is_terminal),
+        )  # fmt: skip
+        self.bars.add_task("grid points", completed=position, total=total)
+
+    def __enter__(self) -> "PointProgress":
+        self.bars.start()
+        return self
+
+    def __exit__(self, *error: object) -> None:
+        self.bars.stop()
+
+    @contextmanager
+    def stage(self, name: str, total: int | None) -> Iterator[Advance]:
+        """Show a bar for a stage while it lasts."""
+        if total is None or total < LONG_STAGE:
+            yield lambda steps: None
+            return
+        task = self.bars.add_task(name, total=total)
+        try:
+            yield lambda steps: self.bars.advance(task, steps)
+        finally:
+            self.bars.remove_task(task)
+
+
+def varying(points: Sequence[GridPoint]) -> list[str]:
+    """Return the names in which the points of a grid differ, n first: what a line must say to tell them apart."""
+    fields = ("model", "dataset", "adaptation")
+    return [name for name in fields if len({getattr(point, name) for point in points}) > 1]
+
+
+def describe(point: GridPoint, fields: Sequence[str]) -> str:
+    """Name a point within its grid: "n=1000 seed=0", with the fields that vary before it."""
+    names = [str(getattr(point, name)) for name in fields]
+    return " ".join([*names, f"n={point.n:<6}", f"seed={point.seed}"])
+
+
+def result_line(
+    position: int, total: int, name: str, metrics: Mapping[str, float], seconds: float, remark: str = ""
+) -> str:
+    """Say how a point came out, in one line."""
+    width = len(str(total))
+    text = (
+        f"[{position:>{width}}/{total}] {name}  test {metrics['test/accuracy']:.4f}"
+        f"  train {metrics['train/accuracy']:.4f}  {seconds:.1f} s"
+    )
+    return f"{text}  {remark}" if remark else text
+
+
+def counts_line(counts: Mapping[str, int]) -> str:
+    """Say how many points are in which state: "9 points: 6 done, 1 failed, 2 pending"."""
+    total = sum(counts.values())
+    parts = [f"{counts[state]} {state}" for state in ("done", "failed", "running", "pending") if counts.get(state)]
+    return f"{total} point{'s' * (total != 1)}: {', '.join(parts)}"
+
+
+def plan_table(rows: Iterable[tuple[GridPoint, str, str]]) -> Table:
+    """Return a table of points with their state, for plan=true."""
+    table = Table(box=None, pad_edge=False, header_style="bold")
+    for heading in ("model", "dataset", "adaptation"):
+        table.add_column(heading, overflow="fold", no_wrap=False)
+    table.add_column("n", justify="right")
+    table.add_column("seed", justify="right")
+    table.add_column("state")
+    for point, state, why in rows:
+        table.add_row(
+            point.model, point.dataset, point.adaptation, str(point.n), str(point.seed), f"{state} {why}".strip()
+        )
+    return table
+
+
+def curve_tables(curves: Sequence[Curve]) -> Iterator[Table]:
+    """Yield one table a curve: n, seeds, train, test with its range over seeds, upgradeability."""
+    for curve in curves:
+        table = Table(title=curve.label, box=None, title_justify="left", pad_edge=False, header_style="bold")
+        for heading in ("n", "seeds", "train", "test", "test over seeds", "upgradeability"):
+            table.add_column(heading, justify="right")
+        test, train, gap = (curve.band(q) for q in ("test_accuracy", "train_accuracy", "upgradeability"))
+        for i, n in enumerate(curve.n.tolist()):
+            seeds = len(curve.at(n))
+            if seeds == 1:
+                spread = "one seed"
+            elif curve.no_draw_variance(n):
+                spread = "no draw variance"
+            else:
+                spread = f"{test.low[i]:.4f} – {test.high[i]:.4f}"
+            table.add_row(
+                str(n), str(seeds), f"{train.mean[i]:.4f}", f"{test.mean[i]:.4f}", spread, f"{gap.mean[i]:+.4f}"
+            )
+        yield table
