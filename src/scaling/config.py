@@ -1,12 +1,14 @@
 """From Hydra's configs to our objects: where configs lie, how they are composed, what their errors say."""
 
+import functools
 import os
 import sys
+import traceback
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import fields
 from difflib import get_close_matches
 from pathlib import Path
-from typing import Any
+from typing import Any, NoReturn
 
 from hydra.errors import HydraException, MissingConfigException
 from omegaconf import DictConfig, OmegaConf
@@ -15,6 +17,7 @@ from omegaconf.errors import OmegaConfBaseException
 from scaling.core.errors import ScalingError, SettingError
 
 VERSION_BASE = "1.3"
+TRACEBACK = "SCALING_TRACEBACK"
 PRECISIONS = ("32-true", "bf16-mixed", "bf16-true", "16-mixed", "16-true")
 
 
@@ -115,22 +118,40 @@ def explain(error: Exception) -> str:
     return "\n".join([line for line in lines if not line.startswith(noise)][:3])
 
 
+def stops_on_user_errors(task: Callable[[DictConfig], Any]) -> Callable[[DictConfig], Any]:
+    """Make a Hydra task exit with a short message on a user's error; Hydra would add lines of its own."""
+
+    @functools.wraps(task)
+    def stopping(config: DictConfig) -> Any:
+        try:
+            return task(config)
+        except ScalingError as error:
+            exit_with(error)
+
+    return stopping
+
+
+def exit_with(error: Exception) -> NoReturn:
+    """Print a user's error and exit with code 1; with SCALING_TRACEBACK=1 its traceback too."""
+    if os.environ.get(TRACEBACK) == "1":
+        traceback.print_exception(error)
+    message = str(error) if isinstance(error, ScalingError) else explain(error)
+    print(f"error: {message}", file=sys.stderr)
+    raise SystemExit(1)
+
+
 def run_application(application: Callable[[], Any]) -> None:
     """Run a Hydra application; a user's error becomes a short message on stderr and exit code 1."""
     # Hydra would print and exit by itself; asked for full errors it raises, and we say it shorter.
-    traceback_wanted = os.environ.get("HYDRA_FULL_ERROR") == "1"
+    asked = os.environ.get("HYDRA_FULL_ERROR")
     os.environ["HYDRA_FULL_ERROR"] = "1"
     try:
         application()
     except (ScalingError, HydraException, OmegaConfBaseException) as error:
-        if traceback_wanted:
-            raise
-        message = str(error) if isinstance(error, ScalingError) else explain(error)
-        print(f"error: {message}", file=sys.stderr)
-        raise SystemExit(1) from None
+        exit_with(error)
     except KeyboardInterrupt:
         print("interrupted: start the same command again to go on", file=sys.stderr)
         raise SystemExit(130) from None
     finally:
-        if not traceback_wanted:
-            os.environ.pop("HYDRA_FULL_ERROR", None)
+        if asked is None:
+            del os.environ["HYDRA_FULL_ERROR"]

@@ -5,6 +5,7 @@ from dataclasses import dataclass
 from functools import cached_property
 from typing import Any
 
+from scaling import machine
 from scaling.adapt.base import Adaptation, Outcome, Subset, Task
 from scaling.config import build, resolve_precision
 from scaling.core.errors import SettingError
@@ -141,6 +142,7 @@ def evaluate_job(job: Job, reporter: Reporter | None = None) -> Evaluation:
         ScalingError: see `Job.check`; also where the weights don't fit or the disk is full.
     """
     reporter = reporter or SilentReporter()
+    machine.keep_freed_memory()
     with reporter.stage("load"):
         job.check()
     provider = FeatureProvider(

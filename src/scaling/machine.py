@@ -1,5 +1,7 @@
-"""What is recorded about where a run happened: versions, hardware, source state, process."""
+"""The machine: what is recorded of where a run happened, and the one setting of it that we change."""
 
+import ctypes
+import ctypes.util
 import os
 import platform
 import socket
@@ -12,6 +14,8 @@ from typing import Any
 
 from scaling._version import __version__
 
+# mallopt parameters of glibc, from malloc.h
+M_TRIM_THRESHOLD, M_TOP_PAD, M_MMAP_THRESHOLD = -1, -2, -3
 PACKAGES = ("torch", "torchvision", "timm", "pytorch-lightning", "mlflow", "hydra-core", "numpy", "scikit-learn")
 
 
@@ -115,3 +119,19 @@ def is_running(name: str) -> bool:
     """Say whether the process of that name (see `process`) still runs on this host."""
     pid, _, _ = name.partition(":")
     return pid.isdigit() and process(int(pid)) == name
+
+
+@cache
+def keep_freed_memory() -> None:
+    """Let glibc keep what is freed instead of handing it back to the kernel after each layer.
+
+    A forward pass or a fit on the CPU frees and takes the same large buffers again and again; with the default
+    thresholds each of them is mapped and page-faulted anew. See docs/performance.md for what that costs.
+    """
+    if not sys.platform.startswith("linux"):
+        return
+    libc = ctypes.CDLL(ctypes.util.find_library("c") or "libc.so.6")
+    if not hasattr(libc, "gnu_get_libc_version"):  # musl takes no such settings
+        return
+    for parameter in (M_MMAP_THRESHOLD, M_TRIM_THRESHOLD, M_TOP_PAD):
+        libc.mallopt(parameter, 1 << 30 if parameter != M_TOP_PAD else 64 << 20)

@@ -9,10 +9,11 @@ from hydra.core.hydra_config import HydraConfig
 from hydra.types import RunMode
 from omegaconf import DictConfig
 
-from scaling.config import VERSION_BASE, config_path, plain, run_application
+from scaling.config import VERSION_BASE, config_path, plain, run_application, stops_on_user_errors
 
 
 @hydra.main(version_base=VERSION_BASE, config_path=config_path(), config_name="config")
+@stops_on_user_errors
 def application(config: DictConfig) -> Any:
     """Run one grid point; in a multirun the sweeper calls its own function instead."""
     from scaling.sweep import Planned, PointRunner, Result, run_grid

@@ -104,6 +104,7 @@ class RunStore:
     def client(self) -> "MlflowClient":
         """The MLflow client; the first use creates or checks the database, one process at a time."""
         os.environ.setdefault("MLFLOW_DISABLE_TELEMETRY", "true")
+        os.environ.setdefault("MLFLOW_ENABLE_ARTIFACTS_PROGRESS_BAR", "false")
         import logging
 
         from mlflow.tracking import MlflowClient
@@ -158,9 +159,13 @@ class RunStore:
             return None  # the server decides
         return (self._database.parent / "artifacts" / self.experiment).absolute().as_uri()
 
+    def has_database(self) -> bool:
+        """Say whether there is a store; a server is taken to be there until it is asked."""
+        return self._database is None or self._database.exists()
+
     def exists(self) -> bool:
         """Say whether there is a store with this experiment, without making either."""
-        if self._database is not None and not self._database.exists():
+        if not self.has_database():
             return False
         with self.translated():
             return self.client.get_experiment_by_name(self.experiment) is not None

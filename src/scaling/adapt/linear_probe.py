@@ -24,13 +24,18 @@ class LinearProbe:
         penalties: values of C as scikit-learn means it (the loss summed over samples times C), ascending.
         folds: folds of the cross-validation; fewer where a class has fewer members.
         default_penalty: C where a class has a single member, so that nothing can be chosen.
-        tolerance: relative distance to the optimum at which a fit stops.
+        stop_ratio: weaker penalties are left out once the held-out log-loss is this many times the lowest so
+            far; 1.1 spares the slowest fits, which overfit more and more.
+        search_tolerance: relative distance to the optimum at which the fits of the cross-validation stop.
+        tolerance: the same for the final fit.
     """
 
     penalties: tuple[float, ...] = (1e-4, 1e-3, 1e-2, 1e-1, 1.0)
     folds: int = 5
     default_penalty: float = 1e-2
-    tolerance: float = 1e-5
+    stop_ratio: float = 1.1
+    search_tolerance: float = 1e-4
+    tolerance: float = 1e-6
 
     name: ClassVar[str] = "linear_probe"
     METHOD_VERSION: ClassVar[int] = 1
@@ -43,8 +48,11 @@ class LinearProbe:
             raise SettingError(f"adaptation.penalties={list(self.penalties)}: expected ascending, without repeats.")
         if not isinstance(self.folds, int) or self.folds < 2:
             raise SettingError(f"adaptation.folds={self.folds}: expected a whole number from 2 up.")
-        if not 0 < self.tolerance < 1:
-            raise SettingError(f"adaptation.tolerance={self.tolerance}: expected a number between 0 and 1.")
+        if not self.stop_ratio > 1:
+            raise SettingError(f"adaptation.stop_ratio={self.stop_ratio}: expected a number above 1.")
+        for name in ("search_tolerance", "tolerance"):
+            if not 0 < getattr(self, name) < 1:
+                raise SettingError(f"adaptation.{name}={getattr(self, name)}: expected a number between 0 and 1.")
 
     def identity(self) -> dict[str, Any]:
         """Return the settings that change a score."""
@@ -58,45 +66,46 @@ class LinearProbe:
         import torch
 
         from scaling.adapt.heads import linear_head, predict
-        from scaling.adapt.softmax import fit_path
+        from scaling.adapt.softmax import fit
 
         features = task.train_features(subset)
         test_features = task.test_features()
         folds = stratified_folds(subset.labels, self.folds, subset.seed)
         can_choose = folds.max() > 0
         penalties = [float(p) for p in (self.penalties if can_choose else (self.default_penalty,))]
-        with task.reporter.stage("fit", total=len(penalties)) as advance:
-            path = fit_path(
+        with task.reporter.stage("fit", total=len(penalties) + 1) as advance:
+            fitted = fit(
                 torch.from_numpy(features.copy()),
                 torch.from_numpy(subset.labels),
                 task.classes,
                 penalties,
                 torch.from_numpy(folds) if can_choose else None,
+                self.search_tolerance,
                 self.tolerance,
+                stop_ratio=self.stop_ratio,
                 advance=advance,
             )
-        # Of equal losses the stronger penalty, which stands first.
-        chosen = int(path.held_out_loss.mean(1).argmin()) if can_choose else 0
-        head = linear_head(path.weight[chosen], path.bias[chosen])
+        head = linear_head(fitted.weight, fitted.bias)
+        chosen = fitted.chosen
         arguments = (task.trainer, task.reporter)
         table = [
             {
-                "C": penalty,
-                "cv_log_loss": float(path.held_out_loss[i].mean()) if can_choose else None,
-                "cv_accuracy": float(path.held_out_accuracy[i].mean()) if can_choose else None,
-                "iterations": path.iterations[i],
-                "converged": path.converged[i],
+                "C": penalties[i],
+                "cv_log_loss": float(loss.mean()),
+                "cv_accuracy": float(accuracy.mean()),
+                "iterations": fitted.iterations[i],
+                "converged": fitted.converged[i],
                 "chosen": i == chosen,
             }
-            for i, penalty in enumerate(penalties)
+            for i, (loss, accuracy) in enumerate(zip(fitted.held_out_loss, fitted.held_out_accuracy, strict=True))
         ]
         return Outcome(
             train=predict(head, features, subset.labels, *arguments, "predict train"),
             test=predict(head, test_features, task.dataset.test.labels, *arguments, "predict test"),
             metrics={"adaptation/penalty": penalties[chosen]},
             params={"adaptation.penalty_chosen": penalties[chosen], "adaptation.folds_used": int(folds.max()) + 1},
-            tags=_remarks(can_choose, chosen, penalties, path.converged),
-            tables={"penalty_path": table},
+            tags=_remarks(can_choose, chosen, penalties, fitted.converged),
+            tables={"penalty_path": table} if table else {},
         )
 
 
@@ -105,7 +114,7 @@ def _remarks(can_choose: bool, chosen: int, penalties: list[float], converged: l
     remarks = {}
     if not can_choose:
         remarks["scaling.penalty"] = "default: a class has a single sample, so no cross-validation"
-    elif chosen in (0, len(penalties) - 1):
+    elif len(penalties) > 1 and chosen in (0, len(penalties) - 1):
         remarks["scaling.penalty"] = f"at the {'strong' if chosen == 0 else 'weak'} end of the path"
     if not np.all(converged):
         remarks["scaling.fit"] = "not all fits reached the tolerance"

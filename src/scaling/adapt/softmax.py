@@ -5,7 +5,8 @@ For fold j with n_j rows and penalty strength C (scikit-learn's convention) the 
     L_j(W, b) = 1/n_j Σ_{i in j} [logsumexp(W x_i + b) − (W x_i + b)_{y_i}] + 1/(2 C n_j) ‖W‖²
 
 with the intercept b free. All folds and the whole subset are solved side by side, sharing each matrix product;
-penalties go from strong to weak, each starting from the one before. L-BFGS (Nocedal and Wright 2006, ch. 7)
+penalties go from strong to weak, each starting from the one before. The penalty that is chosen is then solved more
+closely on all rows. L-BFGS (Nocedal and Wright 2006, ch. 7)
 runs in the eigenbasis of the features' second moments, where the curvature a s_k + 1/(C n_j) of direction k is
 nearly diagonal (a bounds Böhning's 1992 majoriser by the mean predicted variance), so it starts close to
 Newton's method. Logits are linear in the weights: a line search costs no matrix product.
@@ -24,69 +25,94 @@ ROW_BLOCK = 4096
 
 
 @dataclass(frozen=True)
-class Path:
-    """Solutions along the penalties.
+class Fit:
+    """The head at the chosen penalty, and how the choice came about.
 
     Attributes:
-        weight: (penalties, outputs, d), of the problem that trains on all rows, for raw features.
-        bias: (penalties, outputs).
-        held_out_loss, held_out_accuracy: (penalties, folds), on the rows that each fold leaves out.
-        iterations: most iterations that a problem took, per penalty.
-        converged: whether every problem met the tolerance, per penalty.
+        weight, bias: (outputs, d) and (outputs,), for raw features, trained on all rows.
+        chosen: position of the penalty taken.
+        held_out_loss, held_out_accuracy: (penalties tried, folds), on the rows that each fold leaves out.
+        iterations: most iterations that a problem took, per penalty tried, and of the final fit.
+        converged: whether every problem met its tolerance, likewise.
     """
 
     weight: Tensor
     bias: Tensor
+    chosen: int
     held_out_loss: Tensor
     held_out_accuracy: Tensor
     iterations: list[int]
     converged: list[bool]
 
 
-def fit_path(
+def fit(
     features: Tensor,
     labels: Tensor,
     classes: int,
     penalties: list[float],
     folds: Tensor | None = None,
-    tolerance: float = 1e-5,
-    max_iterations: int = 300,
+    search_tolerance: float = 1e-4,
+    tolerance: float = 1e-6,
+    max_iterations: int = 500,
+    stop_ratio: float = float("inf"),
     advance: Callable[[int], None] = lambda steps: None,
-) -> Path:
-    """Fit every penalty on all rows and on all rows but each fold.
+) -> Fit:
+    """Choose the penalty with the lowest held-out log-loss, and fit it on all rows.
 
     Args:
         features: (n, d) float32; overwritten, so that no second copy is needed.
         labels: (n,) classes 0 … classes-1.
         penalties: values of C, strongest (smallest) first.
-        folds: (n,) fold of each row, 0 … k-1; None for no folds.
-        tolerance: a problem is solved when its estimated distance to the optimum is below this share of its
-            objective.
-        advance: called once a penalty.
+        folds: (n,) fold of each row, 0 … k-1; None takes the first penalty without a choice.
+        search_tolerance: a fit of the search is done when its estimated distance to the optimum is below this
+            share of its objective: far less than folds differ by.
+        tolerance: the same for the final fit.
+        stop_ratio: weaker penalties are left out once the held-out loss exceeds the lowest so far by this
+            factor: they take the most iterations and lose more and more.
+        advance: called with the steps done, len(penalties) + 1 in all.
     """
     rows = len(features)
     mean, std = standardise(features)
     basis, moments, rotated = rotate(features)
-    count = int(folds.max()) + 1 if folds is not None else 0
-    masks = torch.ones(rows, count + 1, device=features.device)
-    for fold in range(count):
-        assert folds is not None
-        masks[:, fold] = (folds != fold).float()
-    problems = _Problems(rotated, labels, classes, masks, moments)
-    weights, biases, losses, accuracies, iterations, converged = [], [], [], [], [], []
-    for penalty in penalties:
-        steps, solved = problems.solve(penalty, tolerance, max_iterations)
-        weight = (basis @ problems.weight[:, -1]).T / std  # back from eigenbasis and standardisation
-        weights.append(weight)
-        biases.append(problems.bias[-1] - weight @ mean)
-        loss, accuracy = problems.held_out()
-        losses.append(loss[:count])
-        accuracies.append(accuracy[:count])
-        iterations.append(steps)
-        converged.append(solved)
-        advance(1)
-    return Path(
-        torch.stack(weights), torch.stack(biases), torch.stack(losses), torch.stack(accuracies), iterations, converged
+    everything = torch.ones(rows, 1, device=features.device)
+    final = _Problems(rotated, labels, classes, everything, moments)
+    losses, accuracies, iterations, converged = [], [], [], []
+    if folds is not None:
+        members = torch.arange(int(folds.max()) + 1, device=folds.device)
+        # The last problem is the final one's: it goes along, to start from.
+        masks = torch.cat([(folds[:, None] != members).float(), everything], dim=1)
+        search = _Problems(rotated, labels, classes, masks, moments)
+        starts = []
+        for penalty in penalties:
+            steps, solved = search.solve(penalty, search_tolerance, max_iterations)
+            starts.append((search.weight[:, -1:].clone(), search.bias[-1:].clone()))
+            loss, accuracy = search.held_out()
+            losses.append(loss[:-1])
+            accuracies.append(accuracy[:-1])
+            iterations.append(steps)
+            converged.append(solved)
+            advance(1)
+            means = [float(entry.mean()) for entry in losses]
+            if means[-1] > stop_ratio * min(means):
+                break
+        chosen = means.index(min(means))  # of equal losses the stronger penalty, which stands first
+        final.weight, final.bias = starts[chosen]
+        advance(len(penalties) - len(losses))
+    else:
+        chosen = 0
+        advance(len(penalties))
+    steps, solved = final.solve(penalties[chosen], tolerance, max_iterations)
+    advance(1)
+    weight = (basis @ final.weight[:, 0]).T / std  # back from eigenbasis and standardisation
+    empty = torch.empty(0, 0)
+    return Fit(
+        weight=weight,
+        bias=final.bias[0] - weight @ mean,
+        chosen=chosen,
+        held_out_loss=torch.stack(losses) if losses else empty,
+        held_out_accuracy=torch.stack(accuracies) if accuracies else empty,
+        iterations=[*iterations, steps],
+        converged=[*converged, solved],
     )
 
 
@@ -150,13 +176,13 @@ class _Problems:
         return steps, solved
 
     def held_out(self) -> tuple[Tensor, Tensor]:
-        """Return mean log-loss and accuracy on the rows outside each problem's mask, (m,) each; NaN for none."""
+        """Return mean log-loss and accuracy on the rows outside each problem's mask, (m,) each."""
         losses, hits = [], []
         for problem in range(self.count):
             out = self.masks[:, problem] == 0
             logits = self.features[out] @ self.weight[:, problem] + self.bias[problem]
             truth = self.labels[out]
-            losses.append(torch.nn.functional.cross_entropy(logits, truth) if out.any() else logits.sum() * torch.nan)
+            losses.append(torch.nn.functional.cross_entropy(logits, truth))
             hits.append((logits.argmax(1) == truth).float().mean())
         return torch.stack(losses), torch.stack(hits)
 
@@ -193,7 +219,7 @@ class _Lbfgs:
         """Set up curvature for the present weights and forget the history."""
         self.pairs: list[tuple[Tensor, Tensor, Tensor]] = []
         state = self.evaluate(self.logits, torch.zeros_like(self.logits), None)
-        spread = self.softmax(self.logits).square_().sum(2).neg_().add_(1)  # 1 − Σ p², (n, m)
+        spread = torch.softmax(self.logits, dim=2).square_().sum(2).neg_().add_(1)  # 1 − Σ p², (n, m)
         bend = (spread * self.share[:, :, 0]).sum(0) / max(1, self.problems.classes - 1)
         moments = torch.cat([self.problems.moments, torch.ones(1, device=bend.device)])
         self.curvature = (moments[:, None] * bend.clamp_min(1e-4))[:, :, None] + self.ridge
@@ -300,15 +326,13 @@ class _Lbfgs:
     def gradient_of(self, residual: Tensor) -> Tensor:
         """Return the gradient (r + 1, m, c) from residuals (n, m, c)."""
         flat = residual.flatten(1)
-        weight = (self.problems.features.T @ flat).view(-1, *residual.shape[1:])
+        # (GᵀX)ᵀ instead of XᵀG: up to 7 times as fast on a CPU where few problems are left.
+        weight = (flat.T @ self.problems.features).T.reshape(-1, *residual.shape[1:])
         return torch.cat([weight, residual.sum(0, keepdim=True)]) + self.ridge * self.theta
 
     def product(self, theta: Tensor) -> Tensor:
         """Return logits (n, m, c) of weights (r + 1, m, c)."""
         return (self.problems.features @ theta[:-1].flatten(1)).view(-1, *theta.shape[1:]) + theta[-1]
-
-    def softmax(self, logits: Tensor) -> Tensor:
-        return torch.softmax(logits, dim=2)
 
     def store(self) -> None:
         """Hand the weights of all problems still held to their owner."""
