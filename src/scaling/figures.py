@@ -63,9 +63,7 @@ def over_n(ax: "Axes", curves: Sequence[Curve], quantity: str, title: str) -> No
     ax.grid(visible=True, color="#dddddd", linewidth=0.6)
     ax.spines[["top", "right"]].set_visible(False)
     # Below the axes no curve is covered, however many there are.
-    ax.legend(
-        loc="upper left", bbox_to_anchor=(0, -0.16), frameon=False, fontsize=8.5, ncols=1, borderaxespad=0
-    )
+    ax.legend(loc="upper left", bbox_to_anchor=(0, -0.16), frameon=False, fontsize=8.5, ncols=1, borderaxespad=0)
 
 
 def short_labels(labels: Sequence[str]) -> tuple[list[str], str]:

@@ -7,6 +7,7 @@ from typing import Any
 
 import pytorch_lightning as pl
 
+
 def quiet_trainer(**settings: Any) -> pl.Trainer:
     """Make a Trainer that logs, prints, saves and summarises nothing: the MLflow run is ours to write."""
     silence()

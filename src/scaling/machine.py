@@ -16,7 +16,16 @@ from scaling._version import __version__
 
 # mallopt parameters of glibc, from malloc.h
 M_TRIM_THRESHOLD, M_TOP_PAD, M_MMAP_THRESHOLD = -1, -2, -3
-PACKAGES = ("torch", "torchvision", "timm", "pytorch-lightning", "mlflow", "hydra-core", "numpy", "scikit-learn")
+PACKAGES = (
+    "torch",
+    "torchvision",
+    "timm",
+    "pytorch-lightning",
+    "mlflow",
+    "hydra-core",
+    "numpy",
+    "scikit-learn",
+)
 
 
 @cache

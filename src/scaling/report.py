@@ -73,9 +73,7 @@ def collect(store: RunStore) -> Report:
         StoreError: the experiment has no finished grid point.
     """
     runs = store.runs()
-    finished = [
-        to_point(run) for run in runs if run.data.tags.get(KIND) == "point" and run.info.status == "FINISHED"
-    ]
+    finished = [to_point(run) for run in runs if run.data.tags.get(KIND) == "point" and run.info.status == "FINISHED"]
     sweeps = [run for run in runs if run.data.tags.get(KIND) == "sweep"]
     grids = {run.info.run_id: json.loads(store.artifact(run.info.run_id, "grid.json") or "[]") for run in sweeps}
     gaps = find_gaps([entry for grid in grids.values() for entry in grid], runs)
@@ -87,9 +85,7 @@ def collect(store: RunStore) -> Report:
         )
     points, duplicates = newest_by_fingerprint(finished)
     expected = [
-        entry
-        for run in sweeps
-        for entry in json.loads(store.artifact(run.info.run_id, "expected.json") or "[]")
+        entry for run in sweeps for entry in json.loads(store.artifact(run.info.run_id, "expected.json") or "[]")
     ]
     curves = curves_of(points)
     return Report(
@@ -156,7 +152,10 @@ def write(report: Report, folder: Path) -> None:
         writer = csv.DictWriter(file, fieldnames=COLUMNS)
         writer.writeheader()
         writer.writerows(rows(report.curves))
-    for name, draw in (("scaling.png", figures.scaling_curves), ("upgradeability.png", figures.upgradeability_curves)):
+    for name, draw in (
+        ("scaling.png", figures.scaling_curves),
+        ("upgradeability.png", figures.upgradeability_curves),
+    ):
         page = figures.figure(draw, report.curves)
         page.savefig(drafts[name], dpi=160, format="png")
     drafts["report.html"].write_text(render(report, drafts), encoding="utf-8")
@@ -175,9 +174,7 @@ def render(report: Report, figures: Mapping[str, Path]) -> str:
         for name, path in figures.items()
         if name.endswith(".png")
     }
-    environment = Environment(
-        loader=PackageLoader("scaling", "templates"), autoescape=True, undefined=StrictUndefined
-    )
+    environment = Environment(loader=PackageLoader("scaling", "templates"), autoescape=True, undefined=StrictUndefined)
     return environment.get_template("report.html.j2").render(
         report=report, images=images, summaries=[summary(curve) for curve in report.curves]
     )
@@ -212,7 +209,10 @@ def show(report: Report, folder: Path) -> None:
     for gap in report.gaps:
         screen.print(f"missing: {gap}", markup=False)
     for fingerprint, count in report.duplicates.items():
-        screen.print(f"duplicate: {name_of(report, fingerprint)} has {count} finished runs; the newest counts", markup=False)
+        screen.print(
+            f"duplicate: {name_of(report, fingerprint)} has {count} finished runs; the newest counts",
+            markup=False,
+        )
     for item in report.comparisons:
         measured = "–" if item.measured is None else f"{item.measured:.4f}"
         screen.print(

@@ -118,7 +118,9 @@ def _run(
         status = "FAILED" if failures else "FINISHED"
     finally:
         fingerprints = {point.fingerprint for point in points}
-        finished = [p for p in store.finished_points(point.curve_id for point in points) if p.fingerprint in fingerprints]
+        finished = [
+            p for p in store.finished_points(point.curve_id for point in points) if p.fingerprint in fingerprints
+        ]
         store.log_curves(sweep.run_id, newest_by_fingerprint(finished)[0])
         store.finish_sweep(sweep, status)
     return failures
@@ -173,7 +175,9 @@ def _open(points: Sequence[GridPoint], settings: Mapping[str, Any], store: RunSt
 def _sum_up(planned: list[Planned], store: RunStore, screen: Any, ran: bool) -> None:
     """Print the table of the grid's finished points."""
     fingerprints = {item.point.fingerprint for item in planned}
-    points = [p for p in store.finished_points(item.point.curve_id for item in planned) if p.fingerprint in fingerprints]
+    points = [
+        p for p in store.finished_points(item.point.curve_id for item in planned) if p.fingerprint in fingerprints
+    ]
     if ran:
         screen.print(terminal.counts_line(Counter(item.state.state for item in planned)))
     for table in terminal.curve_tables(curves_of(newest_by_fingerprint(points)[0])):
@@ -348,7 +352,7 @@ def write_artifacts(folder: Path, job: Job, evaluation: Evaluation) -> None:
     environment = {"versions": machine.versions(), "hardware": machine.hardware()}
     (folder / "environment.json").write_text(json.dumps(environment, indent=1))
     test = evaluation.outcome.test
-    arrays = {
+    arrays: dict[str, Any] = {
         "train_indices": job.subset.indices.astype(np.int32),
         "train_predicted": evaluation.outcome.train.predicted.astype(np.int32),
         "test_labels": test.labels.astype(np.int32),

@@ -5,7 +5,12 @@ from contextlib import contextmanager
 
 from rich.console import Console
 from rich.progress import (
-    BarColumn, MofNCompleteColumn, Progress, ProgressColumn, TextColumn, TimeRemainingColumn,
+    BarColumn,
+    MofNCompleteColumn,
+    Progress,
+    ProgressColumn,
+    TextColumn,
+    TimeRemainingColumn,
 )  # fmt: skip
 from rich.table import Table
 from rich.text import Text
@@ -103,7 +108,12 @@ def plan_table(rows: Iterable[tuple[GridPoint, str, str]]) -> Table:
     table.add_column("state")
     for point, state, why in rows:
         table.add_row(
-            point.model, point.dataset, point.adaptation, str(point.n), str(point.seed), f"{state} {why}".strip()
+            point.model,
+            point.dataset,
+            point.adaptation,
+            str(point.n),
+            str(point.seed),
+            f"{state} {why}".strip(),
         )
     return table
 
@@ -124,6 +134,11 @@ def curve_tables(curves: Sequence[Curve]) -> Iterator[Table]:
             else:
                 spread = f"{test.low[i]:.4f} – {test.high[i]:.4f}"
             table.add_row(
-                str(n), str(seeds), f"{train.mean[i]:.4f}", f"{test.mean[i]:.4f}", spread, f"{gap.mean[i]:+.4f}"
+                str(n),
+                str(seeds),
+                f"{train.mean[i]:.4f}",
+                f"{test.mean[i]:.4f}",
+                spread,
+                f"{gap.mean[i]:+.4f}",
             )
         yield table

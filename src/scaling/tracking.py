@@ -146,7 +146,9 @@ class RunStore:
         try:
             folder.mkdir(parents=True, exist_ok=True)
         except OSError as error:
-            raise StoreError(f"The store's folder {folder} can't be made: {error.strerror}.\nSet tracking.uri=.") from error
+            raise StoreError(
+                f"The store's folder {folder} can't be made: {error.strerror}.\nSet tracking.uri=."
+            ) from error
         for path in (folder, self._database):
             if path.exists() and not os.access(path, os.W_OK):
                 raise StoreError(
@@ -186,7 +188,8 @@ class RunStore:
     def _lock(self) -> FileLock:
         if self._database is not None:
             return FileLock(self._database.with_suffix(".lock"))
-        name = f"scaling-{os.getuid() if hasattr(os, 'getuid') else 0}-{sha256(self.uri.encode()).hexdigest()[:16]}.lock"
+        user = os.getuid() if hasattr(os, "getuid") else 0
+        name = f"scaling-{user}-{sha256(self.uri.encode()).hexdigest()[:16]}.lock"
         return FileLock(Path(tempfile.gettempdir()) / name)
 
     @contextmanager
@@ -377,7 +380,9 @@ class RunStore:
                 runs = self._search(condition)
             else:
                 runs = [
-                    run for curve in sorted(set(curve_ids)) for run in self._search(f"{condition} and tags.`{CURVE}` = '{curve}'")
+                    run
+                    for curve in sorted(set(curve_ids))
+                    for run in self._search(f"{condition} and tags.`{CURVE}` = '{curve}'")
                 ]
         return [to_point(run) for run in runs]
 
@@ -391,7 +396,10 @@ class RunStore:
         with self.translated():
             experiments = [experiment.experiment_id for experiment in self.client.search_experiments()]
             found = self.client.search_runs(
-                experiments, f"tags.`{KIND}` = 'sweep'", max_results=1, order_by=["attributes.start_time DESC"]
+                experiments,
+                f"tags.`{KIND}` = 'sweep'",
+                max_results=1,
+                order_by=["attributes.start_time DESC"],
             )
         return found[0] if found else None
 
@@ -511,7 +519,7 @@ def explain(error: Exception, uri: str) -> str:
     """Say in at most three lines what is wrong with a store."""
     text = str(error)
     if "locked" in text and "database" in text:
-        return f"The store {uri} is locked by another program.\nClose what holds it (a database browser?) and start again."
+        return f"The store {uri} is locked by another program.\nClose it (a database browser?) and start again."
     if "schema" in text or "Can't locate revision" in text:
         return (
             f"The store {uri} was written by another version of MLflow than the one installed here"
@@ -522,4 +530,3 @@ def explain(error: Exception, uri: str) -> str:
         return f"The store {uri} is not writable.\nGive yourself the permission, or set tracking.uri=sqlite:///PATH/mlflow.db."
     first = (text.strip().splitlines() or [type(error).__name__])[0]
     return f"The store {uri} can't be used: {mask(first)[:300]}"
-

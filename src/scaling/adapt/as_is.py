@@ -41,7 +41,10 @@ class AsIs:
     def identity(self) -> dict[str, Any]:
         """Return the settings that change a score; a map read from a file counts by its content."""
         mapping = self._mapping()
-        return {"label_space": self.label_space, "label_map": mapping and {k: list(v) for k, v in mapping.items()}}
+        return {
+            "label_space": self.label_space,
+            "label_map": mapping and {k: list(v) for k, v in mapping.items()},
+        }
 
     def check(self, dataset: Dataset, model: ModelSource, n: int) -> None:
         """Refuse label spaces that don't agree, and models without a head."""
@@ -95,7 +98,7 @@ class AsIs:
         groups = [list(mapping[name]) for name in task.dataset.class_names]
         if (highest := max(max(group) for group in groups)) >= layer.out_features:
             raise AdaptationError(
-                f"adaptation.label_map names output {highest}; {task.model.id} has outputs 0 to {layer.out_features - 1}."
+                f"adaptation.label_map names output {highest}; {task.model.id} has {layer.out_features} outputs, from 0."
             )
 
         def grouped(features: torch.Tensor) -> torch.Tensor:

@@ -213,7 +213,9 @@ class _Lbfgs:
         self.share = (self.problems.masks[:, members] / sizes)[:, :, None]  # (n, m, 1): 1/n_j inside, 0 outside
         ridge = 1 / (self.penalty * sizes)
         # The intercept carries no penalty.
-        self.ridge = torch.cat([ridge.expand(len(self.problems.moments), -1), torch.zeros_like(ridge)[None]])[:, :, None]
+        self.ridge = torch.cat([ridge.expand(len(self.problems.moments), -1), torch.zeros_like(ridge)[None]])[
+            :, :, None
+        ]
 
     def restart(self) -> None:
         """Set up curvature for the present weights and forget the history."""
@@ -343,6 +345,10 @@ class _Lbfgs:
         """Go on with some of the problems."""
         self.members = self.members[keep]
         self.select(self.members)
-        self.theta, self.gradient, self.logits = self.theta[:, keep], self.gradient[:, keep], self.logits[:, keep]
+        self.theta, self.gradient, self.logits = (
+            self.theta[:, keep],
+            self.gradient[:, keep],
+            self.logits[:, keep],
+        )
         self.curvature, self.objective = self.curvature[:, keep], self.objective[keep]
         self.pairs = [(moved[:, keep], change[:, keep], product[keep]) for moved, change, product in self.pairs]

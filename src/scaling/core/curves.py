@@ -148,7 +148,6 @@ COLUMNS = (
 def rows(curves: Iterable[Curve]) -> list[dict[str, Any]]:
     """Return one row a point, with the columns of curves.csv."""
 
-
     def value(curve: Curve, point: Point, column: str) -> Any:
         if column == "label":
             return curve.label
@@ -156,6 +155,4 @@ def rows(curves: Iterable[Curve]) -> list[dict[str, Any]]:
         # Beyond twelve digits there is only the noise of binary fractions: 0.8 - 0.9 is -0.09999999999999998.
         return round(entry, 12) if isinstance(entry, float) else entry
 
-    return [
-        {column: value(curve, point, column) for column in COLUMNS} for curve in curves for point in curve.points
-    ]
+    return [{column: value(curve, point, column) for column in COLUMNS} for curve in curves for point in curve.points]

@@ -1,6 +1,6 @@
 """Data sets: load, verify, hand out images and labels; and the preprocessing of images. No torch at import."""
 
-from scaling.data.base import ArrayImages, DataSource, Dataset, FileImages, Images, Split, load
+from scaling.data.base import ArrayImages, Dataset, DataSource, FileImages, Images, Split, load
 from scaling.data.cifar import Cifar
 from scaling.data.digits import Digits
 from scaling.data.fashion_mnist import FashionMnist

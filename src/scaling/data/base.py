@@ -1,7 +1,7 @@
 """What a data set is: two splits of images with labels, verified when they are loaded."""
 
 import hashlib
-from collections.abc import Sequence
+from collections.abc import Hashable, Sequence
 from dataclasses import dataclass
 from functools import cached_property, lru_cache
 from pathlib import Path
@@ -139,7 +139,7 @@ class Dataset:
         return {"name": self.name, "train": self.train.content, "test": self.test.content}
 
 
-class DataSource(Protocol):
+class DataSource(Hashable, Protocol):
     """Settings of a data set: hashable, and able to load it. One class a format."""
 
     @property

@@ -74,6 +74,4 @@ class Cifar:
             parts.append(raw.reshape(-1, record))
         rows = np.concatenate(parts)
         pixels = rows[:, self.label_bytes :].reshape(-1, CHANNELS, SIDE, SIDE).transpose(0, 2, 3, 1)
-        return Split(
-            ArrayImages(np.ascontiguousarray(pixels)), rows[:, self.label_bytes - 1].astype(np.int64)
-        )
+        return Split(ArrayImages(np.ascontiguousarray(pixels)), rows[:, self.label_bytes - 1].astype(np.int64))

@@ -45,9 +45,7 @@ class FashionMnist:
         parts = {part: read_idx(find(folder, file)) for part, file in FILES.items()}
 
         def split(which: str) -> Split:
-            return Split(
-                ArrayImages(parts[f"{which}_images"][..., None]), parts[f"{which}_labels"].astype(np.int64)
-            )
+            return Split(ArrayImages(parts[f"{which}_images"][..., None]), parts[f"{which}_labels"].astype(np.int64))
 
         dataset = Dataset(self.name, CLASS_NAMES, split("train"), split("test"), self.name, str(folder))
         return verify(dataset, sizes=(60_000, 10_000), shape=(28, 28, 1))

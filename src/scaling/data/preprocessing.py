@@ -65,8 +65,8 @@ class Preprocessing:
         return torch.cat(parts)
 
     def _resized(self, batch: "Tensor") -> "Tensor":
-        from torchvision.transforms.v2 import functional as transform
         from torchvision.transforms.v2 import InterpolationMode
+        from torchvision.transforms.v2 import functional as transform
 
         if self.resize is not None:
             batch = transform.resize(

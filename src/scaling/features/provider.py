@@ -103,7 +103,12 @@ class FeatureProvider:
 
         images = self.dataset.split(split).images
         found = width(build(self.source), self.source.resolved_preprocessing(), images)
-        label = {"model": self.source.id, "dataset": self.dataset.name, "split": split, "precision": self.precision}
+        label = {
+            "model": self.source.id,
+            "dataset": self.dataset.name,
+            "split": split,
+            "precision": self.precision,
+        }
         return store.create(key, len(images), found, label)
 
     def _complete(self, entry: FeatureEntry, split: str, indices: NDArray[np.int64]) -> None:

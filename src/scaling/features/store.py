@@ -20,6 +20,7 @@ import zlib
 from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
 from dataclasses import dataclass
+from itertools import pairwise
 from pathlib import Path
 from typing import Any
 
@@ -145,7 +146,8 @@ class FeatureStore:
                 shutil.rmtree(draft)
         except OSError as error:
             raise StoreError(
-                f"The feature store {self.root} can't be written to: {error.strerror}.\nSet features.dir=PATH to another place."
+                f"The feature store {self.root} can't be written to: {error.strerror}.\n"
+                "Set features.dir=PATH to another place."
             ) from error
         entry = self._open(folder)
         if entry is None or (entry.rows, entry.width) != (rows, width):
@@ -212,12 +214,12 @@ def _allocate(path: Path, size: int) -> None:
 def _write_rows(path: Path, indices: NDArray[np.int64], rows: NDArray[Any]) -> None:
     """Write rows at their places and wait until they are on disk. Plain writes: a full disk is an error here,
     where a memory map would kill the process.
-    """  # noqa: D205
+    """
     width = rows[0].nbytes if len(rows) else 0
     with path.open("r+b", buffering=0) as file:
         for start, stop in _runs(indices):
             file.seek(int(indices[start]) * width)
-            chunk = memoryview(np.ascontiguousarray(rows[start:stop])).cast("B")
+            chunk = memoryview(np.ascontiguousarray(rows[start:stop]).data).cast("B")
             while chunk:
                 chunk = chunk[file.write(chunk) :]
         os.fsync(file.fileno())
@@ -227,4 +229,4 @@ def _runs(indices: NDArray[np.int64]) -> Iterator[tuple[int, int]]:
     """Yield the (start, stop) of each stretch of consecutive indices."""
     breaks = np.flatnonzero(np.diff(indices) != 1) + 1
     edges = [0, *breaks.tolist(), len(indices)]
-    return zip(edges[:-1], edges[1:], strict=True) if len(indices) else iter(())
+    return pairwise(edges) if len(indices) else iter(())

@@ -4,7 +4,7 @@ Sources are hashable settings. They say who they are (`identity`) before anythin
 sweep can be planned in seconds; `build` makes the network.
 """
 
-from collections.abc import Mapping
+from collections.abc import Hashable, Mapping
 from dataclasses import dataclass
 from functools import lru_cache
 from typing import TYPE_CHECKING, Any, ClassVar, Literal, Protocol
@@ -36,7 +36,7 @@ class Backbone:
     parameters: int
 
 
-class ModelSource(Protocol):
+class ModelSource(Hashable, Protocol):
     """Settings of a model: hashable, able to say who it is and to build itself."""
 
     @property
@@ -115,7 +115,7 @@ class NetworkSource:
             return TO_TENSOR
         if isinstance(self.preprocessing, str):
             raise SettingError(
-                f"model.preprocessing={self.preprocessing}: expected to_tensor, null (the model's own), or its settings."
+                f"model.preprocessing={self.preprocessing}: expected to_tensor or null (the model's own)."
             )
         return (self.preprocessing or self.native_preprocessing()).at_size(self.input_size)
 

@@ -52,7 +52,8 @@ class TimmModel(NetworkSource):
         from timm.data import resolve_data_config
 
         self._check_name()
-        config = resolve_data_config(pretrained_cfg=timm.get_pretrained_cfg(self._full_name()).to_dict())
+        recorded = timm.get_pretrained_cfg(self._full_name())
+        config = resolve_data_config(pretrained_cfg=recorded.to_dict() if recorded else {})
         size = int(config["input_size"][-1])
         return Preprocessing(
             resize=int(size / config["crop_pct"]),
@@ -67,7 +68,7 @@ class TimmModel(NetworkSource):
         import timm
 
         self._check_name()
-        sizes = {} if self.num_classes is None else {"num_classes": self.num_classes}
+        sizes: dict[str, Any] = {} if self.num_classes is None else {"num_classes": self.num_classes}
         try:
             return timm.create_model(self._full_name(), pretrained=pretrained, **sizes)
         except Exception as error:  # the hub's client has many exceptions for "not reachable"
@@ -226,4 +227,3 @@ class Pixels:
         from torch import nn
 
         return Backbone(nn.Flatten(), None, 0)
-

@@ -5,7 +5,7 @@ import importlib.util
 from collections.abc import Mapping
 from functools import lru_cache
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 from scaling.core.errors import ModelError
 
@@ -69,6 +69,7 @@ def read(path: Path) -> "Mapping[str, Tensor]":
     """
     import torch
 
+    state: Any
     try:
         if path.suffix == ".safetensors":
             from safetensors.torch import load_file
@@ -95,9 +96,7 @@ def read(path: Path) -> "Mapping[str, Tensor]":
     return state
 
 
-def fit(
-    state: "Mapping[str, Tensor]", expected: "Mapping[str, Tensor]", path: Path, match: str
-) -> "dict[str, Tensor]":
+def fit(state: "Mapping[str, Tensor]", expected: "Mapping[str, Tensor]", path: Path, match: str) -> "dict[str, Tensor]":
     """Assign a file's entries to a network's, by name, or by order where two libraries name them differently.
 
     Raises:
