@@ -8,15 +8,15 @@ from typing import TYPE_CHECKING, Any
 from scaling._version import __version__
 
 if TYPE_CHECKING:
-    from scaling.api import evaluate
+    from scaling.api import evaluate_point
     from scaling.core.errors import ScalingError
     from scaling.core.scores import Score
     from scaling.tracking import fetch_runs
 
-__all__ = ["ScalingError", "Score", "__version__", "evaluate", "fetch_runs"]
+__all__ = ["ScalingError", "Score", "__version__", "evaluate_point", "fetch_runs"]
 
 _HOMES = {
-    "evaluate": "scaling.api",
+    "evaluate_point": "scaling.api",
     "fetch_runs": "scaling.tracking",
     "Score": "scaling.core.scores",
     "ScalingError": "scaling.core.errors",

@@ -7,7 +7,7 @@ from scaling.core.scores import Score
 from scaling.evaluate import Job, evaluate_job
 
 
-def evaluate(*overrides: str, **settings: Any) -> Score:
+def evaluate_point(*overrides: str, **settings: Any) -> Score:
     """Evaluate one grid point and return its scores; features are stored, nothing is logged.
 
     Args:
@@ -17,7 +17,7 @@ def evaluate(*overrides: str, **settings: Any) -> Score:
     Raises:
         ScalingError: a setting, the data or the weights can't be used.
 
-    >>> evaluate(model="pixels", dataset="digits", adaptation="knn", n=100).test_accuracy > 0.8
+    >>> evaluate_point(model="pixels", dataset="digits", adaptation="knn", n=100).test_accuracy > 0.8
     True
     """
     return evaluate_job(Job(plain(compose([*overrides, *(f"{k}={v}" for k, v in settings.items())])))).score

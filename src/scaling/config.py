@@ -2,6 +2,7 @@
 
 import functools
 import os
+import re
 import sys
 import traceback
 from collections.abc import Callable, Mapping, Sequence
@@ -15,6 +16,7 @@ from omegaconf import DictConfig, OmegaConf
 from omegaconf.errors import OmegaConfBaseException
 
 from scaling.core.errors import ScalingError, SettingError
+from scaling.core.secrets import mask
 
 VERSION_BASE = "1.3"
 TRACEBACK = "SCALING_TRACEBACK"
@@ -113,9 +115,30 @@ def explain(error: Exception) -> str:
             near = get_close_matches(name, options, n=1)
             hint = f" Did you mean {group}={near[0]}?" if near else ""
             return f"{group}={name}: there is no such {group}.{hint}\nThere are: {', '.join(options)}."
+    unknown = re.match(r"Could not override '([^']+)'", str(error))
+    if unknown:
+        return f"There is no setting {unknown[1]}.{_settings_near(unknown[1])}"
     lines = [line.strip() for line in str(error).splitlines() if line.strip()]
     noise = ("full_key", "object_type", "See https", "To append to your config", "reference_type")
     return "\n".join([line for line in lines if not line.startswith(noise)][:3])
+
+
+def _settings_near(name: str) -> str:
+    """Name the settings that stand where an unknown one was looked for, under the groups that are chosen."""
+    chosen = [text for text in sys.argv[1:] if "=" in text and not text.lstrip("+~").startswith((f"{name}=", "-"))]
+    try:
+        config = plain(compose([text for text in chosen if "," not in text]))
+    except Exception:  # the other overrides are wrong too: this message is about the first
+        return ""
+    *path, last = name.split(".")
+    for part in path:
+        inner = config.get(part)
+        config = inner if isinstance(inner, dict) else {}
+    known = [key for key in config if not key.startswith("_")]
+    near = get_close_matches(last, known, n=1)
+    prefix = "".join(f"{part}." for part in path)
+    hint = f" Did you mean {prefix}{near[0]}?" if near else ""
+    return f"{hint}\nThere are: {', '.join(prefix + key for key in known)}." if known else hint
 
 
 def stops_on_user_errors(task: Callable[[DictConfig], Any]) -> Callable[[DictConfig], Any]:
@@ -125,18 +148,19 @@ def stops_on_user_errors(task: Callable[[DictConfig], Any]) -> Callable[[DictCon
     def stopping(config: DictConfig) -> Any:
         try:
             return task(config)
-        except ScalingError as error:
+        except Exception as error:
             exit_with(error)
 
     return stopping
 
 
 def exit_with(error: Exception) -> NoReturn:
-    """Print a user's error and exit with code 1; with SCALING_TRACEBACK=1 its traceback too."""
-    if os.environ.get(TRACEBACK) == "1":
-        traceback.print_exception(error)
-    message = str(error) if isinstance(error, ScalingError) else explain(error)
-    print(f"error: {message}", file=sys.stderr)
+    """Print an error and exit with code 1. A user's error needs no traceback; SCALING_TRACEBACK=1 shows it."""
+    ours = isinstance(error, ScalingError | HydraException | OmegaConfBaseException)
+    if not ours or os.environ.get(TRACEBACK) == "1":
+        print(mask("".join(traceback.format_exception(error))), file=sys.stderr)
+    if ours:
+        print(f"error: {mask(str(error) if isinstance(error, ScalingError) else explain(error))}", file=sys.stderr)
     raise SystemExit(1)
 
 
@@ -147,7 +171,7 @@ def run_application(application: Callable[[], Any]) -> None:
     os.environ["HYDRA_FULL_ERROR"] = "1"
     try:
         application()
-    except (ScalingError, HydraException, OmegaConfBaseException) as error:
+    except Exception as error:
         exit_with(error)
     except KeyboardInterrupt:
         print("interrupted: start the same command again to go on", file=sys.stderr)

@@ -6,11 +6,25 @@ from functools import cache
 from typing import Any
 
 import pytorch_lightning as pl
+from pytorch_lightning.utilities.exceptions import MisconfigurationException
+
+from scaling.core.errors import SettingError
 
 
 def quiet_trainer(**settings: Any) -> pl.Trainer:
     """Make a Trainer that logs, prints, saves and summarises nothing: the MLflow run is ours to write."""
     silence()
+    try:
+        return _trainer(settings)
+    except MisconfigurationException as error:
+        reason = str(error).strip().splitlines()[0]
+        raise SettingError(
+            f"trainer: Lightning can't use {', '.join(f'{k}={v}' for k, v in settings.items() if k != 'callbacks')}:"
+            f" {reason}\nTake trainer=cpu or trainer=auto, or change the setting that it names."
+        ) from error
+
+
+def _trainer(settings: dict[str, Any]) -> pl.Trainer:
     return pl.Trainer(
         **{
             "logger": False,

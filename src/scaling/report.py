@@ -14,7 +14,8 @@ from scaling import terminal
 from scaling.config import VERSION_BASE, config_path, plain, run_application, stops_on_user_errors
 from scaling.core.curves import COLUMNS, Curve, curves_of, newest_by_fingerprint, rows
 from scaling.core.errors import StoreError
-from scaling.tracking import FINGERPRINT, KIND, REASON, RunStore, mask, to_point
+from scaling.core.secrets import mask
+from scaling.tracking import FINGERPRINT, KIND, REASON, RunStore, to_point
 
 FILES = ("curves.csv", "scaling.png", "upgradeability.png", "report.html")
 

@@ -23,8 +23,9 @@ from scaling.core.curves import curves_of, newest_by_fingerprint
 from scaling.core.errors import ScalingError, SweepError
 from scaling.core.identity import GridPoint, digest, flatten
 from scaling.core.reporter import Advance
+from scaling.core.secrets import mask
 from scaling.evaluate import Evaluation, Job, evaluate_job
-from scaling.tracking import POOL, PRECISION_USED, PointState, RunStore, Sweep, mask
+from scaling.tracking import POOL, PRECISION_USED, PointState, RunStore, Sweep
 
 POLL_SECONDS = 1.0
 

@@ -20,6 +20,7 @@ from scaling import machine
 from scaling.core.curves import Point, curves_of, newest_by_fingerprint
 from scaling.core.errors import StoreError
 from scaling.core.identity import GridPoint
+from scaling.core.secrets import mask
 
 if TYPE_CHECKING:
     from mlflow.entities import Run
@@ -29,6 +30,7 @@ DEFAULT_STORE = "mlruns/mlflow.db"
 HEARTBEAT_SECONDS = 60.0
 STALE_SECONDS = 600.0
 LOCK_SECONDS = 120.0
+SQLITE_PATIENCE = 30
 PAGE = 1000
 
 KIND, SWEEP, FINGERPRINT, CURVE = "scaling.kind", "scaling.sweep", "scaling.fingerprint", "scaling.curve_id"
@@ -51,11 +53,6 @@ def resolve_uri(uri: str | None) -> str:
     if chosen.startswith("sqlite:///"):
         return f"sqlite:///{Path(unquote(chosen.removeprefix('sqlite:///'))).absolute()}"
     return chosen
-
-
-def mask(uri: str) -> str:
-    """Hide user and password in a URI."""
-    return re.sub(r"(://)[^/@\s]+@", r"\1***@", uri)
 
 
 @dataclass(frozen=True)
@@ -96,7 +93,6 @@ class RunStore:
     def __init__(self, uri: str | None = None, experiment: str = "scaling") -> None:
         self.uri = resolve_uri(uri)
         self.experiment = experiment
-        self._prepare_folder()
 
     # ---- opening -------------------------------------------------------------------------------------------
 
@@ -112,8 +108,11 @@ class RunStore:
         for name in ("mlflow", "alembic"):
             logging.getLogger(name).setLevel(logging.ERROR)
         with self.locked(), self.translated():
-            client = MlflowClient(tracking_uri=self.uri)
-            client.search_experiments(max_results=1)
+            # SQLite waits this long for a lock, so that a busy store loses no finished point.
+            patience = f"?timeout={SQLITE_PATIENCE}" if self._database is not None else ""
+            client = MlflowClient(tracking_uri=self.uri + patience)
+            with few_retries():
+                client.search_experiments(max_results=1)
         return client
 
     @cached_property
@@ -147,7 +146,8 @@ class RunStore:
             folder.mkdir(parents=True, exist_ok=True)
         except OSError as error:
             raise StoreError(
-                f"The store's folder {folder} can't be made: {error.strerror}.\nSet tracking.uri=."
+                f"The store's folder {folder} can't be made: {error.strerror}.\n"
+                "Set tracking.uri=sqlite:///PATH/mlflow.db to another place."
             ) from error
         for path in (folder, self._database):
             if path.exists() and not os.access(path, os.W_OK):
@@ -187,6 +187,7 @@ class RunStore:
     @cached_property
     def _lock(self) -> FileLock:
         if self._database is not None:
+            self._prepare_folder()
             return FileLock(self._database.with_suffix(".lock"))
         user = os.getuid() if hasattr(os, "getuid") else 0
         name = f"scaling-{user}-{sha256(self.uri.encode()).hexdigest()[:16]}.lock"
@@ -200,6 +201,11 @@ class RunStore:
 
         try:
             yield
+        except ModuleNotFoundError as error:
+            raise StoreError(
+                f"The store {mask(self.uri)} needs the Python package {error.name}, which is not installed here.\n"
+                f"Install it: pip install {'psycopg[binary]' if error.name == 'psycopg' else error.name}"
+            ) from error
         except (MlflowException, SQLAlchemyError, OSError) as error:
             raise StoreError(explain(error, mask(self.uri))) from error
 
@@ -433,6 +439,19 @@ class RunStore:
         return {HOST: machine.host(), PROCESS: machine.process() or "", HEARTBEAT: f"{time.time():.0f}"}
 
 
+@contextmanager
+def few_retries() -> Iterator[None]:
+    """Let the first request to a server fail within seconds; later ones retry for minutes, as MLflow has it."""
+    name = "MLFLOW_HTTP_REQUEST_MAX_RETRIES"
+    before = os.environ.get(name)
+    os.environ[name] = before or "2"
+    try:
+        yield
+    finally:
+        if before is None:
+            del os.environ[name]
+
+
 def source_tags() -> dict[str, str]:
     """Return the state of the source code and the versions that run, as tags."""
     commit, dirty = machine.git_state()
@@ -528,5 +547,7 @@ def explain(error: Exception, uri: str) -> str:
         )
     if "readonly" in text or "unable to open" in text:
         return f"The store {uri} is not writable.\nGive yourself the permission, or set tracking.uri=sqlite:///PATH/mlflow.db."
+    if "API request to" in text:
+        return f"The MLflow server {uri} does not answer.\nStart it, or set tracking.uri= to another store."
     first = (text.strip().splitlines() or [type(error).__name__])[0]
     return f"The store {uri} can't be used: {mask(first)[:300]}"

@@ -98,7 +98,7 @@ class AsIs:
         groups = [list(mapping[name]) for name in task.dataset.class_names]
         if (highest := max(max(group) for group in groups)) >= layer.out_features:
             raise AdaptationError(
-                f"adaptation.label_map names output {highest}; {task.model.id} has {layer.out_features} outputs, from 0."
+                f"adaptation.label_map names output {highest}; {task.model.id} has {layer.out_features}, from 0 up."
             )
 
         def grouped(features: torch.Tensor) -> torch.Tensor:

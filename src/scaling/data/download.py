@@ -3,6 +3,7 @@
 import contextlib
 import io
 import os
+from collections.abc import Callable
 from pathlib import Path
 
 from scaling.core.errors import DataError
@@ -31,7 +32,15 @@ def fetch_archive(url: str, md5: str, data_dir: str, remedy: str) -> None:
     _attempt(lambda: download_and_extract_archive(url, data_dir, md5=md5), name, data_dir, remedy)
 
 
-def _attempt(download, what: str, data_dir: str, remedy: str) -> None:  # type: ignore[no-untyped-def]
+def remove_empty(folder: Path) -> None:
+    """Remove the folders that a failed download left behind empty."""
+    inner = sorted(path for path in folder.rglob("*") if path.is_dir())
+    for path in [*reversed(inner), folder]:
+        if path.is_dir() and not any(path.iterdir()):
+            path.rmdir()
+
+
+def _attempt(download: Callable[[], object], what: str, data_dir: str, remedy: str) -> None:
     folder = Path(data_dir)
     existing = next(parent for parent in (folder, *folder.absolute().parents) if parent.exists())
     if not os.access(existing, os.W_OK):
@@ -40,5 +49,6 @@ def _attempt(download, what: str, data_dir: str, remedy: str) -> None:  # type: 
         with contextlib.redirect_stdout(io.StringIO()):  # torchvision prints each mirror that it tries
             download()
     except (OSError, RuntimeError, EOFError) as error:
+        remove_empty(folder)
         reason = str(error).strip().splitlines()[0]
         raise DataError(f"{what} is not in {data_dir} and its download failed ({reason}).\n{remedy}") from error

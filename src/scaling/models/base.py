@@ -75,7 +75,7 @@ class NetworkSource:
     Attributes:
         name: the library's name of the architecture.
         id: the name shown to people.
-        pretrained: False for random weights drawn with `init_seed`.
+        pretrained: False for random weights drawn with `init_seed`, whatever `weights` says.
         weights: a local state dict instead of the library's weights: a path to .pt, .pth or .safetensors, or
             package:MODULE/GLOB for a file inside an installed package.
         weights_match: how the file's entries find the network's: by name, or by order and shape.
@@ -131,10 +131,10 @@ class NetworkSource:
 
     def weights_identity(self) -> str:
         """Name the weights by content."""
-        if self.weights is not None:
-            return f"sha256:{weights.file_digest(weights.locate(self.weights, self.weights_need))}"
         if not self.pretrained:
             return f"random:{self.init_seed}"
+        if self.weights is not None:
+            return f"sha256:{weights.file_digest(weights.locate(self.weights, self.weights_need))}"
         return self.library_weights_identity()
 
     def library_weights_identity(self) -> str:
@@ -157,7 +157,8 @@ class NetworkSource:
         """
         import torch
 
-        path = weights.locate(self.weights, self.weights_need) if self.weights is not None else None
+        own = self.pretrained and self.weights is not None
+        path = weights.locate(self.weights or "", self.weights_need) if own else None
         with torch.random.fork_rng(devices=[]):
             torch.manual_seed(self.init_seed)
             network = self.create(pretrained=self.pretrained and path is None)

@@ -1,0 +1,14 @@
+"""Keep credentials out of what is shown and logged."""
+
+import re
+
+_CREDENTIALS = re.compile(r"(://)[^/@\s'\"]+@")
+
+
+def mask(text: str) -> str:
+    """Hide user and password of every URI in a text.
+
+    >>> mask("postgresql://me:secret@db/runs")
+    'postgresql://***@db/runs'
+    """
+    return _CREDENTIALS.sub(r"\1***@", text)

@@ -1,0 +1,37 @@
+"""The command `python -m scaling.data NAME [OVERRIDE …]`: find or download a data set, verify it, say where it is."""
+
+import sys
+
+from scaling.config import build, compose, plain
+from scaling.core.errors import ScalingError
+from scaling.data.base import Dataset
+
+
+def fetch(name: str, *overrides: str) -> Dataset:
+    """Load a data set by its config's name, downloading it where it is missing.
+
+    Raises:
+        ScalingError: it can't be had, or is damaged.
+    """
+    settings = plain(compose([f"dataset={name}", *overrides]))
+    return build(settings["dataset"], drop=("input_size",)).load()
+
+
+def main() -> None:
+    """Run the command."""
+    if len(sys.argv) < 2 or sys.argv[1].startswith("-"):
+        print(__doc__, file=sys.stderr)
+        raise SystemExit(2)
+    try:
+        dataset = fetch(*sys.argv[1:])
+    except ScalingError as error:
+        print(f"error: {error}", file=sys.stderr)
+        raise SystemExit(1) from None
+    print(
+        f"{dataset.name}: {len(dataset.train)} training and {len(dataset.test)} test samples,"
+        f" {len(dataset.class_names)} classes, in {dataset.source}"
+    )
+
+
+if __name__ == "__main__":
+    main()

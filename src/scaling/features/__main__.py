@@ -1,0 +1,103 @@
+"""The command `python -m scaling.features ls|verify|prune`: look after the feature store."""
+
+import argparse
+import sys
+from pathlib import Path
+
+import numpy as np
+
+from scaling.core.errors import ScalingError, SettingError
+from scaling.features.store import FeatureEntry, FeatureStore, age
+from scaling.terminal import console
+
+UNITS = {"": 1, "k": 10**3, "m": 10**6, "g": 10**9, "t": 10**12}
+VERIFY_ROWS = 8192
+
+
+def parse_size(text: str) -> int:
+    """Read a size such as 500M or 20G (powers of ten; a plain number is bytes)."""
+    number = text.strip().lower().removesuffix("b")
+    unit = number[-1:] if number[-1:] in "kmgt" else ""
+    try:
+        size = float(number.removesuffix(unit)) * UNITS[unit]
+    except ValueError:
+        size = -1.0
+    if size < 0:
+        raise SettingError(f"{text!r} is not a size: expected a number with an optional K, M, G or T, such as 20G.")
+    return int(size)
+
+
+def show_size(size: int) -> str:
+    """Write a size in megabytes."""
+    return f"{size / 1e6:,.1f} MB"
+
+
+def line(entry: FeatureEntry) -> str:
+    """Describe an entry in one line."""
+    names = " ".join(entry.label.get(key, "?") for key in ("model", "dataset", "split", "precision"))
+    done = int(entry.present().sum())
+    return (
+        f"{entry.folder.name[:8]}  {names}\n          {done}/{entry.rows} rows of {entry.width},"
+        f" {show_size(entry.size())}, used {age(entry):.1f} days ago"
+    )
+
+
+def ls(store: FeatureStore) -> int:
+    """List the entries, the one used last first."""
+    entries = store.entries()
+    for entry in entries:
+        console().print(line(entry), markup=False)
+    total = show_size(sum(entry.size() for entry in entries))
+    console().print(f"{len(entries)} entries, {total} in {store.root}", markup=False)
+    return 0
+
+
+def verify(store: FeatureStore) -> int:
+    """Read every finished row; damaged rows are marked to be computed again. Returns 1 where there were any."""
+    found = 0
+    for entry in store.entries():
+        finished = np.flatnonzero(entry.present())
+        blocks = np.split(finished, range(VERIFY_ROWS, len(finished), VERIFY_ROWS))
+        damaged = np.concatenate([block[~entry.read(block)[1]] for block in blocks])
+        if len(damaged):
+            entry.forget(damaged)
+        found += len(damaged)
+        state = f"{len(damaged)} rows damaged, to be computed again" if len(damaged) else "good"
+        console().print(f"{entry.folder.name[:8]}  {len(finished)} rows: {state}", markup=False)
+    return 1 if found else 0
+
+
+def prune(store: FeatureStore, limit: int) -> int:
+    """Delete the entries used longest ago until the rest fits the limit."""
+    for entry in store.prune(limit):
+        console().print(f"deleted {entry.folder.name[:8]}  {' '.join(entry.label.values())}", markup=False)
+    return ls(store)
+
+
+def main() -> None:
+    """Run the command."""
+    parser = argparse.ArgumentParser(prog="python -m scaling.features", description=__doc__)
+    parser.add_argument("--dir", default=".features", help="the store's folder (default: .features)")
+    commands = parser.add_subparsers(dest="command", required=True)
+    commands.add_parser("ls", help="list what is stored")
+    commands.add_parser("verify", help="read everything; mark damaged rows to be computed again")
+    pruning = commands.add_parser("prune", help="delete what was used longest ago")
+    pruning.add_argument("--limit", default="0", help="size that may stay, such as 20G (default: 0, delete all)")
+    arguments = parser.parse_args()
+    store = FeatureStore(Path(arguments.dir))
+    try:
+        match arguments.command:
+            case "ls":
+                code = ls(store)
+            case "verify":
+                code = verify(store)
+            case _:
+                code = prune(store, parse_size(arguments.limit))
+    except ScalingError as error:
+        print(f"error: {error}", file=sys.stderr)
+        code = 1
+    raise SystemExit(code)
+
+
+if __name__ == "__main__":
+    main()

@@ -1,0 +1,54 @@
+"""Fixtures that whole runs share: a working directory of their own, and the command line in this process."""
+
+import os
+import subprocess
+import sys
+from collections.abc import Callable, Iterator
+from pathlib import Path
+
+import pytest
+
+#: The smallest real grid: no network at all, features are the pixels, a fit takes milliseconds.
+DIGITS = ("model=pixels", "dataset=digits", "adaptation=knn")
+
+
+@pytest.fixture(autouse=True)
+def _no_store_from_outside(monkeypatch: pytest.MonkeyPatch) -> None:
+    for name in ("MLFLOW_TRACKING_URI", "MLFLOW_RUN_ID", "MLFLOW_EXPERIMENT_NAME", "HYDRA_FULL_ERROR"):
+        monkeypatch.delenv(name, raising=False)
+
+
+@pytest.fixture
+def place(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
+    """A working directory of this test's own."""
+    monkeypatch.chdir(tmp_path)
+    return tmp_path
+
+
+@pytest.fixture
+def command(place: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[Callable[..., int]]:
+    """Run `python -m MODULE ARGUMENTS` in this process and return its exit code."""
+
+    def run(module: str, *arguments: str) -> int:
+        from importlib import import_module
+
+        monkeypatch.setattr(sys, "argv", [f"python -m {module}", *arguments])
+        try:
+            import_module(module).main()
+        except SystemExit as stop:
+            return stop.code if isinstance(stop.code, int) else 1
+        return 0
+
+    yield run
+
+
+def spawn(folder: Path, *arguments: str, module: str = "scaling.run", **environment: str) -> subprocess.Popen[str]:
+    """Start a command as a process of its own, with one thread, in a folder."""
+    return subprocess.Popen(
+        [sys.executable, "-u", "-m", module, *arguments],
+        cwd=folder,
+        env={**os.environ, "OMP_NUM_THREADS": "1", **environment},
+        stdout=subprocess.PIPE,
+        stderr=subprocess.STDOUT,
+        text=True,
+    )

@@ -1,0 +1,237 @@
+"""Whole runs on real small data in a temporary store."""
+
+import csv
+import json
+import subprocess
+import sys
+from pathlib import Path
+
+import numpy as np
+import pytest
+from tests.conftest import DIGITS
+
+from scaling.adapt import Knn
+from scaling.core.curves import COLUMNS
+from scaling.core.errors import AdaptationError
+from scaling.tracking import CURVE, FINGERPRINT, KIND, PARENT, REASON, SWEEP, RunStore
+
+GRID = ("-m", *DIGITS, "n=50,100", "seed=0,1")
+
+
+def points(store):
+    return [run for run in store.runs() if run.data.tags[KIND] == "point"]
+
+
+def sweeps(store):
+    return [run for run in store.runs() if run.data.tags[KIND] == "sweep"]
+
+
+def artifact(store, run, name, tmp_path):
+    return Path(store.client.download_artifacts(run.info.run_id, name, str(tmp_path)))
+
+
+def test_a_sweep_logs_every_point_under_one_parent_and_can_be_recounted(command, tmp_path):
+    assert command("scaling.run", *GRID) == 0
+    store = RunStore()
+    (parent,) = sweeps(store)
+    assert parent.info.status == "FINISHED"
+    runs = points(store)
+    assert sorted((run.data.params["n"], run.data.params["seed"]) for run in runs) == [
+        ("100", "0"), ("100", "1"), ("50", "0"), ("50", "1"),
+    ]  # fmt: skip
+    for run in runs:
+        tags, params, metrics = run.data.tags, run.data.params, run.data.metrics
+        assert run.info.status == "FINISHED"
+        assert tags[PARENT] == parent.info.run_id
+        assert tags[SWEEP] == parent.data.tags[SWEEP]
+        assert {FINGERPRINT, CURVE, "scaling.precision_used", "scaling.subset"} <= set(tags)
+        assert (params["model"], params["dataset"], params["adaptation"]) == ("pixels", "digits", "knn")
+        assert metrics["n"] == float(params["n"])
+        assert metrics["upgradeability"] == pytest.approx(metrics["test/accuracy"] - metrics["train/accuracy"])
+        assert metrics["test/accuracy_low"] < metrics["test/accuracy"] < metrics["test/accuracy_high"]
+        assert run.inputs.dataset_inputs[0].dataset.name == "digits"
+        with np.load(artifact(store, run, "predictions.npz", tmp_path), allow_pickle=False) as kept:
+            assert np.mean(kept["test_predicted"] == kept["test_labels"]) == metrics["test/accuracy"]
+            assert len(kept["train_indices"]) == int(params["n"])
+        assert "dataset:" in artifact(store, run, "config.yaml", tmp_path).read_text()
+
+
+def test_the_parent_draws_the_curves_with_n_as_step(command):
+    assert command("scaling.run", *GRID) == 0
+    store = RunStore()
+    (parent,) = sweeps(store)
+    means = {50: [], 100: []}
+    for run in points(store):
+        means[int(run.data.params["n"])].append(run.data.metrics["test/accuracy"])
+    history = store.client.get_metric_history(parent.info.run_id, "test/accuracy/pixels digits knn")
+    assert {entry.step: entry.value for entry in history} == pytest.approx(
+        {n: float(np.mean(values)) for n, values in means.items()}
+    )
+
+
+def test_a_finished_sweep_runs_nothing_again_and_reopens_its_parent(command, capsys):
+    assert command("scaling.run", *GRID) == 0
+    before = {run.info.run_id for run in RunStore().runs()}
+    capsys.readouterr()
+    assert command("scaling.run", *GRID) == 0
+    assert "nothing to run" in capsys.readouterr().out
+    assert {run.info.run_id for run in RunStore().runs()} == before
+
+
+def test_a_larger_sweep_runs_only_what_is_new(command, capsys):
+    assert command("scaling.run", *DIGITS, "n=50") == 0
+    capsys.readouterr()
+    assert command("scaling.run", "-m", *DIGITS, "n=50,100") == 0
+    out = capsys.readouterr().out
+    assert "2 points: 1 done, 1 pending" in out
+    assert "[1/1] n=100" in out
+    assert len(points(RunStore())) == 2
+
+
+def test_n_beyond_the_data_and_full_are_one_point(command, capsys):
+    assert command("scaling.run", "-m", *DIGITS, "n=5000,full,1297") == 0
+    (run,) = points(RunStore())
+    assert (run.data.params["n"], run.data.params["n_requested"]) == ("1297", "5000")
+
+
+def test_force_runs_again_and_the_report_names_the_duplicate(command, capsys):
+    assert command("scaling.run", *DIGITS, "n=50") == 0
+    assert command("scaling.run", *DIGITS, "n=50", "force=true") == 0
+    newest = points(RunStore())[0].info.run_id
+    capsys.readouterr()
+    assert command("scaling.report") == 0
+    assert "duplicate: pixels digits knn n=50 seed=0 has 2 finished runs" in capsys.readouterr().out
+    with Path("reports/scaling/curves.csv").open(newline="") as file:
+        assert [row["run_id"] for row in csv.DictReader(file)] == [newest]
+
+
+def test_a_failing_point_is_marked_listed_and_run_again_while_the_others_run(command, capsys, monkeypatch, tmp_path):
+    real = Knn.run
+
+    def failing(self, task, subset):
+        if len(subset) == 100:
+            raise AdaptationError("this one breaks\non purpose")
+        return real(self, task, subset)
+
+    monkeypatch.setattr(Knn, "run", failing)
+    assert command("scaling.run", "-m", *DIGITS, "n=50,100,200") == 1
+    captured = capsys.readouterr()
+    assert "1 of 3 points failed" in captured.err
+    assert "n=100" in captured.err
+    store = RunStore()
+    by_n = {run.data.params["n"]: run for run in points(store)}
+    assert {n: run.info.status for n, run in by_n.items()} == {"50": "FINISHED", "100": "FAILED", "200": "FINISHED"}
+    assert by_n["100"].data.tags[REASON].startswith("this one breaks")
+    assert "Traceback" in artifact(store, by_n["100"], "log.txt", tmp_path).read_text()
+    assert sweeps(store)[0].info.status == "FAILED"
+
+    monkeypatch.setattr(Knn, "run", real)
+    assert command("scaling.run", "-m", *DIGITS, "n=50,100,200") == 0
+    out = capsys.readouterr().out
+    assert "3 points: 2 done, 1 failed" in out
+    assert "[1/1] n=100" in out
+    assert sweeps(RunStore())[0].info.status == "FINISHED"
+
+
+def test_an_unexpected_error_of_a_library_is_a_failed_point_too(command, capsys, monkeypatch):
+    def failing(self, task, subset):
+        raise ZeroDivisionError("deep inside")
+
+    monkeypatch.setattr(Knn, "run", failing)
+    assert command("scaling.run", *DIGITS, "n=50") == 1
+    assert "ZeroDivisionError: deep inside" in capsys.readouterr().err
+    assert [run.info.status for run in points(RunStore())] == ["FAILED"]
+
+
+def test_an_interrupted_point_is_killed_not_left_running(command, monkeypatch):
+    def interrupted(self, task, subset):
+        raise KeyboardInterrupt
+
+    monkeypatch.setattr(Knn, "run", interrupted)
+    assert command("scaling.run", *DIGITS, "n=50") == 130
+    assert {run.info.status for run in RunStore().runs()} == {"KILLED"}
+
+
+def test_a_plan_prints_and_writes_nothing(command, capsys, place):
+    assert command("scaling.run", *GRID, "plan=true") == 0
+    assert capsys.readouterr().out.count("pending") == 5  # the count and four rows
+    assert list(place.iterdir()) == []
+
+
+def test_a_plan_imports_neither_torch_nor_lightning(place):
+    script = (
+        "import sys; sys.argv = ['run', '-m', 'n=1000,2000', 'dataset=digits', 'plan=true']\n"
+        "from scaling.run import main\nmain()\n"
+        "heavy = {'torch', 'pytorch_lightning', 'timm'} & set(sys.modules)\nassert not heavy, heavy"
+    )
+    done = subprocess.run([sys.executable, "-c", script], cwd=place, capture_output=True, text=True, check=False)
+    assert done.returncode == 0, done.stderr
+
+
+def test_the_report_equals_the_store(command, capsys):
+    assert command("scaling.run", *GRID) == 0
+    assert command("scaling.report") == 0
+    folder = Path("reports/scaling")
+    assert sorted(path.name for path in folder.iterdir()) == [
+        "curves.csv", "report.html", "scaling.png", "upgradeability.png",
+    ]  # fmt: skip
+    with (folder / "curves.csv").open(newline="") as file:
+        rows = list(csv.DictReader(file))
+    assert tuple(rows[0]) == COLUMNS
+    store = RunStore()
+    logged = {run.info.run_id: run.data.metrics["test/accuracy"] for run in points(store)}
+    assert {row["run_id"]: float(row["test_accuracy"]) for row in rows} == pytest.approx(logged)
+    page = (folder / "report.html").read_text()
+    assert "pixels digits knn" in page
+    names = [entry.path for entry in store.client.list_artifacts(sweeps(store)[0].info.run_id, "report")]
+    assert "report/report.html" in names
+
+
+def test_the_report_names_missing_points(command, capsys, monkeypatch):
+    assert command("scaling.run", *DIGITS, "n=50") == 0
+
+    def failing(self, task, subset):
+        raise AdaptationError("no")
+
+    monkeypatch.setattr(Knn, "run", failing)
+    assert command("scaling.run", *DIGITS, "n=60") == 1
+    capsys.readouterr()
+    assert command("scaling.report") == 0
+    assert "missing: pixels digits knn n=60 seed=0: failed (no)" in capsys.readouterr().out
+
+
+def test_features_are_computed_once_for_all_adaptations_and_n(command):
+    grid = ("model=pixels", "dataset=digits", "adaptation=knn,linear_probe", "n=50,100", "seed=0")
+    assert command("scaling.run", "-m", *grid) == 0
+    computed = [run.data.metrics["features_computed"] for run in points(RunStore())]
+    assert sum(computed) == 500 + 100
+
+
+def test_the_api_gives_what_a_run_logs(command):
+    import scaling
+
+    assert command("scaling.run", *DIGITS, "n=80", "seed=3") == 0
+    score = scaling.evaluate_point(model="pixels", dataset="digits", adaptation="knn", n=80, seed=3)
+    frame = scaling.fetch_runs("scaling")
+    assert list(frame.columns) == list(COLUMNS)
+    assert frame.test_accuracy.tolist() == [score.test_accuracy]
+    assert frame.upgradeability.tolist() == pytest.approx([score.upgradeability])
+
+
+def test_the_public_names_are_these():
+    import scaling
+
+    assert scaling.__all__ == ["ScalingError", "Score", "__version__", "evaluate_point", "fetch_runs"]
+    assert all(getattr(scaling, name) is not None for name in scaling.__all__)
+
+
+def test_credentials_never_reach_runs_or_messages(command, place, capsys):
+    assert command("scaling.run", *DIGITS, "n=50", "tracking.uri=http://me:secret@127.0.0.1:9") == 1
+    assert "secret" not in "".join(capsys.readouterr())
+
+
+def test_the_grid_is_kept_with_the_parent(command, tmp_path):
+    assert command("scaling.run", *GRID) == 0
+    store = RunStore()
+    grid = json.loads(artifact(store, sweeps(store)[0], "grid.json", tmp_path).read_text())
+    assert sorted((entry["n"], entry["seed"]) for entry in grid) == [(50, 0), (50, 1), (100, 0), (100, 1)]
