@@ -14,7 +14,7 @@ from scaling.core.reporter import Reporter, SilentReporter
 from scaling.core.scores import Score, score
 from scaling.core.subsets import FULL, effective_n, parse_n, subset_indices
 from scaling.data.base import Dataset, DataSource, load
-from scaling.features.provider import FeatureProvider, FeatureSettings
+from scaling.features.provider import FEATURE_VERSION, FeatureProvider, FeatureSettings
 from scaling.models.base import ModelSource
 
 
@@ -101,7 +101,7 @@ class Job:
             seed=self.seed,
             identity={
                 "dataset": self.dataset.identity(),
-                "model": self.model_identity,
+                "model": {**self.model_identity, "features": FEATURE_VERSION},
                 "adaptation": {
                     "name": adaptation.name, "version": adaptation.METHOD_VERSION, **adaptation.identity(),
                 },

@@ -2,6 +2,7 @@
 
 import csv
 import json
+import sys
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
@@ -275,7 +276,9 @@ def newest_experiment(uri: str | None) -> str:
 
 
 def main() -> None:
-    """Run the command."""
+    """Run the command; `experiment=NAME` is taken for `tracking.experiment=NAME`, as its runs were made with."""
+    # To Hydra `experiment` is the group of committed grids, which a report doesn't compose.
+    sys.argv[1:] = [f"tracking.{text}" if text.startswith("experiment=") else text for text in sys.argv[1:]]
     run_application(application)
 
 

@@ -111,6 +111,7 @@ def _run(
 ) -> dict[str, str]:  # fmt: skip
     """Run what is to be done under the grid's parent run; return the reasons of failures by fingerprint."""
     points = [item.point for item in planned]
+    store.close_stale()
     sweep = _open(points, settings, store)
     runner = PointRunner(sweep, len(todo), tuple(terminal.varying(points)), in_process)
     status, failures = "KILLED", {}
@@ -307,7 +308,7 @@ class RunLog:
     def write(self, text: str) -> None:
         """Append to the log."""
         with self.path.open("a") as file:
-            file.write(f"{time.strftime('%Y-%m-%d %H:%M:%S')} {text}\n")
+            file.write(mask(f"{time.strftime('%Y-%m-%d %H:%M:%S')} {text}\n"))
 
 
 def failure_reason(error: BaseException) -> str:

@@ -37,6 +37,7 @@ KIND, SWEEP, FINGERPRINT, CURVE = "scaling.kind", "scaling.sweep", "scaling.fing
 HOST, PROCESS, HEARTBEAT, REASON = "scaling.host", "scaling.process", "scaling.heartbeat", "scaling.reason"
 PRECISION_USED, POOL = "scaling.precision_used", "scaling.pool"
 PARENT = "mlflow.parentRunId"
+GONE = "its process was gone before it finished"
 #: Params that say who a point is; all other params are settings by which curves may differ.
 POINT_PARAMS = ("model", "dataset", "adaptation", "n", "n_requested", "seed")
 SETTING_PREFIXES = ("model.", "dataset.", "adaptation.", "subset.", "precision")
@@ -285,7 +286,7 @@ class RunStore:
                 if run.info.status == "RUNNING":
                     if not is_stale(run.data.tags):
                         return Claim(run.info.run_id, ours=False, owner=_owner(run.data.tags))
-                    self._end(run.info.run_id, "KILLED", "its process was gone before it finished")
+                    self._end(run.info.run_id, "KILLED", GONE)
             name = f"{point.model} {point.dataset} {point.adaptation} n={point.n} seed={point.seed}"
             everything = {
                 KIND: "point", FINGERPRINT: point.fingerprint, CURVE: point.curve_id, SWEEP: sweep.sweep_id,
@@ -296,6 +297,14 @@ class RunStore:
 
             self.client.log_batch(run_id, params=[Param(k, str(v)[:6000]) for k, v in params.items()])
             return Claim(run_id, ours=True)
+
+    def close_stale(self) -> None:
+        """Mark all runs of the experiment KILLED that a process left RUNNING when it was killed."""
+        _ = self.experiment_id
+        with self.locked(), self.translated():
+            for run in self._search("attributes.status = 'RUNNING'"):
+                if KIND in run.data.tags and is_stale(run.data.tags):
+                    self._end(run.info.run_id, "KILLED", GONE)
 
     @contextmanager
     def heartbeat(self, run_id: str) -> Iterator[None]:

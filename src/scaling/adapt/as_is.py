@@ -69,10 +69,11 @@ class AsIs:
         from scaling.adapt.heads import predict
 
         head, outputs = self._head(task)
-        if outputs < task.classes:
+        matching = self.label_space == "match" and self.label_map is None
+        if outputs < task.classes or (matching and outputs != task.classes):
             raise AdaptationError(
                 f"as_is: {task.model.id} has {outputs} outputs, {task.dataset.name} has {task.classes} classes.\n"
-                "Give a model with enough outputs, or adaptation=linear_probe."
+                "Say which output stands for which class with adaptation.label_map=, or take adaptation=linear_probe."
             )
         arguments = (task.trainer, task.reporter)
         return Outcome(

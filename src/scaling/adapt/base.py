@@ -75,7 +75,7 @@ class Outcome:
     Attributes:
         train, test: predictions of the same fitted predictor on the subset and on the test set.
         metrics: further named values to log.
-        params: what was chosen inside the n samples, such as a penalty.
+        params: what was chosen inside the n samples, such as a penalty; named chosen.*, apart from settings.
         tags: things to know about the run, in words.
         tables: small tables to keep, each a list of rows.
     """

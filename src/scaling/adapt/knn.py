@@ -72,7 +72,7 @@ class Knn:
             train=train,
             test=test,
             metrics={"train/accuracy_leave_one_out": left_out.accuracy} if left_out is not None else {},
-            params={"adaptation.k_used": min(self.k, len(subset))},
+            params={"chosen.k": min(self.k, len(subset))},
         )
 
 

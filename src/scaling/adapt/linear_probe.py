@@ -104,8 +104,8 @@ class LinearProbe:
             test=predict(head, test_features, task.dataset.test.labels, *arguments, "predict test"),
             metrics={"adaptation/penalty": penalties[chosen]},
             params={
-                "adaptation.penalty_chosen": penalties[chosen],
-                "adaptation.folds_used": int(folds.max()) + 1,
+                "chosen.penalty": penalties[chosen],
+                "chosen.folds": int(folds.max()) + 1,
             },
             tags=_remarks(can_choose, chosen, penalties, fitted.converged),
             tables={"penalty_path": table} if table else {},

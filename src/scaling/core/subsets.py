@@ -44,8 +44,8 @@ def class_quotas(class_sizes: tuple[int, ...], n: int) -> tuple[int, ...]:
 
     This is the quota method: each next place goes to the class with the largest N_c / (k_c + 1) among those
     that stay within their share rounded up. Plain largest remainders can *lower* a class's count when n grows
-    (the Alabama paradox), which would break nesting; the quota method never does, and still keeps every count
-    within one of the exact share n N_c / N.
+    (the Alabama paradox), which would break nesting; the quota method never does. Once every class's exact share
+    n N_c / N is at least one, each count stays within one of it; below, the one sample a class goes first.
 
     Args:
         class_sizes: samples available in each class, all positive.

@@ -31,7 +31,7 @@ class Preprocessing:
     channels: int | None = 3
 
     def at_size(self, size: int | None) -> "Preprocessing":
-        """Return this preprocessing at another resolution: the shorter side resized to `size`, and not cut.
+        """Return this preprocessing at another resolution: the shorter side resized to `size`, and none of it cut off.
 
         The models' own recipes resize to about 8/7 of the crop and cut the rim. That suits photographs; of the
         small images that `input_size` is meant for, whose object fills the frame, the rim is part of the object.

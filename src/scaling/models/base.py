@@ -112,7 +112,7 @@ class NetworkSource:
     def resolved_preprocessing(self) -> Preprocessing:
         """Return the preprocessing with nothing left open."""
         if self.preprocessing == "to_tensor":
-            return TO_TENSOR
+            return TO_TENSOR.at_size(self.input_size)
         if isinstance(self.preprocessing, str):
             raise SettingError(
                 f"model.preprocessing={self.preprocessing}: expected to_tensor or null (the model's own)."

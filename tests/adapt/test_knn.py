@@ -1,0 +1,206 @@
+"""The vote against scikit-learn's and against brute force in double precision."""
+
+import numpy as np
+import pytest
+from sklearn.metrics import pairwise_distances
+from sklearn.neighbors import KNeighborsClassifier
+
+from scaling.adapt import knn
+from scaling.adapt.base import Subset, Task
+from scaling.adapt.knn import Knn
+from scaling.core.errors import SettingError
+from scaling.core.reporter import SilentReporter
+from scaling.data.base import ArrayImages, Dataset, Split
+
+CLASSES = 4
+
+
+class Rows:
+    """Stands in for the feature provider."""
+
+    def __init__(self, train, test):
+        self.splits = {"train": train, "test": test}
+
+    def rows(self, split, indices):
+        return self.splits[split][indices]
+
+
+def make_task(train, labels, test, test_labels, classes=CLASSES):
+    def split(labels):
+        return Split(ArrayImages(np.zeros((len(labels), 1, 1, 1), np.uint8)), labels)
+
+    names = tuple("abcdefghij"[:classes])
+    dataset = Dataset("toy", names, split(labels), split(test_labels), "toy", "here")
+    trainer = {"accelerator": "cpu", "devices": 1}
+    return Task(dataset, None, Rows(train, test), "32-true", trainer, SilentReporter())
+
+
+def run(settings, train, labels, test=None, test_labels=None, indices=None):
+    test, test_labels = (train, labels) if test is None else (test, test_labels)
+    indices = np.arange(len(labels)) if indices is None else indices
+    return settings.run(make_task(train, labels, test, test_labels), Subset(indices, labels[indices], 0))
+
+
+def samples(n, d=6, seed=0):
+    rng = np.random.default_rng(seed)
+    labels = rng.integers(0, CLASSES, n)
+    return (rng.normal(size=(CLASSES, d))[labels] + rng.normal(size=(n, d))).astype(np.float32), labels
+
+
+def vote(distances, labels, k, weights):
+    """Predict each row of distances by its k nearest columns; the smaller class wins a tie."""
+    predicted = []
+    for row in distances:
+        nearest = np.argsort(row, kind="stable")[:k]
+        weight = np.ones(len(nearest)) if weights == "uniform" else 1 / np.maximum(row[nearest], 1e-6)
+        predicted.append(np.bincount(labels[nearest], weight, minlength=CLASSES).argmax())
+    return np.array(predicted)
+
+
+def leave_one_out(features, labels, k, metric, weights="uniform"):
+    distances = pairwise_distances(features.astype(np.float64), metric=metric)
+    np.fill_diagonal(distances, np.inf)
+    return float(np.mean(vote(distances, labels, min(k, len(labels) - 1), weights) == labels))
+
+
+@pytest.mark.parametrize("k", [1, 5, 40])
+@pytest.mark.parametrize("metric", ["cosine", "euclidean"])
+@pytest.mark.parametrize("weights", ["uniform", "distance"])
+def test_predictions_equal_scikit_learns(k, metric, weights):
+    (train, labels), (test, test_labels) = samples(40), samples(200, seed=1)
+    outcome = run(Knn(k, metric, weights), train, labels, test, test_labels)
+    reference = KNeighborsClassifier(k, metric=metric, weights=weights, algorithm="brute").fit(train, labels)
+    np.testing.assert_array_equal(outcome.test.predicted, reference.predict(test))
+    np.testing.assert_array_equal(outcome.train.predicted, reference.predict(train))
+    np.testing.assert_array_equal(outcome.test.labels, test_labels)
+
+
+@pytest.mark.parametrize("metric", ["cosine", "euclidean"])
+@pytest.mark.parametrize("weights", ["uniform", "distance"])
+def test_with_fewer_samples_than_k_all_of_them_vote(metric, weights):
+    (train, labels), (test, test_labels) = samples(7), samples(50, seed=1)
+    few, all_of_them = (run(Knn(k, metric, weights), train, labels, test, test_labels) for k in (500, 7))
+    np.testing.assert_array_equal(few.test.predicted, all_of_them.test.predicted)
+    np.testing.assert_array_equal(few.test.log_prob, all_of_them.test.log_prob)
+    assert few.params == {"adaptation.k_used": 7}
+
+
+def test_only_the_subset_votes():
+    (train, labels), (test, test_labels) = samples(60), samples(100, seed=1)
+    indices = np.arange(0, 60, 3)
+    outcome = run(Knn(3, "euclidean"), train, labels, test, test_labels, indices)
+    reference = KNeighborsClassifier(3, algorithm="brute").fit(train[indices], labels[indices])
+    np.testing.assert_array_equal(outcome.test.predicted, reference.predict(test))
+    assert len(outcome.train.labels) == 20
+
+
+def test_the_single_nearest_neighbour_of_a_training_sample_is_itself():
+    assert run(Knn(1), *samples(50)).train.accuracy == 1.0
+
+
+@pytest.mark.parametrize("k", [1, 4, 29, 500])
+@pytest.mark.parametrize("metric", ["cosine", "euclidean"])
+@pytest.mark.parametrize("weights", ["uniform", "distance"])
+def test_leave_one_out_accuracy_equals_brute_force(k, metric, weights):
+    features, labels = samples(30)
+    got = run(Knn(k, metric, weights), features, labels).metrics["train/accuracy_leave_one_out"]
+    assert got == leave_one_out(features, labels, k, metric, weights)
+
+
+@pytest.mark.parametrize("k", [1, 3])
+@pytest.mark.parametrize("metric", ["cosine", "euclidean"])
+def test_leave_one_out_keeps_the_twin_of_a_sample(k, metric):
+    features, labels = samples(20)
+    twice, labels = np.tile(features, (2, 1)), np.tile(labels, 2)
+    got = run(Knn(k, metric), twice, labels).metrics["train/accuracy_leave_one_out"]
+    assert got == leave_one_out(twice, labels, k, metric)
+
+
+@pytest.mark.parametrize("metric", ["cosine", "euclidean"])
+def test_leave_one_out_leaves_out_the_sample_itself_not_its_twin_of_another_class(metric):
+    features, _ = samples(20)
+    outcome = run(Knn(1, metric), np.tile(features, (2, 1)), np.repeat([0, 1], 20))
+    assert outcome.metrics["train/accuracy_leave_one_out"] == 0.0
+
+
+@pytest.mark.parametrize("k", [1, 3, 11])
+def test_leave_one_out_among_many_identical_rows_counts_k_others(k):
+    features, labels = samples(40)
+    features[:12], labels[:12] = features[0], 2  # more of them than votes: a sample may not see itself
+    got = run(Knn(k, "euclidean"), features, labels).metrics["train/accuracy_leave_one_out"]
+    assert got == leave_one_out(features, labels, k, "euclidean")
+
+
+def test_two_samples_leave_each_other_out():
+    features = np.eye(2, dtype=np.float32)
+    assert run(Knn(5), features, np.array([0, 1])).metrics["train/accuracy_leave_one_out"] == 0.0
+    assert run(Knn(5), features, np.array([1, 1])).metrics["train/accuracy_leave_one_out"] == 1.0
+
+
+def test_one_sample_has_no_leave_one_out_accuracy():
+    outcome = run(Knn(), np.ones((1, 3), np.float32), np.array([2]))
+    assert outcome.metrics == {}
+    assert outcome.train.predicted.tolist() == [2]
+
+
+@pytest.mark.parametrize("metric", ["cosine", "euclidean"])
+@pytest.mark.parametrize("elements", [1, 100])
+def test_blocks_change_nothing(monkeypatch, metric, elements):
+    (train, labels), (test, test_labels) = samples(40), samples(90, seed=1)
+    whole = run(Knn(5, metric), train, labels, test, test_labels)
+    monkeypatch.setattr(knn, "BLOCK_ELEMENTS", elements)
+    parts = run(Knn(5, metric), train, labels, test, test_labels)
+    assert parts.metrics == whole.metrics
+    for one, other in ((parts.train, whole.train), (parts.test, whole.test)):
+        np.testing.assert_array_equal(one.predicted, other.predicted)
+        np.testing.assert_allclose(one.log_prob, other.log_prob, rtol=1e-6)
+
+
+def test_log_probability_is_the_smoothed_share_of_votes():
+    train, labels = np.array([[0.0], [0.1], [0.2], [9.0]], np.float32), np.array([0, 0, 1, 2])
+    test, test_labels = np.zeros((4, 1), np.float32), np.arange(4)
+    outcome = run(Knn(3, "euclidean", smoothing=2.0), train, labels, test, test_labels)
+    votes = np.array([2, 1, 0, 0])
+    np.testing.assert_allclose(np.exp(outcome.test.log_prob), (votes + 2.0 / 4) / (3 + 2.0), rtol=1e-6)
+
+
+@pytest.mark.parametrize("weights", ["uniform", "distance"])
+def test_probabilities_of_all_classes_sum_to_one(weights):
+    (train, labels), (one, _) = samples(40), samples(1, seed=1)
+    outcome = run(Knn(7, "euclidean", weights), train, labels, np.repeat(one, 4, axis=0), np.arange(4))
+    assert np.exp(outcome.test.log_prob).sum() == pytest.approx(1, rel=1e-6)
+
+
+def test_smoothing_changes_no_prediction():
+    (train, labels), (test, test_labels) = samples(40), samples(90, seed=1)
+    little, much = (run(Knn(5, smoothing=s), train, labels, test, test_labels).test for s in (1e-3, 50.0))
+    np.testing.assert_array_equal(little.predicted, much.predicted)
+
+
+def test_an_exact_match_outvotes_all_others_under_distance_weights():
+    train = np.array([[1.0, 0.0], [1.0, 0.02], [1.0, -0.02]], np.float32)
+    outcome = run(Knn(3, "euclidean", "distance"), train, np.array([0, 1, 1]), train[:1], np.array([0]))
+    assert outcome.test.predicted.tolist() == [0]
+
+
+@pytest.mark.parametrize(
+    ("setting", "value", "expected"),
+    [
+        ("k", 0, "positive whole number"),
+        ("k", 1.5, "positive whole number"),
+        ("k", True, "positive whole number"),
+        ("metric", "manhattan", "one of cosine, euclidean"),
+        ("weights", "rank", "one of uniform, distance"),
+        ("smoothing", 0, "positive number"),
+    ],
+)
+def test_a_setting_that_cannot_be_is_refused_with_what_is_expected(setting, value, expected):
+    with pytest.raises(SettingError) as error:
+        Knn(**{setting: value})
+    assert f"adaptation.{setting}={value}: expected" in str(error.value)
+    assert expected in str(error.value)
+
+
+@pytest.mark.parametrize("change", [{"k": 1}, {"metric": "euclidean"}, {"weights": "distance"}, {"smoothing": 0.5}])
+def test_every_setting_counts_for_identity(change):
+    assert Knn(**change).identity() != Knn().identity() == Knn(5, "cosine", "uniform", 1.0).identity()

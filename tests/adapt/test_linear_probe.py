@@ -1,0 +1,196 @@
+import numpy as np
+import pytest
+from sklearn.linear_model import LogisticRegression
+
+from scaling.adapt.base import Subset, Task
+from scaling.adapt.linear_probe import LinearProbe
+from scaling.core.errors import SettingError
+from scaling.core.reporter import SilentReporter
+from scaling.data.base import ArrayImages, Dataset, Split
+
+CLASSES = 3
+
+
+class Rows:
+    """Stands in for the feature provider."""
+
+    def __init__(self, train, test):
+        self.splits = {"train": train, "test": test}
+
+    def rows(self, split, indices):
+        return self.splits[split][indices]
+
+
+def samples(n, seed=0, distance=0.4, d=20):
+    """Classes of overlapping Gaussians, as equal in size as they can be; the centres don't depend on the seed."""
+    rng = np.random.default_rng(seed)
+    labels = rng.permutation(np.arange(n) % CLASSES)
+    centres = distance * np.random.default_rng(99).normal(size=(CLASSES, d))
+    return (centres[labels] + rng.normal(size=(n, d))).astype(np.float32), labels
+
+
+def run(settings=None, train=None, test=None, seed=0):
+    train, test = train or samples(90), test or samples(200, seed=1)
+
+    def split(labels):
+        return Split(ArrayImages(np.zeros((len(labels), 1, 1, 1), np.uint8)), labels)
+
+    dataset = Dataset("toy", ("a", "b", "c"), split(train[1]), split(test[1]), "toy", "here")
+    trainer = {"accelerator": "cpu", "devices": 1}
+    task = Task(dataset, None, Rows(train[0], test[0]), "32-true", trainer, SilentReporter())
+    return (settings or LinearProbe()).run(task, Subset(np.arange(len(train[1])), train[1], seed))
+
+
+def with_a_class_of_one():
+    features, labels = samples(60)
+    keep = np.flatnonzero((labels != 2) | (np.cumsum(labels == 2) == 1))
+    return features[keep], labels[keep]
+
+
+@pytest.mark.parametrize(
+    ("changes", "message"),
+    [
+        ({"penalties": ()}, "adaptation.penalties=[]: expected positive numbers"),
+        ({"penalties": (0.0, 1.0)}, "adaptation.penalties=[0.0, 1.0]: expected positive numbers"),
+        ({"penalties": (1.0, float("inf"))}, "adaptation.penalties=[1.0, inf]: expected positive numbers"),
+        ({"penalties": (float("nan"),)}, "adaptation.penalties=[nan]: expected positive numbers"),
+        ({"penalties": ("weak",)}, "adaptation.penalties=['weak']: expected positive numbers"),
+        ({"penalties": (1.0, 0.1)}, "adaptation.penalties=[1.0, 0.1]: expected ascending, without repeats"),
+        ({"penalties": (0.1, 0.1)}, "adaptation.penalties=[0.1, 0.1]: expected ascending, without repeats"),
+        ({"default_penalty": -1.0}, "expected positive numbers"),
+        ({"folds": 1}, "adaptation.folds=1: expected a whole number from 2 up"),
+        ({"folds": 2.5}, "adaptation.folds=2.5: expected a whole number from 2 up"),
+        ({"folds": True}, "adaptation.folds=True: expected a whole number from 2 up"),
+        ({"stop_ratio": 1.0}, "adaptation.stop_ratio=1.0: expected a number above 1"),
+        ({"search_tolerance": 0.0}, "adaptation.search_tolerance=0.0: expected a number between 0 and 1"),
+        ({"tolerance": 1.0}, "adaptation.tolerance=1.0: expected a number between 0 and 1"),
+    ],
+)
+def test_a_setting_that_cannot_be_is_refused_with_what_is_expected(changes, message):
+    with pytest.raises(SettingError) as error:
+        LinearProbe(**changes)
+    assert message in str(error.value)
+
+
+@pytest.mark.parametrize(
+    "change",
+    [
+        {"penalties": (1.0,)}, {"folds": 3}, {"default_penalty": 1.0}, {"stop_ratio": 2.0},
+        {"search_tolerance": 1e-3}, {"tolerance": 1e-5},
+    ],
+)  # fmt: skip
+def test_every_setting_counts_for_identity(change):
+    assert LinearProbe(**change).identity() != LinearProbe().identity()
+
+
+def test_penalties_given_as_whole_numbers_are_the_same_setting():
+    assert repr(LinearProbe((1, 10)).identity()) == repr(LinearProbe((1.0, 10.0)).identity())
+
+
+def test_predictions_equal_scikit_learns_at_the_chosen_penalty():
+    (train, labels), (test, test_labels) = samples(90), samples(200, seed=1)
+    outcome = run(LinearProbe(tolerance=1e-8), (train, labels), (test, test_labels))
+    mean, std = train.mean(0), train.std(0)
+    reference = LogisticRegression(C=outcome.params["adaptation.penalty_chosen"], tol=1e-9, max_iter=10_000)
+    reference.fit((train - mean) / std, labels)
+    expected = reference.predict_log_proba((test - mean) / std)
+    np.testing.assert_allclose(outcome.test.log_prob, expected[np.arange(200), test_labels], atol=5e-3)
+    np.testing.assert_array_equal(outcome.test.labels, test_labels)
+
+
+def test_train_and_test_are_predicted_by_one_head():
+    outcome = run(test=samples(90))
+    np.testing.assert_array_equal(outcome.train.log_prob, outcome.test.log_prob)
+    np.testing.assert_array_equal(outcome.train.predicted, outcome.test.predicted)
+
+
+def test_the_penalty_of_the_lowest_held_out_loss_is_chosen_and_logged():
+    outcome = run(LinearProbe(stop_ratio=float("inf")))
+    best = min(outcome.tables["penalty_path"], key=lambda row: row["cv_log_loss"])
+    assert best["chosen"]
+    assert outcome.params == {"adaptation.penalty_chosen": best["C"], "adaptation.folds_used": 5}
+    assert outcome.metrics == {"adaptation/penalty": best["C"]}
+
+
+def test_the_path_has_a_row_for_each_penalty_tried():
+    settings = LinearProbe(stop_ratio=float("inf"))
+    path = run(settings).tables["penalty_path"]
+    assert [row["C"] for row in path] == list(settings.penalties)
+    assert [row["chosen"] for row in path].count(True) == 1
+    for row in path:
+        assert list(row) == ["C", "cv_log_loss", "cv_accuracy", "iterations", "converged", "chosen"]
+        assert 0 < row["cv_log_loss"] < 10
+        assert 0 <= row["cv_accuracy"] <= 1
+        assert row["iterations"] >= 1
+        assert row["converged"] is True
+
+
+def test_the_path_ends_where_weaker_penalties_lose_too_much():
+    settings = LinearProbe(stop_ratio=1.1)
+    path = run(settings, train=samples(60, distance=0.1)).tables["penalty_path"]
+    assert 1 < len(path) < len(settings.penalties)
+    assert path[-1]["cv_log_loss"] > 1.1 * min(row["cv_log_loss"] for row in path)
+
+
+def test_a_choice_inside_the_path_needs_no_remark():
+    assert run().tags == {}
+
+
+@pytest.mark.parametrize(("penalties", "end"), [((0.5, 1.0), "strong"), ((1e-6, 1e-5), "weak")])
+def test_a_choice_at_an_end_of_the_path_is_remarked(penalties, end):
+    assert run(LinearProbe(penalties)).tags == {"scaling.penalty": f"at the {end} end of the path"}
+
+
+def test_a_fit_that_missed_its_tolerance_is_remarked():
+    outcome = run(LinearProbe((1.0,), search_tolerance=1e-30), samples(30))
+    assert outcome.tags["scaling.fit"] == "not all fits reached the tolerance"
+
+
+def test_a_class_of_one_takes_the_default_penalty_and_says_so():
+    outcome = run(LinearProbe(default_penalty=0.03), with_a_class_of_one())
+    assert outcome.params == {"adaptation.penalty_chosen": 0.03, "adaptation.folds_used": 1}
+    assert outcome.tags["scaling.penalty"] == "default: a class has a single sample, so no cross-validation"
+    assert outcome.tables == {}
+
+
+def test_a_class_of_three_lowers_the_folds():
+    features, labels = samples(60)
+    keep = np.flatnonzero((labels != 2) | (np.cumsum(labels == 2) <= 3))
+    assert run(train=(features[keep], labels[keep])).params["adaptation.folds_used"] == 3
+
+
+def test_a_class_that_the_subset_lacks_is_never_predicted():
+    features, labels = samples(60)
+    keep = labels != 2
+    outcome = run(train=(features[keep], labels[keep]))
+    assert set(outcome.test.predicted) == {0, 1}
+    assert np.all(np.isfinite(outcome.test.log_prob))
+
+
+def test_test_labels_change_neither_the_head_nor_the_penalty():
+    features, labels = samples(200, seed=1)
+    shuffled = np.random.default_rng(5).permutation(labels)
+    one, other = run(test=(features, labels)), run(test=(features, shuffled))
+    assert one.params == other.params
+    assert one.tables == other.tables
+    np.testing.assert_array_equal(one.train.log_prob, other.train.log_prob)
+    np.testing.assert_array_equal(one.test.predicted, other.test.predicted)
+
+
+def test_test_features_change_neither_the_head_nor_the_penalty():
+    one, other = run(), run(test=(100 * samples(200, seed=2)[0] + 7, samples(200)[1]))
+    assert one.tables == other.tables
+    np.testing.assert_array_equal(one.train.log_prob, other.train.log_prob)
+
+
+def test_stored_features_are_left_as_they_are():
+    train = samples(90)
+    before = train[0].copy()
+    run(train=train)
+    np.testing.assert_array_equal(train[0], before)
+
+
+def test_the_same_seed_gives_the_same_bits_and_another_seed_other_folds():
+    first, again, other = run(seed=0), run(seed=0), run(seed=1)
+    assert first.tables == again.tables != other.tables
+    np.testing.assert_array_equal(first.test.log_prob, again.test.log_prob)

@@ -1,0 +1,227 @@
+"""The solver against scikit-learn's, both judged in double precision by the objective that they share."""
+
+import numpy as np
+import pytest
+import torch
+from sklearn.datasets import load_digits
+from sklearn.linear_model import LogisticRegression
+from sklearn.metrics import log_loss
+
+from scaling.adapt import softmax
+from scaling.adapt.softmax import fit
+from scaling.core.subsets import stratified_folds
+
+PENALTIES = [1e-4, 1e-3, 1e-2, 1e-1, 1.0]
+
+
+def samples(n, d, classes=3, share=None, distance=1.0, seed=0):
+    """Gaussian classes around random centres, at least five samples of each."""
+    rng = np.random.default_rng(seed)
+    labels = np.concatenate([np.repeat(np.arange(classes), 5), rng.choice(classes, n - 5 * classes, p=share)])
+    centres = distance * rng.normal(size=(classes, d))
+    return (centres[labels] + rng.normal(size=(n, d))).astype(np.float32), labels
+
+
+def constant_columns():
+    features, labels = samples(60, 12)
+    features[:, [0, 5, 11]] = [0.0, 3.7, -250.0]
+    return features, labels
+
+
+def with_offset(features, labels):
+    return features + np.float32(1e3), labels
+
+
+def rows_twice():
+    features, labels = samples(20, 80)
+    return np.tile(features, (2, 1)), np.tile(labels, 2)
+
+
+def digits():
+    pixels, labels = load_digits(return_X_y=True)
+    return (pixels[:60] / 16).astype(np.float32), labels[:60]
+
+
+DATA = {
+    "fewer rows than columns": samples(30, 80),
+    "more rows than columns": samples(200, 10, classes=4),
+    "imbalanced": samples(200, 10, share=[0.9, 0.07, 0.03]),
+    "constant columns": constant_columns(),
+    "offset of 1e3": with_offset(*samples(120, 12)),
+    # Centred rows are linearly dependent: where there are fewer of them than columns, directions are left over.
+    "offset of 1e3, fewer rows than columns": with_offset(*samples(30, 80)),
+    "each row twice, fewer than columns": rows_twice(),
+    "digits, fewer than pixels": digits(),
+}
+
+
+def scales(features):
+    """Mean and scale of each column in double precision; 1 for constant columns."""
+    exact = features.astype(np.float64)
+    constant = np.ptp(exact, axis=0) == 0
+    return exact.mean(0), np.where(constant, 1.0, exact.std(0))
+
+
+def standardised(features):
+    mean, std = scales(features)
+    return (features.astype(np.float64) - mean) / std
+
+
+def objective(weight, bias, features, labels, penalty):
+    """The objective of the module's docstring, for a head (outputs, d) over standardised features."""
+    probability = torch.log_softmax(torch.from_numpy(standardised(features) @ weight.T + bias), dim=1).numpy()
+    loss = -probability[np.arange(len(labels)), labels].mean()
+    return loss + np.square(weight).sum() / (2 * penalty * len(labels))
+
+
+def head_over_standardised(fitted, features):
+    mean, std = scales(features)
+    weight, bias = fitted.weight.double().numpy(), fitted.bias.double().numpy()
+    return weight * std, bias + weight @ mean
+
+
+def scikit_learn(features, labels, penalty):
+    return LogisticRegression(C=penalty, tol=1e-9, max_iter=20_000).fit(features, labels)
+
+
+def run(data, penalties=PENALTIES, folds=5, **settings):
+    features, labels = data
+    assigned = None if folds is None else torch.from_numpy(stratified_folds(labels, folds, 0))
+    classes = int(labels.max()) + 1
+    return fit(torch.from_numpy(features.copy()), torch.from_numpy(labels), classes, penalties, assigned, **settings)
+
+
+def excess(fitted, data, penalty):
+    """By what share the objective exceeds scikit-learn's."""
+    features, labels = data
+    reference = scikit_learn(standardised(features), labels, penalty)
+    lowest = objective(reference.coef_, reference.intercept_, features, labels, penalty)
+    return objective(*head_over_standardised(fitted, features), features, labels, penalty) / lowest - 1
+
+
+@pytest.mark.parametrize("name", DATA)
+def test_the_chosen_penalty_is_solved_as_closely_as_by_scikit_learn(name):
+    fitted = run(DATA[name])
+    found = excess(fitted, DATA[name], PENALTIES[fitted.chosen])
+    assert abs(found) <= 1e-4
+    assert all(fitted.converged)
+
+
+@pytest.mark.parametrize("name", DATA)
+@pytest.mark.parametrize("penalty", [1e-4, 1.0, 10.0])
+def test_any_penalty_is_solved_as_closely_as_by_scikit_learn(name, penalty):
+    found = excess(run(DATA[name], [penalty], folds=None), DATA[name], penalty)
+    assert abs(found) <= 1e-4
+
+
+def test_two_classes_share_the_penalty_of_scikit_learns_single_weight_vector():
+    # Its binary head has one vector w, ours the pair -w/2 and w/2 with half the squared norm: C here is 2 C there.
+    features, labels = samples(80, 6, classes=2)
+    weight, bias = head_over_standardised(run((features, labels), [0.1], folds=None), features)
+    reference = scikit_learn(standardised(features), labels, 0.2)
+    np.testing.assert_allclose(weight[1] - weight[0], reference.coef_[0], rtol=1e-2, atol=1e-3)
+    np.testing.assert_allclose(bias[1] - bias[0], reference.intercept_[0], rtol=1e-2, atol=1e-3)
+
+
+@pytest.mark.parametrize("name", ["fewer rows than columns", "more rows than columns", "imbalanced"])
+@pytest.mark.parametrize("fold", [0, 3])
+def test_held_out_loss_and_accuracy_equal_a_plain_refit_of_the_fold(name, fold):
+    features, labels = DATA[name]
+    fitted = run(DATA[name], search_tolerance=1e-7)
+    out = stratified_folds(labels, 5, 0) == fold
+    scaled = standardised(features)
+    for position, penalty in enumerate(PENALTIES):
+        plain = scikit_learn(scaled[~out], labels[~out], penalty)
+        expected = log_loss(labels[out], plain.predict_proba(scaled[out]), labels=plain.classes_)
+        assert float(fitted.held_out_loss[position, fold]) == pytest.approx(expected, rel=2e-3)
+        hits = plain.score(scaled[out], labels[out])
+        assert float(fitted.held_out_accuracy[position, fold]) == pytest.approx(hits, abs=1.001 / out.sum())
+
+
+def test_the_search_tolerance_moves_held_out_losses_far_less_than_folds_differ():
+    loose, tight = (run(DATA["imbalanced"], search_tolerance=t).held_out_loss for t in (1e-4, 1e-7))
+    assert float((loose - tight).abs().max()) < 0.05 * float(tight.std(dim=1).min())
+
+
+def test_the_penalty_of_the_lowest_mean_held_out_loss_is_chosen():
+    fitted = run(samples(90, 30, distance=0.25))
+    means = fitted.held_out_loss.mean(1)
+    assert fitted.chosen == int(means.argmin())
+    assert 0 < fitted.chosen < len(PENALTIES) - 1  # a choice at an end would prove little
+
+
+def test_of_equal_losses_the_stronger_penalty_is_chosen():
+    data = np.zeros((20, 3), np.float32), np.arange(20) % 2  # nothing to learn from: all penalties are equal
+    fitted = run(data, search_tolerance=1e-6)
+    assert len(set(fitted.held_out_loss.mean(1).tolist())) == 1
+    assert fitted.chosen == 0
+
+
+def test_stop_ratio_leaves_out_penalties_beyond_the_first_that_loses_too_much():
+    data = samples(60, 40, distance=0.1)
+    whole, cut = run(data), run(data, stop_ratio=1.1)
+    tried = len(cut.held_out_loss)
+    assert 1 < tried < len(PENALTIES)
+    assert torch.equal(cut.held_out_loss, whole.held_out_loss[:tried])
+    means = cut.held_out_loss.mean(1)
+    assert float(means[-1]) > 1.1 * float(means.min())
+    assert all(float(means[i]) <= 1.1 * float(means[: i + 1].min()) for i in range(tried - 1))
+    assert cut.chosen == whole.chosen
+
+
+@pytest.mark.parametrize("stop_ratio", [float("inf"), 1.1])
+@pytest.mark.parametrize("folds", [5, None])
+def test_progress_ends_at_one_step_a_penalty_and_one_for_the_final_fit(stop_ratio, folds):
+    steps = []
+    run(samples(60, 40, distance=0.1), folds=folds, stop_ratio=stop_ratio, advance=steps.append)
+    assert sum(steps) == len(PENALTIES) + 1
+
+
+def test_iterations_and_convergence_are_told_for_each_penalty_tried_and_the_final_fit():
+    fitted = run(DATA["more rows than columns"])
+    assert len(fitted.iterations) == len(fitted.converged) == len(PENALTIES) + 1
+    assert fitted.held_out_loss.shape == fitted.held_out_accuracy.shape == (len(PENALTIES), 5)
+
+
+def test_too_few_iterations_are_told():
+    assert not any(run(DATA["more rows than columns"], max_iterations=1).converged)
+
+
+def test_without_folds_the_first_penalty_is_taken():
+    data = DATA["more rows than columns"]
+    fitted = run(data, [0.01, 1.0], folds=None)
+    assert fitted.chosen == 0
+    assert fitted.held_out_loss.numel() == 0
+    assert abs(excess(fitted, data, 0.01)) <= 1e-4
+
+
+def test_a_column_that_varies_by_rounding_alone_gets_no_weight_to_speak_of():
+    features, labels = samples(60, 8)
+    features[:, 2] = np.nextafter(np.float32(500), np.float32(600) * (labels > 0).astype(np.float32))
+    fitted = run((features, labels), [1.0], folds=None)
+    assert float(fitted.weight[:, 2].abs().max() * np.ptp(features[:, 2])) < 1e-3
+
+
+@pytest.mark.parametrize("n", [1, 3])
+def test_a_handful_of_rows_of_one_class_gives_finite_weights(n):
+    fitted = run((np.random.default_rng(0).normal(size=(n, 6)).astype(np.float32), np.zeros(n, int)), folds=None)
+    assert bool(torch.isfinite(fitted.weight).all())
+    assert bool(torch.isfinite(fitted.bias).all())
+
+
+@pytest.mark.parametrize("name", ["fewer rows than columns", "imbalanced"])
+def test_the_same_input_gives_the_same_bits(name):
+    first, again = run(DATA[name]), run(DATA[name])
+    for field in ("weight", "bias", "held_out_loss", "held_out_accuracy"):
+        assert torch.equal(getattr(first, field), getattr(again, field))
+
+
+@pytest.mark.parametrize("limit", ["LOGIT_ELEMENTS", "ROW_BLOCK"])
+def test_results_depend_on_the_bounds_of_memory_by_rounding_alone(monkeypatch, limit):
+    data = DATA["more rows than columns"]
+    whole = run(data, search_tolerance=1e-6)
+    monkeypatch.setattr(softmax, limit, 7)
+    parts = run(data, search_tolerance=1e-6)
+    assert parts.chosen == whole.chosen
+    torch.testing.assert_close(parts.held_out_loss, whole.held_out_loss, rtol=1e-3, atol=1e-5)
+    assert abs(excess(parts, data, PENALTIES[parts.chosen])) <= 1e-4

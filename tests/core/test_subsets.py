@@ -1,0 +1,195 @@
+"""Which samples are drawn.
+
+`golden_subsets.json` pins indices: a change of them changes every published curve. Each case names its labels (one
+digit a sample), n and seed; the indices were written by `subset_indices` and found equal to those of a second
+implementation (exact fractions for the quotas, then the first k_c of `default_rng([seed, c]).permutation(members)`).
+To make the file anew, after raising SCORE_VERSION: load it, set every case's "indices" to
+`subset_indices([int(c) for c in case["labels"]], case["n"], case["seed"]).tolist()`, and dump it.
+"""
+
+import json
+from pathlib import Path
+
+import numpy as np
+import pytest
+from hypothesis import assume, given, settings
+from hypothesis import strategies as st
+
+from scaling.core.errors import SettingError
+from scaling.core.subsets import class_quotas, effective_n, parse_n, smallest_n_for, stratified_folds, subset_indices
+
+GOLDEN = json.loads(Path(__file__).with_name("golden_subsets.json").read_text())
+examples = settings(max_examples=80, deadline=None, derandomize=True, database=None)
+seeds = st.integers(0, 2**31)
+
+
+@st.composite
+def labellings(draw):
+    """Labels of 1 to 6 classes, from balanced to very unequal, in random order."""
+    sizes = draw(st.lists(st.integers(1, 40) | st.integers(1, 3), min_size=1, max_size=6))
+    return np.random.default_rng(draw(seeds)).permutation(np.repeat(np.arange(len(sizes)), sizes))
+
+
+@st.composite
+def labellings_with_n(draw):
+    labels = draw(labellings())
+    return labels, draw(st.integers(len(np.unique(labels)), len(labels)))
+
+
+@pytest.mark.parametrize("case", GOLDEN, ids=lambda case: case["name"])
+def test_indices_are_those_of_the_golden_file(case):
+    labels = np.array([int(digit) for digit in case["labels"]])
+    assert subset_indices(labels, case["n"], case["seed"]).tolist() == case["indices"]
+
+
+@examples
+@given(labellings(), seeds)
+def test_smaller_subsets_are_contained_in_larger_ones(labels, seed):
+    smaller: set[int] = set()
+    for n in range(len(np.unique(labels)), len(labels) + 1):
+        larger = set(subset_indices(labels, n, seed).tolist())
+        assert smaller <= larger
+        smaller = larger
+
+
+@examples
+@given(labellings_with_n(), seeds)
+def test_a_subset_has_n_distinct_ascending_indices(case, seed):
+    labels, n = case
+    indices = subset_indices(labels, n, seed)
+    assert len(indices) == n
+    assert np.all(np.diff(indices) > 0)
+    assert indices[0] >= 0
+    assert indices[-1] < len(labels)
+
+
+@examples
+@given(labellings_with_n(), seeds)
+def test_a_subset_has_every_class(case, seed):
+    labels, n = case
+    assert set(labels[subset_indices(labels, n, seed)]) == set(labels)
+
+
+@examples
+@given(labellings_with_n(), seeds)
+def test_counts_are_within_one_of_the_exact_share_once_each_share_is_one(case, seed):
+    labels, n = case
+    share = n * np.bincount(labels) / len(labels)
+    assume(share.min() >= 1)
+    assert np.all(np.abs(np.bincount(labels[subset_indices(labels, n, seed)]) - share) < 1)
+
+
+@examples
+@given(labellings_with_n(), seeds)
+def test_the_same_seed_draws_the_same_subset(case, seed):
+    labels, n = case
+    np.testing.assert_array_equal(subset_indices(labels, n, seed), subset_indices(labels.copy(), n, seed))
+
+
+def test_drawing_leaves_global_random_state_alone():
+    before = np.random.get_state()[1].copy()  # noqa: NPY002
+    subset_indices(np.arange(30) % 3, 9, 0)
+    np.testing.assert_array_equal(np.random.get_state()[1], before)  # noqa: NPY002
+
+
+@pytest.mark.parametrize("n", [30, 31, 100_000, None])
+@pytest.mark.parametrize("draw", ["stratified", "first"])
+def test_n_at_or_above_the_training_set_is_all_of_it(n, draw):
+    assert subset_indices(np.arange(30) % 3, n, 0, draw).tolist() == list(range(30))
+
+
+def test_seed_0_is_a_seed_like_any_other():
+    labels = np.arange(300) % 3
+    draws = [subset_indices(labels, 30, seed).tolist() for seed in (0, 1, 2)]
+    assert draws[0] != draws[1] != draws[2] != draws[0]
+
+
+def test_classes_are_drawn_independently_of_each_other():
+    labels = np.repeat([0, 1], 50)
+    drawn = subset_indices(labels, 20, 0)
+    assert drawn[:10].tolist() != (drawn[10:] - 50).tolist()
+
+
+def test_draw_first_takes_the_first_n_whatever_their_classes():
+    assert subset_indices(np.repeat([0, 1, 2], 10), 7, seed=3, draw="first").tolist() == list(range(7))
+
+
+def test_n_below_the_number_of_classes_is_refused_with_both_numbers_and_the_remedies():
+    with pytest.raises(SettingError) as error:
+        subset_indices(np.arange(50) % 10, 7, 0)
+    for part in ("n=7 ", "number of classes (10)", "n=10 or more", "subset.draw=first"):
+        assert part in str(error.value)
+
+
+def test_an_unknown_draw_is_refused_with_the_choices():
+    with pytest.raises(SettingError, match=r"subset\.draw=random: expected one of stratified, first"):
+        subset_indices(np.arange(10) % 2, 4, 0, "random")  # type: ignore[arg-type]
+
+
+def test_counts_never_fall_when_n_grows():
+    # Largest remainders give these classes (4, 4, 2) of 10 places and (5, 5, 1) of 11: the Alabama paradox.
+    counts = np.array([class_quotas((60, 60, 20), n) for n in range(3, 141)])
+    assert np.all(np.diff(counts, axis=0) >= 0)
+
+
+def test_equal_classes_get_equal_counts():
+    assert class_quotas((6000,) * 10, 1000) == (100,) * 10
+
+
+@pytest.mark.parametrize(("asked", "n"), [(10, 10), ("10", 10), (1, 1), ("full", None)])
+def test_parse_n_reads_whole_numbers_and_full(asked, n):
+    assert parse_n(asked) == n
+
+
+@pytest.mark.parametrize("asked", [0, -1, "0", "-1", "abc", "", True, False, 1.5, "1.5", None, [10], "FULL"])
+def test_parse_n_refuses_anything_else_and_says_what_it_got(asked):
+    with pytest.raises(SettingError) as error:
+        parse_n(asked)
+    assert f"n={asked}: expected a whole number of training samples from 1 up, or n=full" in str(error.value)
+
+
+@pytest.mark.parametrize(("asked", "used"), [(5, 5), (60, 60), (61, 60), (None, 60)])
+def test_effective_n_is_what_is_available_at_most(asked, used):
+    assert effective_n(asked, 60) == used
+
+
+@examples
+@given(labellings(), st.integers(2, 7), seeds)
+def test_folds_spread_each_class_and_the_whole_evenly(labels, folds, seed):
+    sizes = np.bincount(labels)
+    assume(sizes.min() > 1)
+    assigned, count = stratified_folds(labels, folds, seed), min(folds, sizes.min())
+    assert set(assigned) == set(range(count))
+    for members in [*(assigned[labels == label] for label in range(len(sizes))), assigned]:
+        assert np.ptp(np.bincount(members, minlength=count)) <= 1
+
+
+@examples
+@given(labellings(), st.integers(2, 7), seeds)
+def test_each_class_stays_on_both_sides_of_every_fold(labels, folds, seed):
+    assume(np.bincount(labels).min() > 1)
+    assigned = stratified_folds(labels, folds, seed)
+    for fold in range(assigned.max() + 1):
+        assert set(labels[assigned == fold]) == set(labels[assigned != fold]) == set(labels)
+
+
+def test_a_small_class_lowers_the_number_of_folds():
+    assert stratified_folds(np.repeat([0, 1], [20, 3]), 5, 0).max() + 1 == 3
+
+
+def test_a_class_of_one_gives_a_single_fold_of_zeros():
+    assert not stratified_folds(np.repeat([0, 1], [20, 1]), 5, 0).any()
+
+
+def test_folds_depend_on_the_seed_alone():
+    labels = np.arange(60) % 3
+    first, again, other = (stratified_folds(labels, 5, seed) for seed in (0, 0, 1))
+    assert first.tolist() == again.tolist() != other.tolist()
+
+
+@examples
+@given(st.lists(st.integers(1, 30), min_size=1, max_size=5), st.integers(1, 8))
+def test_smallest_n_for_is_the_first_n_with_enough_members_of_each_class(sizes, members):
+    assume(min(sizes) >= members)
+    enough = [n for n in range(len(sizes), sum(sizes) + 1) if min(class_quotas(tuple(sizes), n)) >= members]
+    assert smallest_n_for(sizes, members) == enough[0]

@@ -1,0 +1,54 @@
+"""The installed wheel works in another directory, with the configs inside it."""
+
+import os
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+from tests.conftest import DIGITS
+
+CHECKOUT = Path(__file__).parents[2]
+
+
+@pytest.fixture(scope="module")
+def site(tmp_path_factory):
+    """A folder with the wheel's content, which comes before the checkout on the path."""
+    pytest.importorskip("hatchling")
+    folder = tmp_path_factory.mktemp("wheel")
+    pip = [sys.executable, "-m", "pip", "--disable-pip-version-check", "--quiet"]
+    build = ["wheel", "--no-deps", "--no-build-isolation", "--wheel-dir", str(folder), str(CHECKOUT)]
+    subprocess.run([*pip, *build], check=True, capture_output=True)
+    (wheel,) = folder.glob("*.whl")
+    subprocess.run([*pip, "install", "--no-deps", "--target", str(folder / "site"), str(wheel)], check=True)
+    return folder / "site"
+
+
+def from_wheel(site, place, code):
+    environment = {**os.environ, "PYTHONPATH": str(site), "OMP_NUM_THREADS": "1"}
+    return subprocess.run(
+        [sys.executable, "-c", code], cwd=place, env=environment, capture_output=True, text=True, check=False
+    )
+
+
+def test_the_wheel_runs_a_sweep_and_a_report_in_another_directory(site, place):
+    arguments = ["-m", *DIGITS, "n=50,100"]
+    code = (
+        "import sys, scaling, scaling.config\n"
+        f"assert scaling.__file__.startswith({str(site)!r}), scaling.__file__\n"
+        "assert scaling.config.config_path() == 'pkg://scaling.conf'\n"
+        f"sys.argv = ['scaling-run', *{arguments!r}]\n"
+        "from scaling.run import main; main()\n"
+        "sys.argv = ['scaling-report']\n"
+        "from scaling.report import main; main()\n"
+    )
+    done = from_wheel(site, place, code)
+    assert done.returncode == 0, done.stdout + done.stderr
+    assert (place / "reports/scaling/report.html").is_file()
+
+
+def test_the_wheel_carries_every_config_and_template(site):
+    inside = {str(path.relative_to(site / "scaling")) for path in (site / "scaling").rglob("*") if path.is_file()}
+    configs = {str(path.relative_to(CHECKOUT)) for path in (CHECKOUT / "conf").rglob("*.yaml")}
+    assert configs <= inside
+    assert {"py.typed", "templates/report.html.j2"} <= inside

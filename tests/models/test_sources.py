@@ -1,0 +1,301 @@
+import shutil
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+import timm
+import torch
+from torchvision import models
+
+from scaling.config import build, compose, config_path, plain
+from scaling.core.errors import ModelError, SettingError
+from scaling.data import Digits
+from scaling.models import Pixels, TimmModel, TorchHubModel, TorchvisionModel, weights
+from scaling.models.sources import PINNED
+
+CONFIGS = sorted(path.stem for path in (Path(config_path()) / "model").glob("*.yaml"))
+NAMELESS = {"timm": ["model.name=resnet18"], "torchvision": ["model.name=resnet34"]}
+HUB = """
+import torch
+dependencies = ["torch"]
+
+def tiny(pretrained=True, num_classes=4):
+    torch.manual_seed(int(pretrained))
+    return torch.nn.Sequential(torch.nn.Flatten(), torch.nn.Linear(12, 5), torch.nn.ReLU(),
+                               torch.nn.Linear(5, num_classes))
+"""
+
+
+def settings(name, *overrides):
+    return plain(compose([f"model={name}", *NAMELESS.get(name, []), *overrides]))["model"]
+
+
+def from_config(name, *overrides):
+    return build(settings(name, *overrides))
+
+
+def photo(side, count=2):
+    return torch.randn(count, 3, side, side, generator=torch.Generator().manual_seed(0))
+
+
+@torch.inference_mode()
+def assert_head_completes_the_network(source, side):
+    """Hold features and head, put together, against the whole network."""
+    whole, backbone = source.network(), source.build()
+    features = backbone.network(photo(side))
+    assert features.shape == (2, backbone.head.in_features)
+    torch.testing.assert_close(backbone.head(features), whole(photo(side)), rtol=1e-5, atol=1e-5)
+    return backbone
+
+
+@pytest.mark.parametrize(("network", "tag"), PINNED)
+def test_pinned_weights_are_torchvisions_own(network, tag):
+    known = models.get_model_weights(network)[tag]
+    file, _ = PINNED[network, tag]
+    assert known.url.rsplit("/", 1)[-1] == file
+
+
+@pytest.mark.parametrize(("network", "tag"), PINNED)
+def test_pinned_preprocessing_is_torchvisions_own(network, tag):
+    recorded = models.get_model_weights(network)[tag].transforms()
+    ours = TorchvisionModel(name=network, id=network, tag=tag).resolved_preprocessing()
+    assert ([ours.resize], [ours.crop]) == (recorded.resize_size, recorded.crop_size)
+    assert ours.interpolation == recorded.interpolation.value
+    assert (list(ours.mean), list(ours.std)) == (recorded.mean, recorded.std)
+
+
+def test_pinning_changes_neither_identity_nor_preprocessing(monkeypatch):
+    sources = [TorchvisionModel(name=network, id="x", tag=tag) for network, tag in PINNED]
+    pinned = [source.identity() for source in sources]
+    monkeypatch.setattr("scaling.models.sources.PINNED", {})
+    assert [source.identity() for source in sources] == pinned
+
+
+@pytest.mark.parametrize("network", [name for name in CONFIGS if name.startswith("efficientnet_lite")])
+def test_efficientnet_lite_preprocessing_is_timms_own(network):
+    committed = from_config(network, "model.input_size=null")
+    native = TimmModel(name=committed.name, id=network).native_preprocessing()
+    assert committed.resolved_preprocessing() == native
+    recorded = timm.get_pretrained_cfg(committed.name)
+    assert (3, native.crop, native.crop) == recorded.input_size
+    assert native.resize == int(native.crop / recorded.crop_pct)
+    assert (native.interpolation, native.mean, native.std) == (recorded.interpolation, recorded.mean, recorded.std)
+
+
+@pytest.mark.parametrize("name", CONFIGS)
+def test_every_model_config_makes_a_model(name):
+    source = from_config(name)
+    assert source.id == {"timm": "timm/resnet18", "torchvision": "torchvision/resnet34",
+                         "torch_hub": "torch_hub/resnet50"}.get(name, name)  # fmt: skip
+    assert hash(source) == hash(from_config(name))
+
+
+def test_data_set_gives_the_resolution_unless_the_user_does():
+    for size, crop in (("${dataset.input_size}", 64), ("96", 96), ("null", 224)):
+        source = from_config("resnet18", "dataset=digits", f"model.input_size={size}")
+        assert source.resolved_preprocessing().crop == crop
+
+
+def test_efficientnet_lite0s_real_weights_match_by_order():
+    source = from_config("efficientnet_lite0")
+    stored = weights.read(weights.locate(source.weights))
+    loaded = source.network().state_dict()
+    assert len(stored) == len(loaded) == 296
+    assert all(torch.equal(old, new) for old, new in zip(stored.values(), loaded.values(), strict=True))
+
+
+def test_efficientnet_lite0_has_1280_features_and_1000_outputs():
+    backbone = assert_head_completes_the_network(from_config("efficientnet_lite0"), side=64)
+    assert (backbone.head.in_features, backbone.head.out_features) == (1280, 1000)
+    assert backbone.parameters == 4_652_008
+
+
+@pytest.mark.parametrize(
+    ("name", "side", "features"), [("resnet18", 64, 512), ("vit_b_16", 224, 768), ("convnext_tiny", 64, 768)]
+)
+def test_head_of_torchvisions_networks_is_cut_off_whole(name, side, features):
+    source = from_config(name, "model.pretrained=false")
+    assert assert_head_completes_the_network(source, side).head.in_features == features
+
+
+def test_random_weights_are_a_function_of_init_seed():
+    digests = [
+        weights.state_digest(TimmModel(name="test_resnet", id="x", pretrained=False, init_seed=seed).network())
+        for seed in (0, 0, 1)
+    ]
+    assert digests[0] == digests[1] != digests[2]
+
+
+def test_init_seed_is_part_of_the_identity():
+    one, other = (TorchvisionModel("resnet18", "x", pretrained=False, init_seed=seed).identity() for seed in (0, 1))
+    assert one != other
+
+
+def test_pretrained_false_means_random_weights_where_the_config_names_a_file():
+    pretrained, random = (from_config("efficientnet_lite0", f"model.pretrained={value}") for value in ("true", "false"))
+    assert random.weights_identity() == "random:0"
+    assert weights.state_digest(random.network()) != weights.state_digest(pretrained.network())
+
+
+def test_building_leaves_torchs_random_state_alone():
+    before = torch.get_rng_state()
+    TimmModel(name="test_resnet", id="x", pretrained=False, init_seed=3).build()
+    assert torch.equal(torch.get_rng_state(), before)
+
+
+def test_built_network_is_in_eval_mode():
+    backbone = TimmModel(name="test_resnet", id="x", pretrained=False).build()
+    training = [module for module in backbone.network.modules() if module.training]
+    assert all(isinstance(module, torch.nn.Identity) for module in training)  # what stands where the head was
+
+
+def test_local_weights_are_loaded_by_name_and_known_by_content(tmp_path):
+    trained = TimmModel(name="test_resnet", id="x", pretrained=False, init_seed=7).network()
+    torch.save(trained.state_dict(), tmp_path / "a.pt")
+    shutil.copy(tmp_path / "a.pt", tmp_path / "b.pt")
+    one, other = (TimmModel(name="test_resnet", id="x", weights=str(tmp_path / name)) for name in ("a.pt", "b.pt"))
+    assert weights.state_digest(one.network()) == weights.state_digest(trained)
+    assert one.identity() == other.identity()
+
+
+def test_weights_of_another_network_are_an_error(tmp_path):
+    torch.save(TimmModel(name="test_vit", id="x", pretrained=False).network().state_dict(), tmp_path / "a.pt")
+    with pytest.raises(ModelError, match="don't fit the network"):
+        TimmModel(name="test_resnet", id="x", weights=str(tmp_path / "a.pt")).network()
+
+
+def test_num_classes_is_the_size_of_the_head():
+    for source in (TimmModel("test_resnet", "x", pretrained=False, num_classes=7),
+                   TorchvisionModel("resnet18", "x", pretrained=False, num_classes=7)):  # fmt: skip
+        assert source.build().head.out_features == 7
+
+
+def test_unknown_name_gives_timms_nearest():
+    with pytest.raises(ModelError, match=r"timm has no model named resnet19; .* the nearest: .*resnet18"):
+        TimmModel(name="resnet19", id="x").network()
+
+
+def test_unknown_name_gives_torchvisions_nearest():
+    with pytest.raises(ModelError, match=r"torchvision has no model named resnet19; .* the nearest: .*resnet18"):
+        TorchvisionModel(name="resnet19", id="x").identity()
+
+
+@pytest.mark.parametrize("name", ["timm", "torchvision"])
+def test_name_that_is_not_set_is_an_error(name):
+    with pytest.raises(SettingError, match=rf"model={name} needs model\.name=NAME"):
+        from_config(name, "model.name=''")
+
+
+def test_wrong_tag_lists_torchvisions():
+    source = TorchvisionModel(name="resnet50", id="x", tag="V3")
+    with pytest.raises(SettingError, match=r"model\.tag=V3: .* has IMAGENET1K_V1, IMAGENET1K_V2\."):
+        source.identity()
+
+
+@pytest.mark.xfail(strict=True, raises=RuntimeError, reason="timm's own error passes through")
+def test_wrong_tag_lists_timms():
+    with pytest.raises((SettingError, ModelError), match=r"model\.tag=nope: .*a1_in1k"):
+        TimmModel(name="resnet18", id="x", tag="nope").resolved_preprocessing()
+
+
+def test_head_by_a_wrong_name_lists_the_linear_layers():
+    with pytest.raises(ModelError, match=r"model\.head=nope: .* no linear layer of that name(.|\n)*layers: fc"):
+        TorchvisionModel("resnet18", "x", pretrained=False, head="nope").build()
+
+
+def test_head_can_be_named():
+    named = TorchvisionModel("alexnet", "x", pretrained=False, head="classifier.4").build()
+    assert named.head.out_features == 4096
+    assert TorchvisionModel("alexnet", "x", pretrained=False).build().head.out_features == 1000
+
+
+def test_network_without_a_linear_layer_says_so():
+    with pytest.raises(ModelError, match=r"SqueezeNet has no linear layer (.|\n)*model\.head=NAME"):
+        TorchvisionModel("squeezenet1_1", "x", pretrained=False).build()
+
+
+@pytest.mark.parametrize("size", [0, -1, 64.5, "big"])
+def test_input_size_must_be_a_positive_whole_number(size):
+    with pytest.raises(SettingError, match=rf"model\.input_size={size}"):
+        TimmModel(name="resnet18", id="x", input_size=size)
+
+
+def test_unknown_preprocessing_is_an_error():
+    with pytest.raises(SettingError, match=r"model\.preprocessing=none: expected to_tensor or null"):
+        from_config("resnet18", "model.preprocessing=none").resolved_preprocessing()
+
+
+def test_to_tensor_only_scales():
+    resolved = from_config("efficientnet_lite0", "model.preprocessing=to_tensor").resolved_preprocessing()
+    assert (resolved.resize, resolved.crop, resolved.mean, resolved.std) == (None, None, (0.0,), (1.0,))
+
+
+def test_failing_download_of_timms_weights_gives_the_remedy(monkeypatch):
+    def fail(*_, **__):
+        raise ConnectionError("no route to host")
+
+    monkeypatch.setattr(timm, "create_model", fail)
+    with pytest.raises(ModelError, match=r"no route to host\n.*model\.weights=PATH"):
+        TimmModel(name="resnet18", id="x").network()
+
+
+def test_failing_download_of_torchvisions_weights_gives_the_remedy(monkeypatch):
+    def fail(*_, **__):
+        raise OSError("no route to host")
+
+    monkeypatch.setattr("torchvision.models._api.load_state_dict_from_url", fail)
+    with pytest.raises(ModelError, match=r"torchvision's resnet18, .* no route to host\n.*model\.weights=PATH"):
+        TorchvisionModel(name="resnet18", id="x").network()
+
+
+@pytest.fixture
+def hub(tmp_path):
+    """A local torch.hub repository with one tiny network."""
+    (tmp_path / "hub").mkdir()
+    (tmp_path / "hub" / "hubconf.py").write_text(HUB)
+    return str(tmp_path / "hub")
+
+
+def test_local_hub_folder_gives_a_network(hub):
+    backbone = TorchHubModel(name="tiny", id="x", repo=hub).build()
+    assert (backbone.head.in_features, backbone.head.out_features) == (5, 4)
+    assert backbone.network(torch.zeros(2, 3, 2, 2)).shape == (2, 5)
+
+
+def test_hub_network_is_known_by_its_weights(hub):
+    one, other = (TorchHubModel("tiny", "x", repo=hub, pretrained=value).network() for value in (True, False))
+    assert weights.state_digest(one) != weights.state_digest(other)
+    assert TorchHubModel("tiny", "x", repo=hub).weights_identity() == f"state_dict:{weights.state_digest(one)}"
+
+
+def test_hub_folder_without_the_network_is_an_error(hub):
+    with pytest.raises(ModelError, match="nope"):
+        TorchHubModel(name="nope", id="x", repo=hub).network()
+
+
+def test_hub_needs_a_repository():
+    with pytest.raises(SettingError, match=r"needs model\.repo="):
+        TorchHubModel(name="tiny", id="x").network()
+
+
+def test_pixels_are_flattened_and_scaled_to_minus_1_to_1():
+    digits = Digits().load()
+    preprocessing, backbone = Pixels().resolved_preprocessing(), Pixels().build()
+    images = digits.test.images.pixels
+    features = backbone.network(preprocessing.normalise(preprocessing.geometry(images)))
+    assert backbone.head is None
+    torch.testing.assert_close(features, torch.from_numpy(images).flatten(1) / 127.5 - 1)
+
+
+def test_identity_and_planning_need_no_torch():
+    names = [name for name in CONFIGS if name not in ("timm", "torchvision", "torch_hub")]
+    script = f"""
+import sys
+from scaling.config import build, compose, plain
+for name in {names!r}:
+    build(plain(compose(["model=" + name]))["model"]).identity()
+print([name for name in ("torch", "torchvision", "timm") if name in sys.modules])
+"""
+    done = subprocess.run([sys.executable, "-c", script], capture_output=True, text=True, check=True)
+    assert done.stdout.strip() == "[]"

@@ -1,0 +1,162 @@
+"""Who may import whom: the rooms of the design, held by walking the imports of src/scaling."""
+
+import ast
+import importlib.util
+import subprocess
+import sys
+from collections.abc import Iterator
+from functools import cache
+from pathlib import Path
+
+import pytest
+
+import scaling
+
+ROOT = Path(scaling.__file__).parent
+TORCH = ("torch", "torchvision", "timm", "pytorch_lightning", "lightning", "safetensors")
+HEAVY = ("torch", "torchvision", "timm", "pytorch_lightning", "mlflow", "matplotlib")
+ROOMS_WITH_TORCH = tuple(f"scaling.{room}" for room in ("data", "models", "features", "adapt", "lightning", "evaluate"))
+
+
+def name_of(path: Path) -> str:
+    return ".".join(["scaling", *path.relative_to(ROOT).with_suffix("").parts]).removesuffix(".__init__")
+
+
+MODULES = {name_of(path): path for path in sorted(ROOT.rglob("*.py"))}
+
+
+def is_type_checking(node: ast.AST) -> bool:
+    return isinstance(node, ast.If) and ast.unparse(node.test) in ("TYPE_CHECKING", "typing.TYPE_CHECKING")
+
+
+def statements(node: ast.AST) -> Iterator[ast.AST]:
+    """All nodes that can run: not what stands under `if TYPE_CHECKING`."""
+    for child in ast.iter_child_nodes(node):
+        if is_type_checking(child):
+            yield from (inner for other in child.orelse for inner in (other, *statements(other)))
+        else:
+            yield child
+            yield from statements(child)
+
+
+def names(node: ast.AST, package: str) -> list[str]:
+    """What an import statement or a call of import_module names; `from a import b` names a and a.b."""
+    if isinstance(node, ast.Import):
+        return [alias.name for alias in node.names]
+    if isinstance(node, ast.ImportFrom):
+        source = importlib.util.resolve_name("." * node.level + (node.module or ""), package)
+        return [source, *(f"{source}.{alias.name}" for alias in node.names)]
+    if isinstance(node, ast.Call) and ast.unparse(node.func).endswith(("import_module", "__import__")):
+        return [a.value for a in node.args if isinstance(a, ast.Constant) and isinstance(a.value, str)]
+    return []
+
+
+@cache
+def imports(module: str) -> frozenset[str]:
+    """Modules and packages that a module imports anywhere, at its top or when it is used."""
+    path = MODULES[module]
+    package = module if path.name == "__init__.py" else module.rpartition(".")[0]
+    tree = ast.parse(path.read_text())
+    return frozenset(name for node in statements(tree) for name in names(node, package))
+
+
+def touches(module: str, targets: tuple[str, ...]) -> set[str]:
+    return {name for name in imports(module) if any(name == t or name.startswith(f"{t}.") for t in targets)}
+
+
+def reached(module: str) -> set[str]:
+    """All modules of ours that a module imports, and that these import in turn."""
+    found, waiting = set(), [module]
+    while waiting:
+        for name in imports(waiting.pop()):
+            # The package itself only hands out its public names when they are asked for.
+            if name in MODULES and name not in found | {"scaling"}:
+                found.add(name)
+                waiting.append(name)
+    return found
+
+
+def importers(*targets: str) -> set[str]:
+    return {module for module in MODULES if touches(module, targets)}
+
+
+CORE = [module for module in MODULES if module.split(".")[1:2] == ["core"]]
+
+
+def test_the_walk_sees_every_kind_of_import():
+    source = """
+import one.deep
+from two import inner
+from . import sibling
+from .near import thing
+def late():
+    import three
+    import_module("four")
+if TYPE_CHECKING:
+    import typing_only
+else:
+    import five
+"""
+    found = {name for node in statements(ast.parse(source)) for name in names(node, "scaling.room")}
+    assert found >= {"one.deep", "two", "two.inner", "scaling.room.sibling", "scaling.room.near", "three", "four"}
+    assert "five" in found
+    assert "typing_only" not in found
+
+
+def test_the_walk_finds_the_rooms():
+    assert {"scaling.core.subsets", "scaling.adapt.softmax", "scaling.tracking", "scaling.figures"} <= set(MODULES)
+    assert len(CORE) > 5
+
+
+@pytest.mark.parametrize("module", CORE)
+def test_core_imports_no_other_room(module):
+    assert {name for name in touches(module, ("scaling",)) if not f"{name}.".startswith("scaling.core.")} <= {"scaling"}
+
+
+@pytest.mark.parametrize("module", CORE)
+def test_core_knows_numpy_and_scipy_and_no_other_library(module):
+    outside = {name.partition(".")[0] for name in imports(module)} - sys.stdlib_module_names
+    assert outside <= {"scaling", "numpy", "scipy"}
+
+
+def test_torch_is_imported_where_networks_are_run_and_by_the_config_for_what_the_machine_has():
+    allowed = ("scaling.data", "scaling.models", "scaling.features", "scaling.adapt", "scaling.lightning")
+    assert {module for module in importers(*TORCH) if not module.startswith(allowed)} <= {"scaling.config"}
+
+
+def test_mlflow_is_imported_by_tracking_alone():
+    assert importers("mlflow") == {"scaling.tracking"}
+
+
+def test_matplotlib_is_imported_by_figures_alone():
+    assert importers("matplotlib", "plotly") == {"scaling.figures"}
+
+
+@pytest.mark.parametrize(("module", "other"), [("tracking", "figures"), ("figures", "tracking")])
+def test_tracking_and_figures_reach_neither_each_other_nor_the_rooms_with_torch(module, other):
+    module, other = f"scaling.{module}", f"scaling.{other}"
+    for name in (module, *reached(module)):
+        assert touches(name, (other, *ROOMS_WITH_TORCH, *TORCH)) == set(), name
+
+
+@pytest.mark.parametrize("module", [m for m in MODULES if m.startswith(("scaling.data", "scaling.models"))])
+def test_data_and_models_import_neither_features_nor_what_is_built_on_them(module):
+    above = [f"scaling.{room}" for room in ("features", "adapt", "evaluate", "sweep", "run", "report", "tracking")]
+    assert touches(module, tuple(above)) == set()
+
+
+@pytest.mark.parametrize("module", [m for m in MODULES if m.startswith(("scaling.features", "scaling.adapt"))])
+def test_features_and_adaptations_know_nothing_of_grid_points_and_runs(module):
+    above = tuple(f"scaling.{room}" for room in ("evaluate", "sweep", "run", "report", "tracking", "figures"))
+    assert touches(module, above) == set()
+
+
+def test_features_know_nothing_of_adaptations():
+    assert importers("scaling.adapt") & {m for m in MODULES if m.startswith("scaling.features")} == set()
+
+
+@pytest.mark.parametrize("module", ["scaling", "scaling.evaluate", "scaling.sweep", "scaling.adapt"])
+def test_importing_loads_nothing_heavy(module):
+    code = f"import sys, {module}; print(*sorted({set(HEAVY)!r} & set(sys.modules)))"
+    done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True)
+    assert done.stdout.strip() == ""
