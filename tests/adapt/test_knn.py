@@ -82,7 +82,7 @@ def test_with_fewer_samples_than_k_all_of_them_vote(metric, weights):
     few, all_of_them = (run(Knn(k, metric, weights), train, labels, test, test_labels) for k in (500, 7))
     np.testing.assert_array_equal(few.test.predicted, all_of_them.test.predicted)
     np.testing.assert_array_equal(few.test.log_prob, all_of_them.test.log_prob)
-    assert few.params == {"adaptation.k_used": 7}
+    assert few.params == {"chosen.k": 7}
 
 
 def test_only_the_subset_votes():
@@ -204,3 +204,11 @@ def test_a_setting_that_cannot_be_is_refused_with_what_is_expected(setting, valu
 @pytest.mark.parametrize("change", [{"k": 1}, {"metric": "euclidean"}, {"weights": "distance"}, {"smoothing": 0.5}])
 def test_every_setting_counts_for_identity(change):
     assert Knn(**change).identity() != Knn().identity() == Knn(5, "cosine", "uniform", 1.0).identity()
+
+
+def test_a_common_offset_of_the_features_does_not_disturb_euclidean_distances():
+    (train, labels), (test, test_labels) = samples(200, d=64), samples(100, d=64, seed=1)
+    train, test = train + np.float32(1000), test + np.float32(1000)
+    outcome = run(Knn(5, "euclidean"), train, labels, test, test_labels)
+    reference = KNeighborsClassifier(5, algorithm="brute").fit(train.astype(np.float64), labels)
+    assert np.mean(outcome.test.predicted == reference.predict(test.astype(np.float64))) > 0.98

@@ -50,14 +50,16 @@ def with_a_class_of_one():
 @pytest.mark.parametrize(
     ("changes", "message"),
     [
-        ({"penalties": ()}, "adaptation.penalties=[]: expected positive numbers"),
-        ({"penalties": (0.0, 1.0)}, "adaptation.penalties=[0.0, 1.0]: expected positive numbers"),
-        ({"penalties": (1.0, float("inf"))}, "adaptation.penalties=[1.0, inf]: expected positive numbers"),
-        ({"penalties": (float("nan"),)}, "adaptation.penalties=[nan]: expected positive numbers"),
-        ({"penalties": ("weak",)}, "adaptation.penalties=['weak']: expected positive numbers"),
+        ({"penalties": ()}, "adaptation.penalties=[]: expected a list of positive numbers"),
+        ({"penalties": (0.0, 1.0)}, "adaptation.penalties=[0.0, 1.0]: expected a list of positive numbers"),
+        ({"penalties": (1.0, float("inf"))}, "adaptation.penalties=[1.0, inf]: expected a list of positive numbers"),
+        ({"penalties": (float("nan"),)}, "adaptation.penalties=[nan]: expected a list of positive numbers"),
+        ({"penalties": ("weak",)}, "adaptation.penalties=['weak']: expected a list of positive numbers"),
         ({"penalties": (1.0, 0.1)}, "adaptation.penalties=[1.0, 0.1]: expected ascending, without repeats"),
         ({"penalties": (0.1, 0.1)}, "adaptation.penalties=[0.1, 0.1]: expected ascending, without repeats"),
-        ({"default_penalty": -1.0}, "expected positive numbers"),
+        ({"default_penalty": -1.0}, "adaptation.default_penalty=-1.0: expected a number above 0"),
+        ({"penalties": 0.1}, "adaptation.penalties=0.1: expected a list of positive numbers"),
+        ({"stop_ratio": "abc"}, "adaptation.stop_ratio=abc: expected a number above 1"),
         ({"folds": 1}, "adaptation.folds=1: expected a whole number from 2 up"),
         ({"folds": 2.5}, "adaptation.folds=2.5: expected a whole number from 2 up"),
         ({"folds": True}, "adaptation.folds=True: expected a whole number from 2 up"),
@@ -91,7 +93,7 @@ def test_predictions_equal_scikit_learns_at_the_chosen_penalty():
     (train, labels), (test, test_labels) = samples(90), samples(200, seed=1)
     outcome = run(LinearProbe(tolerance=1e-8), (train, labels), (test, test_labels))
     mean, std = train.mean(0), train.std(0)
-    reference = LogisticRegression(C=outcome.params["adaptation.penalty_chosen"], tol=1e-9, max_iter=10_000)
+    reference = LogisticRegression(C=outcome.params["chosen.penalty"], tol=1e-9, max_iter=10_000)
     reference.fit((train - mean) / std, labels)
     expected = reference.predict_log_proba((test - mean) / std)
     np.testing.assert_allclose(outcome.test.log_prob, expected[np.arange(200), test_labels], atol=5e-3)
@@ -105,15 +107,15 @@ def test_train_and_test_are_predicted_by_one_head():
 
 
 def test_the_penalty_of_the_lowest_held_out_loss_is_chosen_and_logged():
-    outcome = run(LinearProbe(stop_ratio=float("inf")))
+    outcome = run(LinearProbe(stop_ratio=1e9))
     best = min(outcome.tables["penalty_path"], key=lambda row: row["cv_log_loss"])
     assert best["chosen"]
-    assert outcome.params == {"adaptation.penalty_chosen": best["C"], "adaptation.folds_used": 5}
+    assert outcome.params == {"chosen.penalty": best["C"], "chosen.folds": 5}
     assert outcome.metrics == {"adaptation/penalty": best["C"]}
 
 
 def test_the_path_has_a_row_for_each_penalty_tried():
-    settings = LinearProbe(stop_ratio=float("inf"))
+    settings = LinearProbe(stop_ratio=1e9)
     path = run(settings).tables["penalty_path"]
     assert [row["C"] for row in path] == list(settings.penalties)
     assert [row["chosen"] for row in path].count(True) == 1
@@ -148,7 +150,7 @@ def test_a_fit_that_missed_its_tolerance_is_remarked():
 
 def test_a_class_of_one_takes_the_default_penalty_and_says_so():
     outcome = run(LinearProbe(default_penalty=0.03), with_a_class_of_one())
-    assert outcome.params == {"adaptation.penalty_chosen": 0.03, "adaptation.folds_used": 1}
+    assert outcome.params == {"chosen.penalty": 0.03, "chosen.folds": 1}
     assert outcome.tags["scaling.penalty"] == "default: a class has a single sample, so no cross-validation"
     assert outcome.tables == {}
 
@@ -156,7 +158,7 @@ def test_a_class_of_one_takes_the_default_penalty_and_says_so():
 def test_a_class_of_three_lowers_the_folds():
     features, labels = samples(60)
     keep = np.flatnonzero((labels != 2) | (np.cumsum(labels == 2) <= 3))
-    assert run(train=(features[keep], labels[keep])).params["adaptation.folds_used"] == 3
+    assert run(train=(features[keep], labels[keep])).params["chosen.folds"] == 3
 
 
 def test_a_class_that_the_subset_lacks_is_never_predicted():

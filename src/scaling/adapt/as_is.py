@@ -120,8 +120,16 @@ class AsIs:
                 raise SettingError(f"adaptation.label_map={raw}: not a readable JSON file ({error}).") from error
         try:
             groups = {str(k): (v,) if isinstance(v, int) else tuple(v) for k, v in raw.items()}
-            if all(group and all(isinstance(o, int) and o >= 0 for o in group) for group in groups.values()):
+            if all(map(_outputs, groups.values())):
                 return groups
         except (AttributeError, TypeError):
             pass
-        raise SettingError("adaptation.label_map: expected {CLASS: OUTPUT} or {CLASS: [OUTPUT, …]}, outputs from 0 up.")
+        raise SettingError(
+            "adaptation.label_map: expected {CLASS: OUTPUT} or {CLASS: [OUTPUT, …]}, outputs from 0 up, none twice."
+        )
+
+
+def _outputs(group: tuple[Any, ...]) -> bool:
+    """Say whether these are numbers of outputs, each once."""
+    numbers = all(isinstance(entry, int) and not isinstance(entry, bool) and entry >= 0 for entry in group)
+    return bool(group) and numbers and len(set(group)) == len(group)

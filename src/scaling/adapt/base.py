@@ -15,6 +15,11 @@ from scaling.features.provider import FeatureProvider
 from scaling.models.base import Backbone, ModelSource, build
 
 
+def positive_number(value: Any) -> bool:
+    """Say whether a setting is a positive finite number; YAML may hold anything."""
+    return isinstance(value, int | float) and not isinstance(value, bool) and 0 < value < float("inf")
+
+
 @dataclass(frozen=True)
 class Subset:
     """The n training samples of a grid point.

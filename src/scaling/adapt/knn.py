@@ -6,7 +6,7 @@ from typing import TYPE_CHECKING, Any, ClassVar, Literal
 import numpy as np
 from numpy.typing import NDArray
 
-from scaling.adapt.base import Outcome, Subset, Task
+from scaling.adapt.base import Outcome, Subset, Task, positive_number
 from scaling.core.errors import SettingError
 from scaling.core.scores import Predictions
 from scaling.data.base import Dataset
@@ -47,12 +47,12 @@ class Knn:
                 raise SettingError(
                     f"adaptation.{setting}={getattr(self, setting)}: expected one of {', '.join(choices)}."
                 )
-        if not self.smoothing > 0:
+        if not positive_number(self.smoothing):
             raise SettingError(f"adaptation.smoothing={self.smoothing}: expected a positive number.")
 
     def identity(self) -> dict[str, Any]:
         """Return the settings that change a score."""
-        return asdict(self)
+        return {**asdict(self), "smoothing": float(self.smoothing)}
 
     def check(self, dataset: Dataset, model: ModelSource, n: int) -> None:
         """Accept every n: with fewer than k samples all of them vote."""
@@ -83,6 +83,8 @@ class _Vote:
         import torch
 
         self.settings, self.classes = settings, classes
+        # Distances don't change when all is shifted, but rounding errors do: they grow with the offset squared.
+        self.offset = torch.from_numpy(bank.mean(0, dtype=np.float64).astype(np.float32))
         self.bank = self._prepared(torch.from_numpy(bank))
         self.labels = torch.from_numpy(labels)
         self.squares = self.bank.square().sum(1)
@@ -126,7 +128,9 @@ class _Vote:
     def _prepared(self, features: "Tensor") -> "Tensor":
         import torch
 
-        return torch.nn.functional.normalize(features) if self.settings.metric == "cosine" else features
+        if self.settings.metric == "cosine":
+            return torch.nn.functional.normalize(features)
+        return features - self.offset.to(features.device)
 
     def _nearest(self, block: "Tensor", k: int) -> "tuple[Tensor, Tensor]":
         """Return distances and positions (m, k) of the nearest rows, nearest first."""

@@ -1,12 +1,12 @@
 """linear_probe: multinomial logistic regression on frozen features, its penalty chosen inside the n samples."""
 
-from collections.abc import Sequence
 from dataclasses import asdict, dataclass
+from math import inf
 from typing import Any, ClassVar
 
 import numpy as np
 
-from scaling.adapt.base import Outcome, Subset, Task
+from scaling.adapt.base import Outcome, Subset, Task, positive_number
 from scaling.core.errors import SettingError
 from scaling.core.subsets import stratified_folds
 from scaling.data.base import Dataset
@@ -41,22 +41,26 @@ class LinearProbe:
     METHOD_VERSION: ClassVar[int] = 1
 
     def __post_init__(self) -> None:
-        values: Sequence[Any] = (*self.penalties, self.default_penalty)
-        if not self.penalties or not all(isinstance(v, int | float) and 0 < v < float("inf") for v in values):
-            raise SettingError(f"adaptation.penalties={list(self.penalties)}: expected positive numbers.")
-        if list(self.penalties) != sorted(set(self.penalties)):
-            raise SettingError(f"adaptation.penalties={list(self.penalties)}: expected ascending, without repeats.")
-        if not isinstance(self.folds, int) or self.folds < 2:
+        given: Any = self.penalties
+        if not isinstance(given, tuple) or not given or not all(map(positive_number, given)):
+            shown = list(given) if isinstance(given, tuple) else given
+            raise SettingError(f"adaptation.penalties={shown}: expected a list of positive numbers, [0.01, 0.1, 1].")
+        if list(given) != sorted(set(given)):
+            raise SettingError(f"adaptation.penalties={list(given)}: expected ascending, without repeats.")
+        if isinstance(self.folds, bool) or not isinstance(self.folds, int) or self.folds < 2:
             raise SettingError(f"adaptation.folds={self.folds}: expected a whole number from 2 up.")
-        if not self.stop_ratio > 1:
-            raise SettingError(f"adaptation.stop_ratio={self.stop_ratio}: expected a number above 1.")
-        for name in ("search_tolerance", "tolerance"):
-            if not 0 < getattr(self, name) < 1:
-                raise SettingError(f"adaptation.{name}={getattr(self, name)}: expected a number between 0 and 1.")
+        limits = {"default_penalty": (0, inf), "stop_ratio": (1, inf), "search_tolerance": (0, 1), "tolerance": (0, 1)}
+        for name, (low, high) in limits.items():
+            value = getattr(self, name)
+            if not positive_number(value) or not low < value < high:
+                bounds = f"above {low}" if high == inf else f"between {low} and {high}"
+                raise SettingError(f"adaptation.{name}={value}: expected a number {bounds}.")
 
     def identity(self) -> dict[str, Any]:
         """Return the settings that change a score."""
-        return {**asdict(self), "penalties": [float(penalty) for penalty in self.penalties]}
+        # 1 and 1.0 are one setting.
+        numbers = {name: float(value) for name, value in asdict(self).items() if isinstance(value, int | float)}
+        return {**numbers, "penalties": [float(penalty) for penalty in self.penalties]}
 
     def check(self, dataset: Dataset, model: ModelSource, n: int) -> None:
         """Accept every n: with a single member of a class the default penalty is taken."""

@@ -143,8 +143,10 @@ def rotate(features: Tensor) -> tuple[Tensor, Tensor, Tensor]:
     if rows < width:
         moments, left = torch.linalg.eigh(features @ features.T / rows)
         moments = moments.clamp_min(0)
-        scale = (moments * rows).sqrt().clamp_min(1e-6 * float((moments[-1] * rows).sqrt()) + 1e-30)
-        basis = features.T @ (left / scale)
+        # Centred rows span at most n - 1 directions: what is left over is rounding noise, and left out.
+        real = moments > 1e-6 * moments[-1]
+        scale = torch.where(real, (moments * rows).sqrt(), 1)
+        basis = features.T @ torch.where(real, left / scale, 0)
         return basis, moments, features @ basis
     second = torch.zeros(width, width, device=features.device)
     for block in features.split(ROW_BLOCK):
