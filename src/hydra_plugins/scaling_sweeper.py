@@ -52,7 +52,8 @@ class GridSweeper(BasicSweeper):
 
     def sweep(self, arguments: list[str]) -> Any:
         """Run the grid of these overrides."""
-        from scaling.sweep import Planned, PointRunner, Result, run_grid
+        from scaling.point import PointRunner, Result
+        from scaling.sweep import Planned, run_grid
 
         assert self.hydra_context is not None
         assert self.config is not None

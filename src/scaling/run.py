@@ -16,7 +16,8 @@ from scaling.config import VERSION_BASE, config_path, plain, run_application, st
 @stops_on_user_errors
 def application(config: DictConfig) -> Any:
     """Run one grid point; in a multirun the sweeper calls its own function instead."""
-    from scaling.sweep import Planned, PointRunner, Result, run_grid
+    from scaling.point import PointRunner, Result
+    from scaling.sweep import Planned, run_grid
 
     assert HydraConfig.get().mode == RunMode.RUN
 

@@ -56,10 +56,11 @@ def test_truncated_gz_is_an_error_with_its_path(tmp_path):
         read_idx(file)
 
 
-def test_damaged_gz_is_an_error(tmp_path):
+@pytest.mark.parametrize("byte", [0, 10, 100], ids=["magic", "structure", "data"])
+def test_damaged_gz_is_an_error(tmp_path, byte):
     file = tmp_path / "a.gz"
     content = bytearray(gzip.compress(idx(np.random.default_rng(0).integers(0, 256, 500))))
-    content[100] ^= 0xFF
+    content[byte] ^= 0xFF
     file.write_bytes(content)
     with pytest.raises(DataError, match=r"a\.gz"):
         read_idx(file)

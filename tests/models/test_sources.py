@@ -226,9 +226,11 @@ def test_unknown_preprocessing_is_an_error():
         from_config("resnet18", "model.preprocessing=none").resolved_preprocessing()
 
 
-def test_to_tensor_only_scales():
-    resolved = from_config("efficientnet_lite0", "model.preprocessing=to_tensor").resolved_preprocessing()
-    assert (resolved.resize, resolved.crop, resolved.mean, resolved.std) == (None, None, (0.0,), (1.0,))
+@pytest.mark.parametrize(("asked", "size"), [("null", None), ("64", 64)])
+def test_to_tensor_resizes_where_asked_and_does_not_normalise(asked, size):
+    source = from_config("efficientnet_lite0", "model.preprocessing=to_tensor", f"model.input_size={asked}")
+    resolved = source.resolved_preprocessing()
+    assert (resolved.resize, resolved.crop, resolved.mean, resolved.std) == (size, size, (0.0,), (1.0,))
 
 
 def test_failing_download_of_timms_weights_gives_the_remedy(monkeypatch):

@@ -1,0 +1,201 @@
+"""One grid point as a job: claim its run, evaluate it, log what came out, whatever happens."""
+
+import csv
+import json
+import tempfile
+import time
+import traceback
+from collections.abc import Iterator
+from contextlib import contextmanager
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+from omegaconf import DictConfig, OmegaConf
+
+from scaling import machine, terminal
+from scaling.config import plain
+from scaling.core.errors import ScalingError
+from scaling.core.identity import digest, flatten
+from scaling.core.reporter import Advance
+from scaling.core.secrets import mask
+from scaling.evaluate import Evaluation, Job, evaluate_job
+from scaling.tracking import POOL, PRECISION_USED, RunStore, Sweep
+
+
+@dataclass(frozen=True)
+class Result:
+    """What came of a point: "finished" by us, "done" before or elsewhere, "running" elsewhere, or "failed"."""
+
+    fingerprint: str
+    state: str
+    reason: str = ""
+
+
+@dataclass(frozen=True)
+class PointRunner:
+    """Runs one grid point of a sweep and logs it; small enough to be sent to another process.
+
+    Attributes:
+        total: points that the sweep runs.
+        fields: names in which its points differ.
+        bars: whether progress bars may be drawn.
+    """
+
+    sweep: Sweep
+    total: int
+    fields: tuple[str, ...]
+    bars: bool
+
+    def __call__(self, config: DictConfig, position: int) -> Result:
+        """Claim, evaluate and log the point of a composed config; failures are logged and returned."""
+        settings = plain(config)
+        job = Job(settings)
+        point = job.check()
+        store = RunStore(settings["tracking"]["uri"], settings["tracking"]["experiment"])
+        claim = store.claim(point, self.sweep, run_params(job), run_tags(job), bool(settings["force"]))
+        if not claim.ours:
+            return Result(point.fingerprint, "done" if claim.finished else "running", claim.owner)
+        screen = terminal.console()
+        shown = self.bars and bool(settings["progress"])
+        with tempfile.TemporaryDirectory() as folder, store.heartbeat(claim.run_id):
+            log = RunLog(Path(folder) / "log.txt", screen, store, claim.run_id)
+            started = time.monotonic()
+            try:
+                with terminal.PointProgress(screen, position, self.total, shown) as progress:
+                    log.progress = progress
+                    evaluation = evaluate_job(job, log)
+                metrics = self._log(store, claim.run_id, job, evaluation, log, Path(folder))
+            except BaseException as error:
+                stopped = not isinstance(error, Exception)
+                reason = "interrupted" if stopped else failure_reason(error)
+                log.write("".join(traceback.format_exception(error)))
+                store.fail(claim.run_id, reason, Path(folder), "KILLED" if stopped else "FAILED")
+                if stopped:
+                    raise
+                name = terminal.describe(point, self.fields)
+                screen.print(f"[{position + 1}/{self.total}] {name}  FAILED  {reason}", style="red", markup=False)
+                return Result(point.fingerprint, "failed", reason)
+        name = terminal.describe(point, self.fields)
+        seconds = time.monotonic() - started
+        screen.print(terminal.result_line(position + 1, self.total, name, metrics, seconds), markup=False)
+        return Result(point.fingerprint, "finished")
+
+    def _log(
+        self, store: RunStore, run_id: str, job: Job, evaluation: Evaluation, log: "RunLog", folder: Path
+    ) -> dict[str, float]:
+        started = time.monotonic()
+        outcome = evaluation.outcome
+        metrics = {**evaluation.score.metrics(), **outcome.metrics}
+        metrics["features_computed"] = float(evaluation.features_computed)
+        metrics |= {f"time/{name.replace(' ', '_')}_s": seconds for name, seconds in log.seconds.items()}
+        write_artifacts(folder, job, evaluation)
+        info = job.dataset
+        dataset = {
+            "name": info.name,
+            "digest": digest(info.identity()),
+            "source": info.source,
+            "profile": json.dumps({"train": len(info.train), "test": len(info.test), "classes": len(info.class_names)}),
+        }
+        log.write("\n".join(f"{name}: {value}" for name, value in sorted(metrics.items())))
+        store.log_point(run_id, metrics, outcome.params, outcome.tags, dataset, folder)
+        store.log_value(run_id, "time/logging_s", time.monotonic() - started, job.point.n)
+        store.finish(run_id)
+        return metrics
+
+
+@dataclass
+class RunLog:
+    """The reporter of one run: times its stages, keeps its log, shows its progress."""
+
+    path: Path
+    screen: Any
+    store: RunStore
+    run_id: str
+    progress: terminal.PointProgress | None = None
+    seconds: dict[str, float] = field(default_factory=dict)
+
+    @contextmanager
+    def stage(self, name: str, total: int | None = None) -> Iterator[Advance]:
+        """Time a stage and show its bar."""
+        started = time.monotonic()
+        self.write(f"{name}" + (f" ({total})" if total else ""))
+        try:
+            if self.progress is None:
+                yield lambda steps: None
+            else:
+                with self.progress.stage(name, total) as advance:
+                    yield advance
+        finally:
+            took = time.monotonic() - started
+            self.seconds[name] = self.seconds.get(name, 0.0) + took
+            self.write(f"{name}: {took:.2f} s")
+
+    def value(self, name: str, value: float, step: int) -> None:
+        """Log a value as it happens."""
+        self.store.log_value(self.run_id, name, value, step)
+
+    def note(self, message: str) -> None:
+        """Tell the user, and keep it."""
+        self.write(message)
+        self.screen.print(f"note: {message}", markup=False)
+
+    def write(self, text: str) -> None:
+        """Append to the log."""
+        with self.path.open("a") as file:
+            file.write(mask(f"{time.strftime('%Y-%m-%d %H:%M:%S')} {text}\n"))
+
+
+def failure_reason(error: BaseException) -> str:
+    """Say in one line or a few why a point failed."""
+    if isinstance(error, ScalingError):
+        return str(error)
+    first = (str(error).strip().splitlines() or [""])[0]
+    return f"{type(error).__name__}: {first}" if first else type(error).__name__
+
+
+def run_params(job: Job) -> dict[str, Any]:
+    """Return who the point is and every setting that can change its score, as params."""
+    point, settings = job.point, job.settings
+    shown = {key: settings[key] for key in ("model", "dataset", "adaptation", "subset")}
+    # Lists and maps have characters that MLflow refuses in keys; the resolved config is an artifact anyway.
+    flat = {key: value for key, value in flatten(shown).items() if not key.endswith("_target_")}
+    return {
+        "model": point.model, "dataset": point.dataset, "adaptation": point.adaptation, "n": point.n,
+        "n_requested": point.n_requested, "seed": point.seed, "precision": job.precision,
+        **{key: value for key, value in flat.items() if key.replace(".", "").replace("_", "").isalnum()},
+    }  # fmt: skip
+
+
+def run_tags(job: Job) -> dict[str, str]:
+    """Return what is known of a point before it runs, as tags."""
+    return {
+        PRECISION_USED: job.precision,
+        "scaling.precision_asked": str(job.settings["precision"]),
+        "scaling.subset": job.subset_digest(),
+        POOL: str(len(job.dataset.train)),
+    }
+
+
+def write_artifacts(folder: Path, job: Job, evaluation: Evaluation) -> None:
+    """Write what is kept of a point: config, environment, predictions, and the adaptation's tables."""
+    settings = dict(job.settings)
+    settings["tracking"] = {**settings["tracking"], "uri": mask(str(settings["tracking"]["uri"] or ""))}
+    (folder / "config.yaml").write_text(OmegaConf.to_yaml(OmegaConf.create(settings)))
+    environment = {"versions": machine.versions(), "hardware": machine.hardware()}
+    (folder / "environment.json").write_text(json.dumps(environment, indent=1))
+    test = evaluation.outcome.test
+    arrays: dict[str, Any] = {
+        "train_indices": job.subset.indices.astype(np.int32),
+        "train_predicted": evaluation.outcome.train.predicted.astype(np.int32),
+        "test_labels": test.labels.astype(np.int32),
+        "test_predicted": test.predicted.astype(np.int32),
+        "test_log_prob": test.log_prob.astype(np.float32),
+    }
+    np.savez_compressed(folder / "predictions.npz", **arrays)
+    for name, rows in evaluation.outcome.tables.items():
+        with (folder / f"{name}.csv").open("w", newline="") as file:
+            writer = csv.DictWriter(file, fieldnames=list(rows[0]))
+            writer.writeheader()
+            writer.writerows(rows)

@@ -1,0 +1,206 @@
+"""What is drawn: the data, the labels and the scales, not the pixels."""
+
+import io
+from dataclasses import replace
+
+import numpy as np
+import pytest
+from matplotlib.collections import PolyCollection
+from matplotlib.colors import to_hex
+from matplotlib.figure import Figure
+
+from scaling.core.curves import Point, curves_of
+from scaling.figures import COLOURS, figure, save, scaling_curves, short_labels, upgradeability_curves
+
+POINT = Point(
+    curve_id="c", model="net", dataset="digits", adaptation="knn", n=10, n_requested="10", seed=0,
+    train_accuracy=0.9, test_accuracy=0.8, fingerprint="f", run_id="r", test_low=0.75, test_high=0.875,
+)  # fmt: skip
+DRAWINGS = [scaling_curves, upgradeability_curves]
+
+
+def points(*entries, **changes):
+    """Make points of (n, seed, train accuracy, test accuracy)."""
+    return [
+        replace(POINT, n=n, seed=seed, train_accuracy=train, test_accuracy=test, **changes)
+        for n, seed, train, test in entries
+    ]
+
+
+#: Two seeds that differ at n = 10 and 100 and agree at n = 1000.
+SEEDS = points(
+    (10, 0, 1.0, 0.25), (10, 1, 1.0, 0.75), (100, 0, 0.75, 0.5), (100, 1, 1.0, 0.75), (1000, 0, 1.0, 0.75),
+    (1000, 1, 1.0, 0.75),
+)  # fmt: skip
+ONE_SEED = [point for point in SEEDS if point.seed == 0]
+
+
+def drawn(draw, *some, labels=None):
+    """Draw curves into axes of our own."""
+    curves = curves_of(some)
+    ax = Figure().subplots()
+    draw(ax, curves, labels or [curve.label for curve in curves])
+    return ax
+
+
+def lines(ax, curves=1):
+    """Return the lines with the curves' markers, in their order."""
+    return [line for line in ax.lines if line.get_marker() not in ("None", "", None, "_")][:curves]
+
+
+def bands(ax):
+    return [part for part in ax.collections if isinstance(part, PolyCollection)]
+
+
+def many(count, sizes=(10, 100)):
+    return [replace(POINT, curve_id=f"{i:02}", model=f"net{i:02}", n=n) for i in range(count) for n in sizes]
+
+
+def legend(ax):
+    return [text.get_text() for text in ax.get_legend().get_texts()]
+
+
+@pytest.mark.parametrize(
+    ("draw", "means"), [(scaling_curves, [0.5, 0.625, 0.75]), (upgradeability_curves, [-0.5, -0.25, -0.25])]
+)
+def test_the_line_is_the_mean_over_seeds(draw, means):
+    (line,) = lines(drawn(draw, *SEEDS))
+    np.testing.assert_array_equal(line.get_xdata(), [10, 100, 1000])
+    np.testing.assert_array_equal(line.get_ydata(), means)
+
+
+def test_the_band_is_the_range_over_seeds():
+    (band,) = bands(drawn(scaling_curves, *SEEDS))
+    corners = {tuple(corner) for corner in band.get_paths()[0].vertices.tolist()}
+    assert {(10, 0.25), (10, 0.75), (100, 0.5), (100, 0.75), (1000, 0.75)} == corners
+
+
+@pytest.mark.parametrize("draw", DRAWINGS)
+def test_one_seed_has_no_band(draw):
+    assert bands(drawn(draw, *ONE_SEED)) == []
+
+
+@pytest.mark.parametrize("draw", DRAWINGS)
+def test_seeds_that_agree_have_no_band(draw):
+    assert bands(drawn(draw, *points((10, 0, 0.9, 0.8), (10, 1, 0.9, 0.8)))) == []
+
+
+def test_only_the_curve_whose_seeds_differ_has_a_band():
+    other = [replace(point, curve_id="d", model="other") for point in ONE_SEED]
+    ax = drawn(scaling_curves, *SEEDS, *other)
+    (band,) = bands(ax)
+    assert to_hex(band.get_facecolor()[0]) == to_hex(lines(ax)[0].get_color())
+
+
+def test_the_bar_is_the_interval_of_the_test_set():
+    ax = drawn(scaling_curves, replace(POINT, test_low=0.5, test_accuracy=0.75, test_high=0.875))
+    (bar,) = ax.containers[0].lines[2]
+    assert bar.get_segments()[0].tolist() == [[10, 0.5], [10, 0.875]]
+
+
+def test_points_without_an_interval_are_drawn_too():
+    unknown = [replace(point, test_low=float("nan"), test_high=float("nan")) for point in ONE_SEED]
+    figure(scaling_curves, curves_of(unknown)).savefig(io.BytesIO())
+
+
+@pytest.mark.parametrize("draw", DRAWINGS)
+def test_n_is_drawn_logarithmically_and_named(draw):
+    ax = drawn(draw, *SEEDS)
+    assert ax.get_xscale() == "log"
+    assert ax.get_xlabel() == "n training samples"
+
+
+@pytest.mark.parametrize(
+    ("draw", "words"),
+    [(scaling_curves, "test accuracy"), (upgradeability_curves, "test accuracy − train accuracy")],
+)
+def test_the_quantity_is_named(draw, words):
+    assert drawn(draw, *SEEDS).get_ylabel() == words
+
+
+@pytest.mark.parametrize("draw", DRAWINGS)
+def test_a_drawing_has_a_title(draw):
+    assert "over n" in drawn(draw, *SEEDS).get_title(loc="left")
+
+
+def test_the_sizes_that_were_run_are_the_ticks():
+    ax = drawn(scaling_curves, *points((1000, 0, 1, 1), (10_000, 0, 1, 1), (60_000, 0, 1, 1)))
+    assert [text.get_text() for text in ax.get_xticklabels()] == ["1 000", "10 000", "60 000"]
+
+
+def test_many_sizes_leave_the_ticks_to_the_scale():
+    ax = drawn(scaling_curves, *points(*((n, 0, 1, 1) for n in range(10, 110, 10))))
+    assert len(ax.get_xticks()) < 10
+
+
+@pytest.mark.parametrize("draw", DRAWINGS)
+def test_a_single_size_stands_in_the_middle(draw):
+    ax = drawn(draw, POINT)
+    assert ax.get_xlim() == pytest.approx((5, 20))
+    ax.figure.savefig(io.BytesIO())
+
+
+def test_upgradeability_shows_where_train_and_test_agree():
+    assert [0, 0] in [list(line.get_ydata()) for line in drawn(upgradeability_curves, *SEEDS).lines]
+
+
+@pytest.mark.parametrize("draw", DRAWINGS)
+def test_the_legend_names_each_curve_once(draw):
+    assert legend(drawn(draw, *many(3), labels=["a", "b", "c"])) == ["a", "b", "c"]
+
+
+@pytest.mark.parametrize("draw", DRAWINGS)
+def test_a_label_too_few_is_an_error(draw):
+    with pytest.raises(ValueError, match="shorter"):
+        drawn(draw, *many(2), labels=["a"])
+
+
+@pytest.mark.parametrize("draw", DRAWINGS)
+def test_more_curves_than_colours_can_still_be_told_apart(draw):
+    count = 2 * len(COLOURS)
+    looks = [(line.get_color(), line.get_marker()) for line in lines(drawn(draw, *many(count)), count)]
+    assert len(set(looks)) == count
+
+
+@pytest.mark.parametrize("draw", DRAWINGS)
+def test_ten_curves_fit_the_figure(draw):
+    page = figure(draw, curves_of(many(10)))
+    page.savefig(io.BytesIO())
+    assert len(legend(page.axes[0])) == 10
+    assert page.axes[0].get_position().height > 0.3
+
+
+def test_what_labels_share_is_said_once():
+    assert short_labels(["net digits knn", "other digits knn"]) == (["net", "other"], "digits knn")
+
+
+def test_a_setting_that_differs_is_left_in_the_label():
+    labels = ["net digits knn k 1", "net digits knn k 5"]
+    assert short_labels(labels) == (["1", "5"], "net digits knn k")
+
+
+def test_a_single_label_stays_whole():
+    assert short_labels(["net digits knn"]) == (["net digits knn"], "")
+
+
+def test_labels_stay_whole_where_one_would_be_empty():
+    labels = ["net digits knn", "net digits knn k 5"]
+    assert short_labels(labels) == (labels, "")
+
+
+def test_no_labels_are_no_labels():
+    assert short_labels([]) == ([], "")
+
+
+def test_the_title_says_what_all_curves_share():
+    ax = figure(scaling_curves, curves_of(many(2))).axes[0]
+    assert ax.get_title(loc="left").endswith("— digits knn")
+    assert legend(ax) == ["net00", "net01"]
+
+
+def test_a_figure_is_saved_in_the_format_of_its_name(tmp_path):
+    page = figure(scaling_curves, curves_of([POINT]))
+    save(page, tmp_path / "curve.svg")
+    save(page, tmp_path / "curve.png")
+    assert b"<svg" in (tmp_path / "curve.svg").read_bytes()
+    assert (tmp_path / "curve.png").read_bytes().startswith(b"\x89PNG")

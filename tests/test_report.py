@@ -1,0 +1,311 @@
+"""What a report collects, compares, writes and says."""
+
+import csv
+import json
+import re
+from dataclasses import asdict, replace
+from types import SimpleNamespace
+
+import pytest
+
+from scaling.core.curves import COLUMNS, Point, curves_of
+from scaling.core.identity import GridPoint
+from scaling.report import FILES, Comparison, Gap, Report, collect, compare, find_gaps, show, write
+from scaling.tracking import FINGERPRINT, REASON, RunStore
+
+POINT = Point(
+    curve_id="c", model="net", dataset="digits", adaptation="knn", n=10, n_requested="10", seed=0,
+    train_accuracy=0.9, test_accuracy=0.75, fingerprint="f", run_id="r", test_low=0.7, test_high=0.8,
+)  # fmt: skip
+EXPECTED = {
+    "model": "net", "dataset": "digits", "adaptation": "knn", "n": 10, "quantity": "test_accuracy", "value": 0.75,
+    "tolerance": 0.01, "source": "an article",
+}  # fmt: skip
+GAP = Gap("net", "digits", "knn", 100, 0, "failed", "out of memory\nmore of it")
+
+
+def entry(fingerprint, **changes):
+    """Make an entry of a sweep's grid."""
+    names = {"model": "net", "dataset": "digits", "adaptation": "knn", "n": 10, "seed": 0}
+    return {"fingerprint": fingerprint, "curve_id": "c", **names, **changes}
+
+
+def run(fingerprint, status, reason=None):
+    """Make what the store returns of a run."""
+    tags = {FINGERPRINT: fingerprint} | ({REASON: reason} if reason else {})
+    return SimpleNamespace(info=SimpleNamespace(status=status), data=SimpleNamespace(tags=tags))
+
+
+def grid(**changes):
+    """Make the points of two sizes and two seeds, each accuracy another."""
+    return [
+        replace(
+            POINT, n=n, seed=seed, n_requested=str(n), test_accuracy=0.5 + n / 1000 + seed / 9,
+            fingerprint=f"f{n}-{seed}", run_id=f"r{n}-{seed}", **changes,
+        )
+        for n in (10, 100)
+        for seed in (0, 1)
+    ]  # fmt: skip
+
+
+def report(*points, **changes):
+    parts = {"gaps": [], "duplicates": {}, "comparisons": [], "parent": None} | changes
+    return Report("an experiment", curves_of(points), **parts)
+
+
+def page(folder, *points, **changes):
+    write(report(*points, **changes), folder)
+    return (folder / "report.html").read_text(encoding="utf-8")
+
+
+# ---- what is missing -----------------------------------------------------------------------------------------
+
+
+def test_a_point_without_any_run_is_missing():
+    assert find_gaps([entry("f", n=100)], []) == [Gap("net", "digits", "knn", 100, 0, "missing", "")]
+
+
+def test_a_failed_point_comes_with_its_reason():
+    (gap,) = find_gaps([entry("f")], [run("f", "FAILED", "out of memory")])
+    assert (gap.state, gap.reason) == ("failed", "out of memory")
+
+
+def test_a_point_that_runs_is_not_there_yet():
+    assert [gap.state for gap in find_gaps([entry("f")], [run("f", "RUNNING")])] == ["running"]
+
+
+def test_a_finished_point_is_no_gap():
+    assert find_gaps([entry("f")], [run("f", "FINISHED")]) == []
+
+
+def test_a_point_that_failed_after_it_was_finished_is_no_gap():
+    assert find_gaps([entry("f")], [run("f", "FAILED"), run("f", "FINISHED")]) == []
+
+
+def test_the_newest_run_says_why_a_point_is_missing():
+    runs = [run("f", "KILLED", "interrupted"), run("f", "FAILED", "out of memory")]
+    assert [gap.reason for gap in find_gaps([entry("f")], runs)] == ["interrupted"]
+
+
+def test_a_point_of_several_sweeps_is_missing_once():
+    gaps = find_gaps([entry("f"), entry("g", seed=1), entry("f")], [])
+    assert [gap.seed for gap in gaps] == [0, 1]
+
+
+def test_a_gap_is_told_in_one_line():
+    assert str(GAP) == "net digits knn n=100 seed=0: failed (out of memory)"
+    assert str(replace(GAP, state="missing", reason="")) == "net digits knn n=100 seed=0: missing"
+
+
+# ---- published figures ---------------------------------------------------------------------------------------
+
+
+def verdicts(*expected, points=(POINT,)):
+    return [item.verdict for item in compare(expected, curves_of(points))]
+
+
+@pytest.mark.parametrize(
+    ("value", "verdict"),
+    [(0.75, "agrees"), (0.76, "agrees"), (0.74, "agrees"), (0.765, "differs"), (0.735, "differs")],
+)
+def test_a_figure_agrees_within_its_tolerance(value, verdict):
+    assert verdicts(EXPECTED | {"value": value}) == [verdict]
+
+
+@pytest.mark.parametrize("other", [{"model": "x"}, {"dataset": "x"}, {"adaptation": "x"}, {"n": 11}])
+def test_a_figure_that_no_point_answers_to_is_not_measured(other):
+    assert verdicts(EXPECTED | other) == ["not measured"]
+
+
+def test_the_mean_over_seeds_is_compared():
+    points = [replace(POINT, seed=seed, test_accuracy=accuracy) for seed, accuracy in enumerate([0.5, 1.0])]
+    (comparison,) = compare([EXPECTED], curves_of(points))
+    assert comparison.measured == 0.75
+
+
+def test_any_quantity_of_a_point_can_be_compared():
+    (comparison,) = compare([EXPECTED | {"quantity": "upgradeability", "value": -0.15}], curves_of([POINT]))
+    assert comparison.what == "upgradeability, net digits knn, n=10"
+    assert comparison.verdict == "agrees"
+
+
+def test_a_figure_that_two_sweeps_expect_is_compared_once():
+    assert len(verdicts(EXPECTED, EXPECTED, EXPECTED | {"source": "another article"})) == 2
+
+
+# ---- files ---------------------------------------------------------------------------------------------------
+
+
+def test_a_report_is_four_files_and_no_drafts(tmp_path):
+    write(report(POINT), tmp_path / "reports" / "mine")
+    files = list((tmp_path / "reports" / "mine").iterdir())
+    assert sorted(file.name for file in files) == sorted(FILES)
+    assert all(file.stat().st_size for file in files)
+
+
+def test_a_report_replaces_an_older_one(tmp_path):
+    page(tmp_path, POINT)
+    assert "0.6250" in page(tmp_path, replace(POINT, test_accuracy=0.625))
+
+
+def test_the_table_has_a_row_a_point(tmp_path):
+    points = grid()
+    write(report(*points), tmp_path)
+    with (tmp_path / "curves.csv").open(newline="") as file:
+        header, *rows = csv.reader(file)
+    assert tuple(header) == COLUMNS
+    assert len(rows) == len(points)
+    for row, point in zip(rows, points, strict=True):
+        known = asdict(point) | {"label": "net digits knn", "upgradeability": round(point.upgradeability, 12)}
+        known["test_accuracy"] = round(point.test_accuracy, 12)
+        assert row == [str(known[column]) for column in COLUMNS]
+
+
+def test_the_figures_are_pictures(tmp_path):
+    write(report(*grid()), tmp_path)
+    for name in ("scaling.png", "upgradeability.png"):
+        assert (tmp_path / name).read_bytes().startswith(b"\x89PNG")
+
+
+def test_the_page_shows_each_accuracy_with_four_decimals(tmp_path):
+    points = [replace(point, test_accuracy=0.5 + i * 0.01234) for i, point in enumerate(grid()) if point.seed == 0]
+    text = page(tmp_path, *points)
+    assert all(f"<td>{point.test_accuracy:.4f}</td>" in text for point in points)
+    assert all(f"<td>{point.upgradeability:+.4f}</td>" in text for point in points)
+
+
+def test_the_page_shows_mean_and_range_over_seeds(tmp_path):
+    points = [replace(POINT, seed=seed, test_accuracy=accuracy) for seed, accuracy in enumerate([0.5, 0.75])]
+    text = page(tmp_path, *points)
+    assert "<td>0.6250</td>" in text
+    assert "0.5000 – 0.7500" in text
+
+
+def test_the_page_says_where_there_is_no_range(tmp_path):
+    assert "one seed" in page(tmp_path, POINT)
+    assert "no draw variance" in page(tmp_path, *(replace(POINT, seed=seed, pool=10) for seed in (0, 1)))
+
+
+def test_the_page_needs_no_other_file_and_no_network(tmp_path):
+    text = page(tmp_path, *grid())
+    loaded = re.findall(r"(?:src|href)\s*=\s*[\"']?([^\"'\s>]{0,20})", text)
+    assert loaded == ["data:image/png;base6"] * 2
+    assert not re.search(r"<script|<link|@import|url\(", text)
+
+
+def test_names_cannot_write_into_the_page(tmp_path):
+    text = page(tmp_path, replace(POINT, model="<b>net</b>"), gaps=[replace(GAP, reason="<i>no</i>")])
+    assert "&lt;b&gt;net&lt;/b&gt;" in text
+    assert "<b>" not in text
+    assert "<i>" not in text
+
+
+def test_the_page_says_what_is_missing_double_and_published(tmp_path):
+    comparison = Comparison("test accuracy, net", "an article", 0.75, 0.01, None)
+    text = page(tmp_path, POINT, gaps=[GAP], duplicates={"f": 3}, comparisons=[comparison])
+    assert "net digits knn n=100 seed=0: failed (out of memory)" in text
+    assert "3 finished runs" in text
+    assert "not measured" in text
+    assert "an article" in text
+
+
+def test_a_complete_grid_is_said_to_be_complete(tmp_path):
+    assert "None: every point" in page(tmp_path, POINT)
+    assert "None: every point" not in page(tmp_path, POINT, gaps=[GAP])
+
+
+def test_the_screen_says_what_is_missing_double_and_published(tmp_path, capsys):
+    comparison = Comparison("test accuracy, net", "an article", 0.75, 0.01, 0.5)
+    show(report(POINT, gaps=[GAP], duplicates={"f": 3}, comparisons=[comparison]), tmp_path)
+    lines = capsys.readouterr().out.splitlines()
+    assert "missing: net digits knn n=100 seed=0: failed (out of memory)" in lines
+    assert "duplicate: net digits knn n=10 seed=0 has 3 finished runs; the newest counts" in lines
+    assert "published: test accuracy, net: 0.5000, expected 0.75 ± 0.01: differs" in lines
+    assert lines[-1] == f"report: {tmp_path / 'report.html'}"
+
+
+# ---- from a store --------------------------------------------------------------------------------------------
+
+
+@pytest.fixture(scope="module")
+def database(tmp_path_factory):
+    """The bytes of an empty store, which takes seconds to make."""
+    path = tmp_path_factory.mktemp("store") / "mlflow.db"
+    assert RunStore(f"sqlite:///{path}").client
+    return path.read_bytes()
+
+
+@pytest.fixture
+def empty(place, database):
+    """A store without sweeps in the working directory."""
+    (place / "mlruns").mkdir()
+    (place / "mlruns" / "mlflow.db").write_bytes(database)
+
+
+def refusal(command, capsys, *arguments):
+    """Run the command and return the message with which it stops."""
+    assert command("scaling.report", *arguments) == 1
+    message = capsys.readouterr().err.strip()
+    assert message.startswith("error: ")
+    assert len(message.splitlines()) <= 3
+    return message
+
+
+def test_a_folder_without_a_store_is_named_and_stays_empty(command, capsys, place):
+    message = refusal(command, capsys)
+    assert f"There is no sweep in sqlite:///{place}/mlruns/mlflow.db" in message
+    assert "python -m scaling.run" in message
+    assert list(place.iterdir()) == []
+
+
+def test_an_experiment_in_a_folder_without_a_store_is_named(command, capsys, place):
+    assert "no MLflow experiment mine" in refusal(command, capsys, "experiment=mine")
+    assert list(place.iterdir()) == []
+
+
+def test_a_store_without_sweeps_says_how_to_run_one(empty, command, capsys):
+    message = refusal(command, capsys)
+    assert "There is no sweep" in message
+    assert "python -m scaling.run" in message
+
+
+def test_an_unknown_experiment_is_named_and_not_made(empty, command, capsys):
+    assert "no MLflow experiment mine" in refusal(command, capsys, "experiment=mine")
+    assert not RunStore(experiment="mine").exists()
+
+
+def sweep_of(store, folder, *fingerprints):
+    """Open a sweep whose grid has points of these fingerprints."""
+    sweep = store.open_sweep("s", "a sweep", {})
+    folder.mkdir()
+    (folder / "grid.json").write_text(json.dumps([entry(key, seed=seed) for seed, key in enumerate(fingerprints)]))
+    (folder / "expected.json").write_text(json.dumps([EXPECTED]))
+    store.log_artifacts(sweep.run_id, folder)
+    return sweep
+
+
+def test_an_experiment_without_finished_points_says_what_is_missing(empty, command, capsys, place):
+    sweep_of(RunStore(experiment="mine"), place / "files", "f", "g")
+    message = refusal(command, capsys)
+    assert "experiment mine has no finished grid point" in message
+    assert "2 points are missing, the first: net digits knn n=10 seed=0: missing" in message
+    assert not (place / "reports").exists()
+
+
+def test_the_runs_of_an_experiment_are_put_together(empty, place):
+    store = RunStore(experiment="mine")
+    points = [GridPoint("net", "digits", "knn", 10, "10", seed, {}) for seed in (0, 1, 2)]
+    sweep = sweep_of(store, place / "files", *(point.fingerprint for point in points))
+    params = {"model": "net", "dataset": "digits", "adaptation": "knn", "n": 10}
+    metrics = {"train/accuracy": 1.0, "test/accuracy": 0.75}
+    for point in (points[0], points[0], points[1]):
+        run_id = store.claim(point, sweep, params | {"seed": point.seed}, {}, force=True).run_id
+        data = {"name": "digits", "digest": "0", "source": "here", "profile": "{}"}
+        store.log_point(run_id, metrics, {}, {}, data, place / "files")
+        store.finish(run_id)
+    found = collect(store)
+    assert [(gap.seed, gap.state) for gap in found.gaps] == [(2, "missing")]
+    assert found.duplicates == {points[0].fingerprint: 2}
+    assert [(curve.label, len(curve.points)) for curve in found.curves] == [("net digits knn", 2)]
+    assert [item.verdict for item in found.comparisons] == ["agrees"]
+    assert found.parent == sweep.run_id

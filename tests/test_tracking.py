@@ -1,0 +1,605 @@
+"""The tracking store, on a real SQLite database; each test has an MLflow experiment of its own in it."""
+
+import sqlite3
+import subprocess
+import sys
+import tempfile
+import threading
+from dataclasses import replace
+from itertools import count
+from pathlib import Path
+
+import pytest
+from filelock import FileLock
+
+from scaling import machine, tracking
+from scaling.core.curves import COLUMNS, Point
+from scaling.core.errors import StoreError
+from scaling.core.identity import GridPoint
+from scaling.tracking import (
+    CURVE,
+    FINGERPRINT,
+    HEARTBEAT,
+    HOST,
+    KIND,
+    PARENT,
+    POOL,
+    PROCESS,
+    REASON,
+    SWEEP,
+    RunStore,
+    explain,
+    fetch_runs,
+    is_stale,
+    metric_key,
+    resolve_uri,
+)
+
+NUMBERS = count()
+NO_PROCESS = f"{2**22 + 1}:1"  # Linux numbers processes up to 2**22
+METRICS = {
+    "train/accuracy": 0.9, "test/accuracy": 0.75, "test/accuracy_low": 0.7, "test/accuracy_high": 0.8,
+    "upgradeability": -0.15, "n": 10.0,
+}  # fmt: skip
+DATASET = {"name": "digits", "digest": "0" * 64, "source": "scikit-learn", "profile": "{}"}
+CURVE_POINT = Point(
+    curve_id="c", model="net", dataset="digits", adaptation="knn", n=10, n_requested="10", seed=0,
+    train_accuracy=0.9, test_accuracy=0.8, fingerprint="f", run_id="r",
+)  # fmt: skip
+#: Two programs that say when they are ready, and open the store once they are told to.
+OPEN = """
+import sys
+import mlflow
+from scaling.tracking import RunStore
+print("ready", flush=True)
+sys.stdin.readline()
+print(RunStore(sys.argv[1], "shared").experiment_id)
+"""
+
+
+def grid_point(n=10, seed=0, model="net"):
+    return GridPoint(model, "digits", "knn", n, str(n), seed, {"model": model})
+
+
+def params(point):
+    names = ("model", "dataset", "adaptation", "n", "n_requested", "seed")
+    return {name: getattr(point, name) for name in names} | {"adaptation.k": 5, "precision": "32-true"}
+
+
+@pytest.fixture(scope="module")
+def uri(tmp_path_factory):
+    """A store that is made once, for that takes seconds."""
+    uri = f"sqlite:///{tmp_path_factory.mktemp('store')}/mlruns/mlflow.db"
+    assert RunStore(uri).client
+    return uri
+
+
+@pytest.fixture
+def store(uri):
+    return RunStore(uri, f"experiment-{next(NUMBERS)}")
+
+
+@pytest.fixture
+def sweep(store):
+    return store.open_sweep("s0", "a sweep", {})
+
+
+@pytest.fixture
+def copied(uri, tmp_path):
+    """A copy of the store that a test may damage."""
+    path = tmp_path / "mlflow.db"
+    path.write_bytes(Path(uri.removeprefix("sqlite:///")).read_bytes())
+    return path
+
+
+def claim(store, sweep, point=None, force=False, tags=None):
+    point = point or grid_point()
+    return store.claim(point, sweep, params(point), tags or {}, force)
+
+
+def finish(store, run_id, folder, metrics=METRICS):
+    store.log_point(run_id, metrics, {}, {}, DATASET, folder)
+    store.finish(run_id)
+
+
+def run_of(store, run_id):
+    return store.client.get_run(run_id)
+
+
+def history(store, run_id, key):
+    return sorted((metric.step, metric.value) for metric in store.client.get_metric_history(run_id, key))
+
+
+def refused(store):
+    """Open a store that can't be opened and return the message."""
+    with pytest.raises(StoreError) as caught:
+        assert store.experiment_id
+    message = str(caught.value)
+    assert len(message.splitlines()) <= 3
+    return message
+
+
+# ---- which store ---------------------------------------------------------------------------------------------
+
+
+def test_the_setting_decides_before_the_environment(monkeypatch):
+    monkeypatch.setenv("MLFLOW_TRACKING_URI", "http://other")
+    assert resolve_uri("sqlite:////a/mlflow.db") == "sqlite:////a/mlflow.db"
+
+
+def test_the_environment_decides_where_nothing_is_set(monkeypatch):
+    monkeypatch.setenv("MLFLOW_TRACKING_URI", "http://other")
+    assert resolve_uri(None) == "http://other"
+
+
+def test_the_default_store_lies_below_the_working_directory(place):
+    assert resolve_uri(None) == f"sqlite:///{place}/mlruns/mlflow.db"
+
+
+def test_a_relative_database_stays_the_same_file_wherever_one_goes(place, monkeypatch):
+    store = RunStore("sqlite:///runs/mlflow.db")
+    monkeypatch.chdir("/")
+    assert store.uri == f"sqlite:///{place}/runs/mlflow.db"
+
+
+@pytest.mark.parametrize("uri", ["./mlruns", "mlruns", "file:///tmp/mlruns", "file:mlruns"])
+@pytest.mark.parametrize("by", ["setting", "environment"])
+def test_a_store_of_plain_files_is_refused_with_the_remedy(uri, by, monkeypatch):
+    if by == "environment":
+        monkeypatch.setenv("MLFLOW_TRACKING_URI", uri)
+    with pytest.raises(StoreError, match="sqlite:///PATH/mlflow.db") as caught:
+        resolve_uri(uri if by == "setting" else None)
+    assert uri in str(caught.value)
+
+
+# ---- opening -------------------------------------------------------------------------------------------------
+
+
+def test_an_experiment_keeps_its_artifacts_beside_the_database(store, uri):
+    folder = Path(uri.removeprefix("sqlite:///")).parent / "artifacts" / store.experiment
+    assert store.client.get_experiment(store.experiment_id).artifact_location == folder.as_uri()
+
+
+def test_runs_never_go_to_the_default_experiment(uri):
+    store = RunStore(uri)
+    assert store.client.get_experiment(store.experiment_id).name == "scaling"
+
+
+def test_the_experiment_is_made_once(store):
+    assert RunStore(store.uri, store.experiment).experiment_id == store.experiment_id
+
+
+def test_asking_whether_a_store_exists_makes_nothing(tmp_path):
+    assert not RunStore(f"sqlite:///{tmp_path}/mlruns/mlflow.db").exists()
+    assert list(tmp_path.iterdir()) == []
+
+
+def test_asking_whether_an_experiment_exists_does_not_make_it(store):
+    assert not store.exists()
+    assert store.client.get_experiment_by_name(store.experiment) is None
+    assert store.experiment_id
+    assert store.exists()
+
+
+def test_two_processes_may_create_a_store_at_once(tmp_path):
+    command = [sys.executable, "-c", OPEN, f"sqlite:///{tmp_path}/mlruns/mlflow.db"]
+    both = [
+        subprocess.Popen(command, stdin=subprocess.PIPE, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True)
+        for _ in range(2)
+    ]
+    assert [program.stdout.readline() for program in both] == ["ready\n", "ready\n"]
+    for program in both:
+        program.stdin.write("\n")
+        program.stdin.flush()
+    answers = [program.communicate(timeout=120) for program in both]
+    assert [program.returncode for program in both] == [0, 0], answers
+    assert answers[0][0] == answers[1][0] != ""
+
+
+def test_a_store_that_another_process_holds_for_long_is_named(copied, monkeypatch):
+    monkeypatch.setattr(tracking, "LOCK_SECONDS", 0.01)
+    with FileLock(copied.with_suffix(".lock")):
+        assert str(copied.with_suffix(".lock")) in refused(RunStore(f"sqlite:///{copied}"))
+
+
+def test_a_database_of_another_mlflow_is_named_as_such(copied):
+    with sqlite3.connect(copied) as database:
+        database.execute("update alembic_version set version_num = 'unheard-of'")
+    message = refused(RunStore(f"sqlite:///{copied}"))
+    assert "another version of MLflow" in message
+    assert machine.versions()["mlflow"] in message
+    assert "mlflow db upgrade" in message
+
+
+def test_a_locked_database_is_named_as_such(copied, monkeypatch):
+    monkeypatch.setattr(tracking, "SQLITE_PATIENCE", 1)
+    other = sqlite3.connect(copied)
+    other.execute("begin exclusive")
+    try:
+        message = refused(RunStore(f"sqlite:///{copied}"))
+    finally:
+        other.close()
+    assert "is locked by another program" in message
+    assert str(copied) in message
+
+
+def test_a_file_that_is_no_database_is_named(tmp_path):
+    path = tmp_path / "mlflow.db"
+    path.write_text("these are my notes, not a database\n" * 100)
+    message = refused(RunStore(f"sqlite:///{path}"))
+    assert str(path) in message
+    assert "not a database" in message
+    assert path.read_text().startswith("these are my notes")
+
+
+def test_a_folder_that_cannot_be_made_is_named(tmp_path):
+    (tmp_path / "file").touch()
+    message = refused(RunStore(f"sqlite:///{tmp_path}/file/mlflow.db"))
+    assert str(tmp_path / "file") in message
+    assert "tracking.uri=" in message
+
+
+def test_a_server_that_does_not_answer_is_named_without_its_password(monkeypatch, tmp_path, capfd):
+    monkeypatch.setenv("MLFLOW_HTTP_REQUEST_MAX_RETRIES", "0")
+    monkeypatch.setattr(tempfile, "tempdir", str(tmp_path))
+    message = refused(RunStore("http://user:secret@127.0.0.1:1"))
+    assert "http://***@127.0.0.1:1 does not answer" in message
+    assert "secret" not in message + "".join(capfd.readouterr())
+
+
+def test_a_database_without_its_driver_says_what_to_install(tmp_path, monkeypatch):
+    monkeypatch.setattr(tempfile, "tempdir", str(tmp_path))
+    monkeypatch.setitem(sys.modules, "psycopg", None)
+    monkeypatch.setitem(sys.modules, "psycopg2", None)
+    message = refused(RunStore("postgresql://user:secret@127.0.0.1:1/runs"))
+    assert "pip install psycopg" in message
+    assert "secret" not in message
+
+
+def test_a_deleted_experiment_says_how_to_go_on(store):
+    store.client.delete_experiment(store.experiment_id)
+    message = refused(RunStore(store.uri, store.experiment))
+    assert store.experiment in message
+    assert "tracking.experiment=" in message
+
+
+@pytest.mark.parametrize(
+    ("text", "words"),
+    [
+        ("(sqlite3.OperationalError) database is locked\n[SQL: INSERT INTO runs]", "is locked"),
+        ("(sqlite3.OperationalError) attempt to write a readonly database", "is not writable"),
+        ("Detected out-of-date database schema (found version a, but expected b)", "another version of MLflow"),
+        ("API request to http://h/api failed with exception", "does not answer"),
+        ("first line at http://me:secret@h\nsecond line", "first line at http://***@h"),
+        ("", "StoreError"),
+    ],
+)
+def test_an_error_of_the_store_is_told_in_a_few_lines(text, words):
+    message = explain(StoreError(text), "the-uri")
+    assert words in message
+    assert "the-uri" in message
+    assert len(message.splitlines()) <= 3
+
+
+# ---- sweeps --------------------------------------------------------------------------------------------------
+
+
+def test_the_same_grid_reopens_its_parent(store):
+    first = store.open_sweep("s0", "a sweep", {})
+    store.finish_sweep(first, "FINISHED")
+    assert store.open_sweep("s0", "a sweep", {}) == first
+    assert run_of(store, first.run_id).info.status == "RUNNING"
+
+
+def test_another_grid_has_a_parent_of_its_own(store, sweep):
+    assert store.open_sweep("s1", "another", {}).run_id != sweep.run_id
+
+
+def test_a_parent_says_what_it_is_and_who_has_it(store):
+    sweep = store.open_sweep("s0", "a sweep", {"scaling.command": "python -m scaling.run"})
+    run = run_of(store, sweep.run_id)
+    assert run.info.run_name == "a sweep"
+    assert run.data.tags[KIND] == "sweep"
+    assert run.data.tags[SWEEP] == "s0"
+    assert run.data.tags["scaling.command"] == "python -m scaling.run"
+    assert run.data.tags[PROCESS] == machine.process()
+
+
+def test_the_newest_sweep_is_found_in_whichever_experiment(store, uri):
+    sweep = store.open_sweep("s9", "newest", {})
+    other = RunStore(uri)
+    newest = other.newest_sweep()
+    assert newest.info.run_id == sweep.run_id
+    assert other.experiment_name(newest.info.experiment_id) == store.experiment
+
+
+def test_curves_are_logged_over_n_as_mean_over_seeds(store, sweep):
+    points = [
+        replace(CURVE_POINT, n=n, seed=seed, train_accuracy=0.75, test_accuracy=accuracy)
+        for n, seed, accuracy in [(10, 0, 0.5), (10, 1, 0.75), (100, 0, 0.875), (100, 1, 0.875)]
+    ]
+    store.log_curves(sweep.run_id, points)
+    assert history(store, sweep.run_id, "test/accuracy/net digits knn") == [(10, 0.625), (100, 0.875)]
+    assert history(store, sweep.run_id, "train/accuracy/net digits knn") == [(10, 0.75), (100, 0.75)]
+    assert history(store, sweep.run_id, "upgradeability/net digits knn") == [(10, -0.125), (100, 0.125)]
+
+
+def test_each_curve_is_a_metric_of_its_own(store, sweep):
+    store.log_curves(sweep.run_id, [CURVE_POINT, replace(CURVE_POINT, curve_id="d", model="other", test_accuracy=0.5)])
+    assert history(store, sweep.run_id, "test/accuracy/net digits knn") == [(10, 0.8)]
+    assert history(store, sweep.run_id, "test/accuracy/other digits knn") == [(10, 0.5)]
+
+
+def test_curves_that_are_logged_again_add_nothing(store, sweep):
+    points = [CURVE_POINT, replace(CURVE_POINT, n=20)]
+    store.log_curves(sweep.run_id, points)
+    store.log_curves(sweep.run_id, points)
+    assert history(store, sweep.run_id, "test/accuracy/net digits knn") == [(10, 0.8), (20, 0.8)]
+
+
+def test_a_curve_that_grew_adds_its_new_points(store, sweep):
+    store.log_curves(sweep.run_id, [CURVE_POINT])
+    store.log_curves(sweep.run_id, [CURVE_POINT, replace(CURVE_POINT, n=20)])
+    assert history(store, sweep.run_id, "test/accuracy/net digits knn") == [(10, 0.8), (20, 0.8)]
+
+
+# ---- claims --------------------------------------------------------------------------------------------------
+
+
+def test_the_first_claim_of_a_point_is_ours(store, sweep):
+    point = grid_point()
+    claimed = claim(store, sweep, point, tags={POOL: "60"})
+    assert claimed.ours
+    run = run_of(store, claimed.run_id)
+    assert run.info.status == "RUNNING"
+    assert {KIND: "point", FINGERPRINT: point.fingerprint, CURVE: point.curve_id, POOL: "60"}.items() <= (
+        run.data.tags.items()
+    )
+    assert (run.data.tags[PARENT], run.data.tags[SWEEP]) == (sweep.run_id, sweep.sweep_id)
+    assert run.data.params == {key: str(value) for key, value in params(point).items()}
+
+
+def test_a_run_says_which_code_it_ran(store, sweep, monkeypatch):
+    monkeypatch.setattr(machine, "git_state", lambda: ("abc", True))
+    tags = run_of(store, claim(store, sweep).run_id).data.tags
+    assert (tags["mlflow.source.git.commit"], tags["scaling.git_dirty"]) == ("abc", "true")
+    assert tags["scaling.version.torch"] == machine.versions()["torch"]
+
+
+def test_a_point_that_a_live_process_has_is_left_to_it(store, sweep):
+    first, second = claim(store, sweep), claim(store, sweep)
+    assert (second.run_id, second.ours, second.finished) == (first.run_id, False, False)
+    assert second.owner.startswith("process ")
+
+
+def test_force_does_not_take_a_point_from_a_live_process(store, sweep):
+    claim(store, sweep)
+    assert not claim(store, sweep, force=True).ours
+
+
+def test_other_points_are_free(store, sweep):
+    claim(store, sweep)
+    assert claim(store, sweep, grid_point(seed=1)).ours
+    assert claim(store, sweep, grid_point(n=20)).ours
+
+
+def test_a_finished_point_is_not_claimed_again(store, sweep):
+    first = claim(store, sweep)
+    store.finish(first.run_id)
+    second = claim(store, sweep)
+    assert (second.run_id, second.ours, second.finished) == (first.run_id, False, True)
+
+
+def test_force_claims_a_finished_point_again(store, sweep):
+    first = claim(store, sweep)
+    store.finish(first.run_id)
+    second = claim(store, sweep, force=True)
+    assert second.ours
+    assert second.run_id != first.run_id
+    assert run_of(store, first.run_id).info.status == "FINISHED"
+
+
+def test_a_failed_point_is_claimed_again(store, sweep, tmp_path):
+    store.fail(claim(store, sweep).run_id, "out of memory", tmp_path)
+    assert claim(store, sweep).ours
+
+
+def test_a_point_whose_process_is_gone_is_taken_over(store, sweep):
+    first = claim(store, sweep)
+    store.client.set_tag(first.run_id, PROCESS, NO_PROCESS)
+    second = claim(store, sweep)
+    assert second.ours
+    lost = run_of(store, first.run_id)
+    assert lost.info.status == "KILLED"
+    assert "gone" in lost.data.tags[REASON]
+
+
+# ---- whose run it is -----------------------------------------------------------------------------------------
+
+
+def owned(silent=0.0, **changes):
+    return {HOST: machine.host(), PROCESS: machine.process(), HEARTBEAT: str(1000.0 - silent)} | changes
+
+
+def test_a_live_process_of_this_host_keeps_its_run():
+    assert not is_stale(owned(), now=1000)
+
+
+def test_a_run_whose_process_is_gone_is_stale_at_once():
+    assert is_stale(owned(**{PROCESS: NO_PROCESS}), now=1000)
+
+
+def test_a_number_that_went_to_another_process_is_not_the_owner():
+    reused = f"{machine.process().partition(':')[0]}:1"
+    assert is_stale(owned(**{PROCESS: reused}), now=1000)
+
+
+def test_a_process_of_another_host_is_believed_while_its_heart_beats():
+    assert not is_stale(owned(silent=60, **{HOST: "elsewhere/1", PROCESS: NO_PROCESS}), now=1000)
+
+
+def test_a_host_that_was_silent_for_over_ten_minutes_lost_its_run():
+    elsewhere = {HOST: "elsewhere/1", PROCESS: NO_PROCESS}
+    assert not is_stale(owned(silent=600, **elsewhere), now=1000)
+    assert is_stale(owned(silent=660, **elsewhere), now=1000)
+
+
+@pytest.mark.parametrize("missing", [HOST, PROCESS, HEARTBEAT])
+def test_a_run_of_unknown_owner_is_nobodys_after_ten_minutes(missing):
+    tags = owned(silent=660)
+    del tags[missing]
+    assert is_stale(tags, now=1000)
+
+
+def test_a_run_without_any_tags_is_nobodys():
+    assert is_stale({})
+
+
+def test_the_heart_beats_while_a_point_is_computed(store, sweep, monkeypatch):
+    monkeypatch.setattr(tracking, "HEARTBEAT_SECONDS", 0.01)
+    run_id, beaten, set_tag = claim(store, sweep).run_id, threading.Event(), store.client.set_tag
+    set_tag(run_id, HEARTBEAT, "0")
+    monkeypatch.setattr(store.client, "set_tag", lambda *tag: (set_tag(*tag), beaten.set()))
+    with store.heartbeat(run_id):
+        assert beaten.wait(30)
+    assert float(run_of(store, run_id).data.tags[HEARTBEAT]) > 1e9
+
+
+def test_the_heart_goes_on_after_a_beat_that_failed(store, monkeypatch):
+    monkeypatch.setattr(tracking, "HEARTBEAT_SECONDS", 0.01)
+    beats, second = [], threading.Event()
+
+    def busy(*tag):
+        beats.append(tag)
+        if len(beats) > 1:
+            second.set()
+        raise StoreError("busy")
+
+    monkeypatch.setattr(store.client, "set_tag", busy)
+    with store.heartbeat("a run"):
+        assert second.wait(30)
+
+
+def test_the_heart_stops_with_its_point(store):
+    with store.heartbeat("a run"):
+        assert "heartbeat" in [thread.name for thread in threading.enumerate()]
+    assert "heartbeat" not in [thread.name for thread in threading.enumerate()]
+
+
+# ---- states --------------------------------------------------------------------------------------------------
+
+
+def test_the_state_of_each_point_is_known(store, sweep, tmp_path):
+    done, failed, running, pending = points = [grid_point(seed=seed) for seed in range(4)]
+    finish(store, claim(store, sweep, done).run_id, tmp_path)
+    store.fail(claim(store, sweep, failed).run_id, "out of memory", tmp_path)
+    claim(store, sweep, running)
+    states = store.states(points)
+    assert states[done.fingerprint].state == "done"
+    assert states[done.fingerprint].metrics["test/accuracy"] == 0.75
+    assert (states[failed.fingerprint].state, states[failed.fingerprint].reason) == ("failed", "out of memory")
+    assert states[running.fingerprint].state == "running"
+    assert states[running.fingerprint].reason.startswith("process ")
+    assert states[pending.fingerprint].state == "pending"
+
+
+def test_a_point_of_a_process_that_is_gone_is_pending(store, sweep):
+    store.client.set_tag(claim(store, sweep).run_id, PROCESS, NO_PROCESS)
+    assert store.states([grid_point()])[grid_point().fingerprint].state == "pending"
+
+
+def test_a_point_that_failed_after_it_was_done_is_done(store, sweep, tmp_path):
+    finish(store, claim(store, sweep).run_id, tmp_path)
+    store.fail(claim(store, sweep, force=True).run_id, "out of memory", tmp_path)
+    assert store.states([grid_point()])[grid_point().fingerprint].state == "done"
+
+
+def test_points_of_several_curves_are_looked_up_together(store, sweep):
+    points = [grid_point(model="net"), grid_point(model="other")]
+    store.finish(claim(store, sweep, points[1]).run_id)
+    assert [store.states(points)[point.fingerprint].state for point in points] == ["pending", "done"]
+
+
+def test_more_runs_than_one_answer_holds_are_all_found(store, sweep, monkeypatch):
+    monkeypatch.setattr(tracking, "PAGE", 2)
+    points = [grid_point(seed=seed) for seed in range(5)]
+    for point in points:
+        claim(store, sweep, point)
+    assert {state.state for state in store.states(points).values()} == {"running"}
+
+
+def test_looking_up_states_makes_no_store(tmp_path):
+    states = RunStore(f"sqlite:///{tmp_path}/mlruns/mlflow.db").states([grid_point()])
+    assert [state.state for state in states.values()] == ["pending"]
+    assert list(tmp_path.iterdir()) == []
+
+
+# ---- finished points -----------------------------------------------------------------------------------------
+
+
+def test_a_point_comes_back_as_it_was_logged(store, sweep, tmp_path):
+    point = grid_point()
+    run_id = claim(store, sweep, point, tags={POOL: "60"}).run_id
+    finish(store, run_id, tmp_path)
+    assert store.finished_points() == [
+        Point(
+            curve_id=point.curve_id, model="net", dataset="digits", adaptation="knn", n=10, n_requested="10", seed=0,
+            train_accuracy=0.9, test_accuracy=0.75, fingerprint=point.fingerprint, run_id=run_id,
+            test_low=0.7, test_high=0.8, pool=60, settings={"adaptation.k": "5", "precision": "32-true"},
+        )
+    ]  # fmt: skip
+
+
+def test_only_finished_points_come_back(store, sweep, tmp_path):
+    claim(store, sweep, grid_point(seed=0))
+    store.fail(claim(store, sweep, grid_point(seed=1)).run_id, "out of memory", tmp_path)
+    finish(store, claim(store, sweep, grid_point(seed=2)).run_id, tmp_path)
+    store.finish_sweep(sweep, "FINISHED")
+    assert [point.seed for point in store.finished_points()] == [2]
+
+
+def test_points_of_one_curve_can_be_asked_for(store, sweep, tmp_path):
+    for model in ("net", "other"):
+        finish(store, claim(store, sweep, grid_point(model=model)).run_id, tmp_path)
+    assert [point.model for point in store.finished_points([grid_point(model="other").curve_id])] == ["other"]
+
+
+def test_a_point_keeps_its_files_its_data_set_and_what_was_found(store, sweep, tmp_path):
+    (tmp_path / "log.txt").write_text("it went well")
+    run_id = claim(store, sweep).run_id
+    store.log_point(run_id, METRICS, {"penalty": 0.1}, {"scaling.remark": "fine"}, DATASET, tmp_path)
+    run = run_of(store, run_id)
+    assert store.artifact(run_id, "log.txt") == "it went well"
+    assert store.artifact(run_id, "other.txt") is None
+    assert (run.inputs.dataset_inputs[0].dataset.name, run.data.params["penalty"]) == ("digits", "0.1")
+    assert run.data.tags["scaling.remark"] == "fine"
+    assert history(store, run_id, "test/accuracy") == [(10, 0.75)]
+
+
+def test_runs_are_fetched_with_the_columns_of_the_table(store, sweep, tmp_path):
+    point = grid_point()
+    run_id = claim(store, sweep, point).run_id
+    finish(store, run_id, tmp_path)
+    frame = fetch_runs(store.experiment, store.uri)
+    assert tuple(frame.columns) == COLUMNS
+    assert frame.to_dict("records") == [
+        {
+            "curve_id": point.curve_id, "label": "net digits knn", "model": "net", "dataset": "digits",
+            "adaptation": "knn", "n": 10, "n_requested": "10", "seed": 0, "train_accuracy": 0.9,
+            "test_accuracy": 0.75, "upgradeability": -0.15, "fingerprint": point.fingerprint, "run_id": run_id,
+        }
+    ]  # fmt: skip
+
+
+def test_the_newest_run_of_a_point_is_fetched(store, sweep, tmp_path):
+    for accuracy in (0.25, 0.5):
+        run_id = claim(store, sweep, force=True).run_id
+        finish(store, run_id, tmp_path, METRICS | {"test/accuracy": accuracy})
+    frame = fetch_runs(store.experiment, store.uri)
+    assert frame[["run_id", "test_accuracy"]].to_dict("records") == [{"run_id": run_id, "test_accuracy": 0.5}]
+
+
+def test_characters_that_mlflow_refuses_are_left_out_of_names(store, sweep):
+    assert metric_key("test/class_accuracy/T-shirt (top)") == "test/class_accuracy/T-shirt _top_"
+    store.log_value(sweep.run_id, "test/class_accuracy/a=b[c]@d,é", 1.0, 10)
+    assert history(store, sweep.run_id, metric_key("test/class_accuracy/a=b[c]@d,é")) == [(10, 1.0)]
