@@ -119,7 +119,6 @@ def test_missing_batch_without_download_names_the_file_and_the_archive(data_dir)
     assert "https://example.org/c.tar.gz" in str(caught.value)
 
 
-@pytest.mark.xfail(strict=True, raises=FileNotFoundError, reason="the file of names is not among those looked for")
 def test_missing_names_file_is_an_error_like_a_missing_batch(data_dir):
     (data_dir / "bin" / "names.txt").unlink()
     with pytest.raises(DataError, match=r"names\.txt"):

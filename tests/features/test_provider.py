@@ -226,7 +226,6 @@ def test_size_limit_deletes_other_entries_and_keeps_those_in_use(provide):
     assert entry_of(new, "test") is not None
 
 
-@pytest.mark.xfail(strict=True, reason="an entry is touched only where nothing had to be computed")
 def test_entry_that_gained_rows_was_used_now(provide):
     provider = provide(Pixels())
     provider.rows("train", FIRST)

@@ -163,7 +163,6 @@ def test_failed_creation_leaves_no_half_made_entry(store, monkeypatch):
     assert store.find(KEY) is None
 
 
-@pytest.mark.xfail(strict=True, reason="pathlib's * finds the hidden drafts too")
 def test_draft_that_another_job_makes_is_no_entry(store, entry):
     shutil.copytree(entry.folder, store.root / ".new-abc")
     assert store.entries() == [entry]
@@ -376,7 +375,6 @@ def test_pruned_entry_can_be_created_again(store, three):
     assert not store.create({"number": 0}, 64, 256, {}).present().any()
 
 
-@pytest.mark.xfail(strict=True, raises=StoreError, reason="taking the lock makes the deleted folder again")
 def test_entry_that_was_pruned_before_its_lock_was_taken_can_be_created_again(store, entry):
     store.remove(entry)
     with entry.computing():

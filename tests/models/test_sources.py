@@ -193,7 +193,6 @@ def test_wrong_tag_lists_torchvisions():
         source.identity()
 
 
-@pytest.mark.xfail(strict=True, raises=RuntimeError, reason="timm's own error passes through")
 def test_wrong_tag_lists_timms():
     with pytest.raises((SettingError, ModelError), match=r"model\.tag=nope: .*a1_in1k"):
         TimmModel(name="resnet18", id="x", tag="nope").resolved_preprocessing()

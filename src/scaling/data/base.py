@@ -81,11 +81,22 @@ def decode(path: Path) -> Pixels:
 
     try:
         with Image.open(path) as image:
-            return np.asarray(image.convert("RGB"))
+            if image.mode.startswith(("I", "F")):
+                return _grey_of_many_levels(np.asarray(image))
+            # Transparency is dropped in two steps: Pillow warns where a palette carries it as bytes.
+            return np.asarray((image.convert("RGBA") if "transparency" in image.info else image).convert("RGB"))
     except (OSError, UnidentifiedImageError, SyntaxError, ValueError, Image.DecompressionBombError) as error:
         raise DataError(
             f"{path} is not an image that can be read ({type(error).__name__}).\nReplace it or remove it."
         ) from error
+
+
+def _grey_of_many_levels(values: NDArray[np.generic]) -> Pixels:
+    """Scale grey values of 16 or 32 bits to 0 … 255; Pillow's own conversion would cut them off at 255."""
+    levels = values.astype(np.float64)
+    top = 65_535.0 if levels.max(initial=0) > 255 else 255.0
+    grey = np.clip(np.rint(levels * (255 / top)), 0, 255).astype(np.uint8)
+    return np.repeat(grey[..., None], 3, axis=2)
 
 
 @dataclass(frozen=True)

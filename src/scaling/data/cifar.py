@@ -45,7 +45,7 @@ class Cifar:
             DataError: the files are missing and can't be downloaded, or they are damaged.
         """
         folder = Path(self.data_dir) / self.folder
-        missing = [f for f in (*self.train_files, *self.test_files) if not (folder / f).is_file()]
+        missing = [f for f in (*self.train_files, *self.test_files, self.names_file) if not (folder / f).is_file()]
         if missing:
             self._fetch(folder, missing[0])
         names = tuple(line.strip() for line in (folder / self.names_file).read_text().splitlines() if line.strip())

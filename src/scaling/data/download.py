@@ -4,6 +4,7 @@ import contextlib
 import io
 import os
 from collections.abc import Callable
+from http.client import HTTPException
 from pathlib import Path
 
 from scaling.core.errors import DataError
@@ -32,11 +33,15 @@ def fetch_archive(url: str, md5: str, data_dir: str, remedy: str) -> None:
     _attempt(lambda: download_and_extract_archive(url, data_dir, md5=md5), name, data_dir, remedy)
 
 
-def remove_empty(folder: Path) -> None:
-    """Remove the folders that a failed download left behind empty."""
-    inner = sorted(path for path in folder.rglob("*") if path.is_dir())
-    for path in [*reversed(inner), folder]:
-        if path.is_dir() and not any(path.iterdir()):
+def folders_in(folder: Path) -> set[Path]:
+    """Return a folder and all folders below it, as far as they exist."""
+    return {path for path in (folder, *folder.rglob("*")) if path.is_dir()}
+
+
+def remove_empty(folders: set[Path]) -> None:
+    """Remove those of the folders that are empty, inner ones first."""
+    for path in sorted(folders, reverse=True):
+        if not any(path.iterdir()):
             path.rmdir()
 
 
@@ -45,10 +50,11 @@ def _attempt(download: Callable[[], object], what: str, data_dir: str, remedy: s
     existing = next(parent for parent in (folder, *folder.absolute().parents) if parent.exists())
     if not os.access(existing, os.W_OK):
         raise DataError(f"{what} can't be downloaded: {existing} is not writable.\n{remedy}")
+    before = folders_in(folder)
     try:
         with contextlib.redirect_stdout(io.StringIO()):  # torchvision prints each mirror that it tries
             download()
-    except (OSError, RuntimeError, EOFError) as error:
-        remove_empty(folder)
-        reason = str(error).strip().splitlines()[0]
+    except (OSError, RuntimeError, EOFError, HTTPException) as error:
+        remove_empty(folders_in(folder) - before)
+        reason = (str(error).strip().splitlines() or [type(error).__name__])[0]
         raise DataError(f"{what} is not in {data_dir} and its download failed ({reason}).\n{remedy}") from error

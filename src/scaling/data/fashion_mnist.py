@@ -93,6 +93,8 @@ def read_idx(path: Path) -> NDArray[np.uint8]:
     if len(raw) < 4 or raw[:2] != b"\0\0" or raw[2] != IDX_UINT8:
         raise DataError(f"{path} is not an idx file of unsigned bytes.\nDelete it and fetch the data set again.")
     header = 4 + 4 * raw[3]
+    if len(raw) < header:
+        raise DataError(f"{path} ends within its header.\nDelete it and fetch the data set again.")
     shape = tuple(int(size) for size in np.frombuffer(raw[4:header], dtype=">u4"))
     expected = int(np.prod(shape, dtype=np.int64))
     if len(raw) - header != expected:

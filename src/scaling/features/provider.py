@@ -77,11 +77,14 @@ class FeatureProvider:
                 return features
         entry = entry or self._create(store, key, split)
         with entry.computing(lambda: self.reporter.note("waiting for features that another job computes")):
+            if not entry.exists():  # pruned by another job while we waited
+                entry = self._create(store, key, split)
             self._complete(entry, split, indices)
+            features, good = entry.read(indices)
+            entry.touch()
         if self.settings.size_limit is not None:
             both = {found.folder for part in ("train", "test") if (found := store.find(self.key(part)))}
             store.prune(self.settings.size_limit, keep=frozenset(both))
-        features, good = entry.read(indices)
         if not good.all():
             raise OSError(f"Features in {entry.folder} changed on disk right after they were written.")
         return features

@@ -5,7 +5,8 @@ One folder an entry, named by the hash of its description:
     description.json  what the features are a function of, their number of rows and width; written once
     features.f32      row-major float32, one row a sample; sparse until it is filled
     checksums.u32     one CRC-32 a row; 0 says that the row was never finished
-    lock              held while rows are computed, so that one job computes and the others wait and use them
+
+and beside it a lock that is held while rows are computed: one job computes, the others wait and use them.
 
 A row counts only when its checksum does: data are on disk before their checksums are written, so a killed
 job leaves finished rows and rows that are computed again, never a half-written row that is served.
@@ -88,7 +89,8 @@ class FeatureEntry:
     @contextmanager
     def computing(self, waiting: Any = None) -> Iterator[None]:
         """Hold the entry while its rows are computed. `waiting()` is called once if another job holds it."""
-        lock = FileLock(self.folder / "lock")
+        # Beside the folder: pruning may delete the folder while somebody waits.
+        lock = FileLock(self.folder.with_suffix(".lock"))
         try:
             lock.acquire(timeout=0)
         except Timeout:
@@ -99,6 +101,10 @@ class FeatureEntry:
             yield
         finally:
             lock.release()
+
+    def exists(self) -> bool:
+        """Say whether the entry is still there: another job may have pruned it."""
+        return (self.folder / DESCRIPTION).exists()
 
     def touch(self) -> None:
         """Record that the entry was used, for pruning by age."""
@@ -134,6 +140,7 @@ class FeatureStore:
         """
         folder = self.root / digest(key)[:32]
         description = {"format": FORMAT, "rows": rows, "width": width, "label": dict(label), "key": key}
+        draft = None
         try:
             self.root.mkdir(parents=True, exist_ok=True)
             draft = Path(tempfile.mkdtemp(prefix=".new-", dir=self.root))
@@ -145,6 +152,8 @@ class FeatureStore:
             except OSError:  # another job was first
                 shutil.rmtree(draft)
         except OSError as error:
+            if draft is not None:
+                shutil.rmtree(draft, ignore_errors=True)
             raise StoreError(
                 f"The feature store {self.root} can't be written to: {error.strerror}.\n"
                 "Set features.dir=PATH to another place."
@@ -156,7 +165,7 @@ class FeatureStore:
 
     def entries(self) -> list[FeatureEntry]:
         """Return all readable entries, the one used last first."""
-        folders = [path for path in self.root.glob("*") if path.is_dir()] if self.root.is_dir() else []
+        folders = [path for path in self.root.glob("[!.]*") if path.is_dir()] if self.root.is_dir() else []
         found = [entry for folder in folders if (entry := self._open(folder)) is not None]
         return sorted(found, key=lambda entry: -entry.used())
 
@@ -193,7 +202,7 @@ class FeatureStore:
             return None
         if description.get("format") != FORMAT or sizes != [rows * width * 4, rows * 4]:
             return None
-        return FeatureEntry(folder, rows, width, description["label"])
+        return FeatureEntry(folder, rows, width, description.get("label", {}))
 
 
 def checksum(row: NDArray[Any]) -> int:

@@ -84,6 +84,9 @@ class TimmModel(NetworkSource):
 
         if not timm.is_model(self.name.split(".")[0]):
             raise unknown_name("timm", self.name, timm.list_models())
+        tags = [name.partition(".")[2] for name in timm.list_pretrained(f"{self.name}.*")]
+        if self.tag is not None and self.tag not in tags:
+            raise SettingError(f"model.tag={self.tag}: timm's {self.name} has {', '.join(tags) or 'no weights'}.")
 
 
 @dataclass(frozen=True)

@@ -27,7 +27,12 @@ def locate(weights: str, need: str | None = None) -> Path:
             raise ModelError(f"model.weights={weights}: there is no such file.")
         return path
     module, _, pattern = weights.removeprefix(PACKAGE).partition("/")
-    spec = importlib.util.find_spec(module)
+    try:
+        spec = importlib.util.find_spec(module)
+    except ModuleNotFoundError:  # of the package that a dotted name starts with
+        spec = None
+    if not pattern:
+        raise ModelError(f"model.weights={weights}: expected package:MODULE/FILE, the file inside the package.")
     folders = list(spec.submodule_search_locations or []) if spec else []
     found = sorted(path for folder in folders for path in Path(folder).glob(pattern))
     if len(found) != 1:
@@ -78,6 +83,8 @@ def read(path: Path) -> "Mapping[str, Tensor]":
         else:
             state = torch.load(path, map_location="cpu", weights_only=True)
     except Exception as error:  # each of the readers has exceptions of its own for a bad file
+        if path.suffix != ".safetensors" and path.read_bytes()[:2] not in (b"PK", b"\x80\x02"):
+            raise ModelError(f"{path} is not a file that torch.save or safetensors wrote.") from error
         if "weights_only" in str(error) or "Unsupported" in str(error):
             raise ModelError(
                 f"{path} is a pickle that holds more than tensors; running it could run any code, so it was refused.\n"
