@@ -3,7 +3,7 @@
 import os
 import subprocess
 import sys
-from collections.abc import Callable, Iterator
+from collections.abc import Callable
 from pathlib import Path
 
 import pytest
@@ -26,7 +26,7 @@ def place(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
 
 
 @pytest.fixture
-def command(place: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[Callable[..., int]]:
+def command(place: Path, monkeypatch: pytest.MonkeyPatch) -> Callable[..., int]:
     """Run `python -m MODULE ARGUMENTS` in this process and return its exit code."""
 
     def run(module: str, *arguments: str) -> int:
@@ -39,7 +39,7 @@ def command(place: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[Callable[.
             return stop.code if isinstance(stop.code, int) else 1
         return 0
 
-    yield run
+    return run
 
 
 def spawn(folder: Path, *arguments: str, module: str = "scaling.run", **environment: str) -> subprocess.Popen[str]:

@@ -1,5 +1,6 @@
 """The tracking store, on a real SQLite database; each test has an MLflow experiment of its own in it."""
 
+import os
 import sqlite3
 import subprocess
 import sys
@@ -19,21 +20,21 @@ from scaling.core.identity import GridPoint
 from scaling.tracking import (
     CURVE,
     FINGERPRINT,
-    HEARTBEAT,
-    HOST,
     KIND,
     PARENT,
     POOL,
-    PROCESS,
     REASON,
     SWEEP,
     RunStore,
-    explain,
+    connection,
     fetch_runs,
     is_stale,
     metric_key,
     resolve_uri,
 )
+from scaling.tracking import store as store_module
+from scaling.tracking.connection import explain
+from scaling.tracking.records import HEARTBEAT, HOST, PROCESS
 
 NUMBERS = count()
 NO_PROCESS = f"{2**22 + 1}:1"  # Linux numbers processes up to 2**22
@@ -147,7 +148,7 @@ def test_a_relative_database_stays_the_same_file_wherever_one_goes(place, monkey
 def test_a_store_of_plain_files_is_refused_with_the_remedy(uri, by, monkeypatch):
     if by == "environment":
         monkeypatch.setenv("MLFLOW_TRACKING_URI", uri)
-    with pytest.raises(StoreError, match="sqlite:///PATH/mlflow.db") as caught:
+    with pytest.raises(StoreError, match="sqlite:///PATH") as caught:
         resolve_uri(uri if by == "setting" else None)
     assert uri in str(caught.value)
 
@@ -196,10 +197,24 @@ def test_two_processes_may_create_a_store_at_once(tmp_path):
     assert answers[0][0] == answers[1][0] != ""
 
 
-def test_a_store_that_another_process_holds_for_long_is_named(copied, monkeypatch):
-    monkeypatch.setattr(tracking, "LOCK_SECONDS", 0.01)
-    with FileLock(copied.with_suffix(".lock")):
-        assert str(copied.with_suffix(".lock")) in refused(RunStore(f"sqlite:///{copied}"))
+@pytest.mark.parametrize(
+    ("before", "act"),
+    [
+        (lambda store: None, lambda store: store.client),
+        (lambda store: store.client, lambda store: store.experiment_id),
+        (lambda store: store.experiment_id, lambda store: store.open_sweep("s0", "a sweep", {})),
+        (lambda store: store.experiment_id, lambda store: claim(store, tracking.Sweep("r", "s0"))),
+        (lambda store: store.experiment_id, lambda store: store.close_stale()),
+    ],
+    ids=["open", "make the experiment", "open a sweep", "claim a point", "close stale runs"],
+)
+def test_what_two_processes_must_not_do_at_once_waits_for_the_other(before, act, store, monkeypatch):
+    lock = Path(store.uri.removeprefix("sqlite:///")).with_suffix(".lock")
+    before(store)
+    monkeypatch.setattr(connection, "LOCK_SECONDS", 0.01)
+    with FileLock(lock), pytest.raises(StoreError, match="Wait for it") as caught:
+        act(store)
+    assert str(lock) in str(caught.value)
 
 
 def test_a_database_of_another_mlflow_is_named_as_such(copied):
@@ -212,7 +227,7 @@ def test_a_database_of_another_mlflow_is_named_as_such(copied):
 
 
 def test_a_locked_database_is_named_as_such(copied, monkeypatch):
-    monkeypatch.setattr(tracking, "SQLITE_PATIENCE", 1)
+    monkeypatch.setattr(connection, "SQLITE_PATIENCE", 1)
     other = sqlite3.connect(copied)
     other.execute("begin exclusive")
     try:
@@ -247,6 +262,15 @@ def test_a_server_that_does_not_answer_is_named_without_its_password(monkeypatch
     assert "secret" not in message + "".join(capfd.readouterr())
 
 
+@pytest.mark.parametrize("before", [None, "7"])
+def test_only_the_first_request_to_a_server_is_impatient(before, monkeypatch):
+    name = "MLFLOW_HTTP_REQUEST_MAX_RETRIES"
+    monkeypatch.delenv(name, raising=False) if before is None else monkeypatch.setenv(name, before)
+    with connection.few_retries():
+        assert os.environ[name] == (before or "2")
+    assert os.environ.get(name) == before
+
+
 def test_a_database_without_its_driver_says_what_to_install(tmp_path, monkeypatch):
     monkeypatch.setattr(tempfile, "tempdir", str(tmp_path))
     monkeypatch.setitem(sys.modules, "psycopg", None)
@@ -269,6 +293,7 @@ def test_a_deleted_experiment_says_how_to_go_on(store):
         ("(sqlite3.OperationalError) database is locked\n[SQL: INSERT INTO runs]", "is locked"),
         ("(sqlite3.OperationalError) attempt to write a readonly database", "is not writable"),
         ("Detected out-of-date database schema (found version a, but expected b)", "another version of MLflow"),
+        ("Can't locate revision identified by 'a'", "another version of MLflow"),
         ("API request to http://h/api failed with exception", "does not answer"),
         ("first line at http://me:secret@h\nsecond line", "first line at http://***@h"),
         ("", "StoreError"),
@@ -414,6 +439,16 @@ def test_a_point_whose_process_is_gone_is_taken_over(store, sweep):
     assert "gone" in lost.data.tags[REASON]
 
 
+def test_runs_that_dead_processes_left_are_closed_and_no_others(store, sweep):
+    dead, alive = (claim(store, sweep, grid_point(seed=seed)).run_id for seed in (0, 1))
+    someone_elses = store.client.create_run(store.experiment_id).info.run_id
+    store.client.set_tag(dead, PROCESS, NO_PROCESS)
+    store.close_stale()
+    states = {run_id: run_of(store, run_id).info.status for run_id in (dead, alive, someone_elses, sweep.run_id)}
+    assert states == {dead: "KILLED", alive: "RUNNING", someone_elses: "RUNNING", sweep.run_id: "RUNNING"}
+    assert "gone" in run_of(store, dead).data.tags[REASON]
+
+
 # ---- whose run it is -----------------------------------------------------------------------------------------
 
 
@@ -456,7 +491,7 @@ def test_a_run_without_any_tags_is_nobodys():
 
 
 def test_the_heart_beats_while_a_point_is_computed(store, sweep, monkeypatch):
-    monkeypatch.setattr(tracking, "HEARTBEAT_SECONDS", 0.01)
+    monkeypatch.setattr(store_module, "HEARTBEAT_SECONDS", 0.01)
     run_id, beaten, set_tag = claim(store, sweep).run_id, threading.Event(), store.client.set_tag
     set_tag(run_id, HEARTBEAT, "0")
     monkeypatch.setattr(store.client, "set_tag", lambda *tag: (set_tag(*tag), beaten.set()))
@@ -466,7 +501,7 @@ def test_the_heart_beats_while_a_point_is_computed(store, sweep, monkeypatch):
 
 
 def test_the_heart_goes_on_after_a_beat_that_failed(store, monkeypatch):
-    monkeypatch.setattr(tracking, "HEARTBEAT_SECONDS", 0.01)
+    monkeypatch.setattr(store_module, "HEARTBEAT_SECONDS", 0.01)
     beats, second = [], threading.Event()
 
     def busy(*tag):
@@ -521,7 +556,7 @@ def test_points_of_several_curves_are_looked_up_together(store, sweep):
 
 
 def test_more_runs_than_one_answer_holds_are_all_found(store, sweep, monkeypatch):
-    monkeypatch.setattr(tracking, "PAGE", 2)
+    monkeypatch.setattr(connection, "PAGE", 2)
     points = [grid_point(seed=seed) for seed in range(5)]
     for point in points:
         claim(store, sweep, point)

@@ -1,0 +1,43 @@
+"""The only room that knows MLflow: open the store, claim, log and finish runs, and fetch them back."""
+
+from typing import Any
+
+from scaling.core.curves import COLUMNS, curves_of, newest_by_fingerprint, rows
+from scaling.tracking.connection import resolve_uri
+from scaling.tracking.records import (
+    CURVE,
+    FINGERPRINT,
+    KIND,
+    PARENT,
+    POOL,
+    PRECISION_USED,
+    REASON,
+    SWEEP,
+    Claim,
+    PointState,
+    Sweep,
+    is_stale,
+    metric_key,
+    to_point,
+)  # fmt: skip
+from scaling.tracking.store import RunStore
+
+__all__ = [
+    "CURVE", "FINGERPRINT", "KIND", "PARENT", "POOL", "PRECISION_USED", "REASON", "SWEEP", "Claim", "PointState",
+    "RunStore", "Sweep", "fetch_runs", "is_stale", "metric_key", "resolve_uri", "to_point",
+]  # fmt: skip
+
+
+def fetch_runs(experiment: str = "scaling", uri: str | None = None) -> Any:
+    """Return the finished points of an experiment as a pandas DataFrame with the columns of curves.csv.
+
+    Args:
+        experiment: name of the MLflow experiment.
+        uri: the store; None for MLFLOW_TRACKING_URI, else mlruns/mlflow.db.
+
+    Of several runs of one point the newest is returned.
+    """
+    import pandas as pd
+
+    points, _ = newest_by_fingerprint(RunStore(uri, experiment).finished_points())
+    return pd.DataFrame(rows(curves_of(points)), columns=list(COLUMNS))

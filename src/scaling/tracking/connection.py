@@ -1,0 +1,209 @@
+"""The connection to an MLflow store: which one, its creation under a lock, and errors that say what to do."""
+
+import logging
+import os
+import tempfile
+from collections.abc import Iterator
+from contextlib import contextmanager
+from functools import cached_property
+from hashlib import sha256
+from pathlib import Path
+from typing import TYPE_CHECKING
+from urllib.parse import unquote
+
+from filelock import FileLock, Timeout
+
+from scaling import machine
+from scaling.core.errors import StoreError
+from scaling.core.secrets import mask
+
+if TYPE_CHECKING:
+    from mlflow.entities import Run
+    from mlflow.tracking import MlflowClient
+
+DEFAULT_STORE = "mlruns/mlflow.db"
+LOCK_SECONDS = 120.0
+SQLITE_PATIENCE = 30
+PAGE = 1000
+
+
+def resolve_uri(uri: str | None) -> str:
+    """Return the store's URI: the setting, else MLFLOW_TRACKING_URI, else SQLite below the working directory."""
+    chosen = uri or os.environ.get("MLFLOW_TRACKING_URI") or f"sqlite:///{Path(DEFAULT_STORE).absolute()}"
+    if "://" not in chosen or chosen.startswith("file:"):
+        raise StoreError(
+            f"tracking.uri={mask(chosen)}: MLflow keeps runs in a database or on a server, no longer in plain files.\n"
+            "Use sqlite:///PATH/mlflow.db, postgresql://…, or http://…; or leave it out for mlruns/mlflow.db."
+        )
+    if chosen.startswith("sqlite:///"):
+        return f"sqlite:///{Path(unquote(chosen.removeprefix('sqlite:///'))).absolute()}"
+    return chosen
+
+
+class Connection:
+    """An MLflow experiment in its store; opened when it is first used.
+
+    Raises:
+        StoreError: the store is not writable, is locked, or was written by another version of MLflow.
+    """
+
+    def __init__(self, uri: str | None = None, experiment: str = "scaling") -> None:
+        self.uri = resolve_uri(uri)
+        self.experiment = experiment
+
+    @cached_property
+    def client(self) -> "MlflowClient":
+        """The MLflow client; the first use creates or checks the database, one process at a time."""
+        os.environ.setdefault("MLFLOW_DISABLE_TELEMETRY", "true")
+        os.environ.setdefault("MLFLOW_ENABLE_ARTIFACTS_PROGRESS_BAR", "false")
+        from mlflow.tracking import MlflowClient
+
+        for name in ("mlflow", "alembic"):
+            logging.getLogger(name).setLevel(logging.ERROR)
+        with self.locked(), self.translated():
+            # SQLite waits this long for a lock, so that a busy store loses no finished point.
+            patience = f"?timeout={SQLITE_PATIENCE}" if self._database is not None else ""
+            client = MlflowClient(tracking_uri=self.uri + patience)
+            with few_retries():
+                client.search_experiments(max_results=1)
+        return client
+
+    @cached_property
+    def experiment_id(self) -> str:
+        """The experiment's id; it is created where it is new."""
+        with self.locked(), self.translated():
+            found = self.client.get_experiment_by_name(self.experiment)
+            if found is None:
+                return self.client.create_experiment(
+                    self.experiment,
+                    artifact_location=self._artifact_location(),
+                    tags={"mlflow.experimentKind": "custom_model_development"},
+                )
+        if found.lifecycle_stage == "deleted":
+            raise StoreError(
+                f"The MLflow experiment {self.experiment} is deleted.\n"
+                "Restore it in the MLflow UI, or choose another name with tracking.experiment=."
+            )
+        return found.experiment_id
+
+    @property
+    def _database(self) -> Path | None:
+        """The SQLite file, or None for a server."""
+        return Path(self.uri.removeprefix("sqlite:///")) if self.uri.startswith("sqlite:///") else None
+
+    def _prepare_folder(self) -> None:
+        if self._database is None:
+            return
+        folder = self._database.parent
+        try:
+            folder.mkdir(parents=True, exist_ok=True)
+        except OSError as error:
+            raise StoreError(
+                f"The store's folder {folder} can't be made: {error.strerror}.\n"
+                "Set tracking.uri=sqlite:///PATH/mlflow.db to another place."
+            ) from error
+        for path in (folder, self._database):
+            if path.exists() and not os.access(path, os.W_OK):
+                raise StoreError(
+                    f"The store {self._database} is not writable: no write permission on {path}.\n"
+                    "Give yourself the permission, or set tracking.uri=sqlite:///PATH/mlflow.db."
+                )
+
+    def _artifact_location(self) -> str | None:
+        if self._database is None:
+            return None  # the server decides
+        return (self._database.parent / "artifacts" / self.experiment).absolute().as_uri()
+
+    def has_database(self) -> bool:
+        """Say whether there is a store; a server is taken to be there until it is asked."""
+        return self._database is None or self._database.exists()
+
+    def exists(self) -> bool:
+        """Say whether there is a store with this experiment, without making either."""
+        if not self.has_database():
+            return False
+        with self.translated():
+            return self.client.get_experiment_by_name(self.experiment) is not None
+
+    @contextmanager
+    def locked(self) -> Iterator[None]:
+        """Hold the store against other processes of this host: for its creation and for claims."""
+        try:
+            with self._lock.acquire(timeout=LOCK_SECONDS):
+                yield
+        except Timeout as error:
+            raise StoreError(
+                f"Another process has held {self._lock.lock_file} for {LOCK_SECONDS:.0f} s.\n"
+                "Wait for it, or end it, and start again."
+            ) from error
+
+    @cached_property
+    def _lock(self) -> FileLock:
+        if self._database is not None:
+            self._prepare_folder()
+            return FileLock(self._database.with_suffix(".lock"))
+        user = os.getuid() if hasattr(os, "getuid") else 0
+        name = f"scaling-{user}-{sha256(self.uri.encode()).hexdigest()[:16]}.lock"
+        return FileLock(Path(tempfile.gettempdir()) / name)
+
+    @contextmanager
+    def translated(self) -> Iterator[None]:
+        """Turn MLflow's and the database's errors into ones that say what to do."""
+        from mlflow.exceptions import MlflowException
+        from sqlalchemy.exc import SQLAlchemyError
+
+        try:
+            yield
+        except ModuleNotFoundError as error:
+            raise StoreError(
+                f"The store {mask(self.uri)} needs the Python package {error.name}, which is not installed here.\n"
+                f"Install it: pip install {'psycopg[binary]' if error.name == 'psycopg' else error.name}"
+            ) from error
+        except (MlflowException, SQLAlchemyError, OSError) as error:
+            raise StoreError(explain(error, mask(self.uri))) from error
+
+    def search(self, condition: str, limit: int | None = None) -> "list[Run]":
+        """Return the runs of the experiment that meet a condition, newest first, page by page."""
+        found: list[Run] = []
+        token = None
+        while True:
+            page = self.client.search_runs(
+                [self.experiment_id], condition, max_results=limit or PAGE, page_token=token,
+                order_by=["attributes.start_time DESC", "attributes.run_id ASC"],
+            )  # fmt: skip
+            found.extend(page)
+            token = page.token
+            if not token or (limit is not None and len(found) >= limit):
+                return found
+
+
+@contextmanager
+def few_retries() -> Iterator[None]:
+    """Let the first request to a server fail within seconds; later ones retry for minutes, as MLflow has it."""
+    name = "MLFLOW_HTTP_REQUEST_MAX_RETRIES"
+    before = os.environ.get(name)
+    os.environ[name] = before or "2"
+    try:
+        yield
+    finally:
+        if before is None:
+            del os.environ[name]
+
+
+def explain(error: Exception, uri: str) -> str:
+    """Say in at most three lines what is wrong with a store."""
+    text = str(error)
+    if "locked" in text and "database" in text:
+        return f"The store {uri} is locked by another program.\nClose it (a database browser?) and start again."
+    if "schema" in text or "Can't locate revision" in text:
+        return (
+            f"The store {uri} was written by another version of MLflow than the one installed here"
+            f" ({machine.versions()['mlflow']}).\nWritten by a newer one: pip install -U mlflow."
+            " By an older one: mlflow db upgrade URI, after a backup."
+        )
+    if "readonly" in text or "unable to open" in text:
+        return f"The store {uri} is not writable.\nGive yourself the permission, or set tracking.uri=sqlite:///PATH/mlflow.db."
+    if "API request to" in text:
+        return f"The MLflow server {uri} does not answer.\nStart it, or set tracking.uri= to another store."
+    first = (text.strip().splitlines() or [type(error).__name__])[0]
+    return f"The store {uri} can't be used: {mask(first)[:300]}"

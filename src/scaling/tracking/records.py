@@ -1,0 +1,122 @@
+"""What runs are made of: names of tags and params, and how runs are read back into points and states."""
+
+import re
+import time
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field
+from typing import TYPE_CHECKING
+
+from scaling import machine
+from scaling.core.curves import Point
+
+if TYPE_CHECKING:
+    from mlflow.entities import Run
+
+STALE_SECONDS = 600.0
+
+KIND, SWEEP, FINGERPRINT, CURVE = "scaling.kind", "scaling.sweep", "scaling.fingerprint", "scaling.curve_id"
+HOST, PROCESS, HEARTBEAT, REASON = "scaling.host", "scaling.process", "scaling.heartbeat", "scaling.reason"
+PRECISION_USED, POOL = "scaling.precision_used", "scaling.pool"
+PARENT = "mlflow.parentRunId"
+GONE = "its process was gone before it finished"
+#: Params that say who a point is are not among these: these are settings by which curves may differ.
+SETTING_PREFIXES = ("model.", "dataset.", "adaptation.", "subset.", "precision")
+
+
+@dataclass(frozen=True)
+class Sweep:
+    """A parent run: its run id, and the id of the grid that it stands for."""
+
+    run_id: str
+    sweep_id: str
+
+
+@dataclass(frozen=True)
+class Claim:
+    """What came of claiming a point: a run of our own, or the run of whoever has it."""
+
+    run_id: str
+    ours: bool
+    finished: bool = False
+    owner: str = ""
+
+
+@dataclass(frozen=True)
+class PointState:
+    """What the store knows of a grid point: done, failed, running, or pending."""
+
+    state: str
+    run_id: str | None = None
+    reason: str = ""
+    metrics: Mapping[str, float] = field(default_factory=dict)
+
+
+def source_tags() -> dict[str, str]:
+    """Return the state of the source code and the versions that run, as tags."""
+    commit, dirty = machine.git_state()
+    tags = {f"scaling.version.{name}": value for name, value in machine.versions().items()}
+    if commit:
+        tags |= {"mlflow.source.git.commit": commit, "scaling.git_dirty": str(dirty).lower()}
+    return tags
+
+
+def owner_tags() -> dict[str, str]:
+    """Return who runs a run now, as tags."""
+    return {HOST: machine.host(), PROCESS: machine.process() or "", HEARTBEAT: f"{time.time():.0f}"}
+
+
+def metric_key(name: str) -> str:
+    """Replace what MLflow doesn't allow in the name of a metric."""
+    return re.sub(r"[^\w\-./: ]", "_", name)
+
+
+def is_stale(tags: Mapping[str, str], now: float | None = None) -> bool:
+    """Say whether a RUNNING run is nobody's any more: its process is gone, or it was silent for ten minutes."""
+    if tags.get(HOST) == machine.host() and not machine.is_running(tags.get(PROCESS, "")):
+        return True
+    try:
+        silent = (time.time() if now is None else now) - float(tags.get(HEARTBEAT, ""))
+    except ValueError:
+        return True
+    return silent > STALE_SECONDS
+
+
+def to_point(run: "Run") -> Point:
+    """Read a finished run back into a point."""
+    params, metrics, tags = run.data.params, run.data.metrics, run.data.tags
+    return Point(
+        curve_id=tags[CURVE],
+        model=params["model"],
+        dataset=params["dataset"],
+        adaptation=params["adaptation"],
+        n=int(params["n"]),
+        n_requested=params.get("n_requested", params["n"]),
+        seed=int(params["seed"]),
+        train_accuracy=metrics["train/accuracy"],
+        test_accuracy=metrics["test/accuracy"],
+        fingerprint=tags[FINGERPRINT],
+        run_id=run.info.run_id,
+        test_low=metrics.get("test/accuracy_low", float("nan")),
+        test_high=metrics.get("test/accuracy_high", float("nan")),
+        pool=int(tags[POOL]) if POOL in tags else None,
+        settings={key: value for key, value in params.items() if key.startswith(SETTING_PREFIXES)},
+    )
+
+
+def state_of(runs: "Sequence[Run]") -> PointState:
+    """Judge a point by its runs, newest first."""
+    for run in runs:
+        if run.info.status == "FINISHED":
+            return PointState("done", run.info.run_id, metrics=run.data.metrics)
+    for run in runs:
+        if run.info.status == "RUNNING" and not is_stale(run.data.tags):
+            return PointState("running", run.info.run_id, owner_of(run.data.tags))
+    for run in runs:
+        if run.info.status in ("FAILED", "KILLED"):
+            return PointState("failed", run.info.run_id, run.data.tags.get(REASON, ""))
+    return PointState("pending")
+
+
+def owner_of(tags: Mapping[str, str]) -> str:
+    """Say in words who runs a run."""
+    return f"process {tags.get(PROCESS, '?').partition(':')[0]} on {tags.get(HOST, '?').partition('/')[0]}"
