@@ -258,3 +258,19 @@ def test_an_interrupted_command_says_how_to_go_on(capsys):
 def test_reading_configs_needs_no_torch():
     code = "import sys; from scaling.config import compose; compose(); print('torch' in sys.modules)"
     assert subprocess.check_output([sys.executable, "-c", code], text=True).strip() == "False"
+
+
+def test_two_unknown_settings_are_answered_with_the_first_at_once():
+    with pytest.raises(SettingError, match=r"There is no setting modle\. Did you mean model\?"):
+        compose(["modle=x", "sede=3"])
+
+
+@pytest.mark.parametrize("override", ["model=3", "adaptation=null"])
+def test_a_group_that_is_given_something_else_than_a_name_is_a_setting_error(override):
+    with pytest.raises(SettingError):
+        compose([override])
+
+
+@pytest.mark.parametrize("password", ["p@q", "a/b", "it's", "x?y"])
+def test_a_password_of_any_characters_is_masked(password):
+    assert password not in mask(f"postgresql://me:{password}@host/runs")

@@ -638,3 +638,16 @@ def test_characters_that_mlflow_refuses_are_left_out_of_names(store, sweep):
     assert metric_key("test/class_accuracy/T-shirt (top)") == "test/class_accuracy/T-shirt _top_"
     store.log_value(sweep.run_id, "test/class_accuracy/a=b[c]@d,é", 1.0, 10)
     assert history(store, sweep.run_id, metric_key("test/class_accuracy/a=b[c]@d,é")) == [(10, 1.0)]
+
+
+def test_fetching_runs_of_an_experiment_that_is_not_there_makes_none(store):
+    with pytest.raises(StoreError, match="no MLflow experiment typo"):
+        fetch_runs("typo", store.uri)
+    assert store.client.get_experiment_by_name("typo") is None
+
+
+@pytest.mark.parametrize("name", ["a//b", "/a", "a/../b", "a/./b", "x" * 300, "50 % cotton/blend?"])
+def test_mlflow_takes_every_metric_key(name, store):
+    run_id = store.client.create_run(store.experiment_id).info.run_id
+    store.log_value(run_id, f"test/class_accuracy/{name}", 0.5, 1)
+    assert list(store.client.get_run(run_id).data.metrics.values()) == [0.5]

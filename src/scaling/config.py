@@ -20,6 +20,8 @@ from scaling.core.secrets import mask
 
 VERSION_BASE = "1.3"
 TRACEBACK = "SCALING_TRACEBACK"
+#: Folders of Hydra whose ValueErrors speak of the user's config.
+HYDRA_FOLDERS = ("_internal", "core", "override_parser")
 PRECISIONS = ("32-true", "bf16-mixed", "bf16-true", "16-mixed", "16-true")
 
 
@@ -44,8 +46,18 @@ def compose(overrides: Sequence[str] = (), config_name: str = "config") -> DictC
     try:
         with start(where.removeprefix("pkg://"), version_base=VERSION_BASE):
             return hydra.compose(config_name, overrides=list(overrides))
-    except (HydraException, OmegaConfBaseException) as error:
-        raise SettingError(explain(error)) from error
+    except Exception as error:
+        if not from_hydra(error):
+            raise
+        raise SettingError(explain(error, overrides)) from error
+
+
+def from_hydra(error: Exception) -> bool:
+    """Say whether an error is Hydra's or OmegaConf's word on a config; some of them are plain ValueErrors."""
+    if isinstance(error, HydraException | OmegaConfBaseException):
+        return True
+    frames = traceback.extract_tb(error.__traceback__)
+    return isinstance(error, ValueError) and bool(frames) and Path(frames[-1].filename).parent.name in HYDRA_FOLDERS
 
 
 def plain(config: DictConfig) -> dict[str, Any]:
@@ -106,8 +118,12 @@ def resolve_precision(asked: str, accelerator: str) -> str:
     return "bf16-mixed" if on_cpu else asked
 
 
-def explain(error: Exception) -> str:
-    """Say in at most three lines what is wrong with a config or an override."""
+def explain(error: Exception, overrides: Sequence[str] = ()) -> str:
+    """Say in at most three lines what is wrong with a config.
+
+    Args:
+        overrides: those that it was composed with.
+    """
     if isinstance(error, MissingConfigException) and error.missing_cfg_file:
         group, _, name = str(error.missing_cfg_file).rpartition("/")
         options = sorted(error.options or [])
@@ -117,18 +133,19 @@ def explain(error: Exception) -> str:
             return f"{group}={name}: there is no such {group}.{hint}\nThere are: {', '.join(options)}."
     unknown = re.match(r"Could not override '([^']+)'", str(error))
     if unknown:
-        return f"There is no setting {unknown[1]}.{_settings_near(unknown[1])}"
+        return f"There is no setting {unknown[1]}.{_settings_near(unknown[1], overrides)}"
     lines = [line.strip() for line in str(error).splitlines() if line.strip()]
     noise = ("full_key", "object_type", "See https", "To append to your config", "reference_type")
     return "\n".join([line for line in lines if not line.startswith(noise)][:3])
 
 
-def _settings_near(name: str) -> str:
+def _settings_near(name: str, overrides: Sequence[str]) -> str:
     """Name the settings that stand where an unknown one was looked for, under the groups that are chosen."""
-    chosen = [text for text in sys.argv[1:] if "=" in text and not text.lstrip("+~").startswith((f"{name}=", "-"))]
+    # Groups alone: other settings may be wrong too, and this message is about the first.
+    groups = [text for text in overrides if re.fullmatch(r"(model|dataset|adaptation|trainer)=\w+", text)]
     try:
-        config = plain(compose([text for text in chosen if "," not in text]))
-    except Exception:  # the other overrides are wrong too: this message is about the first
+        config = plain(compose(groups))
+    except SettingError:
         return ""
     *path, last = name.split(".")
     for part in path:
@@ -156,11 +173,12 @@ def stops_on_user_errors(task: Callable[[DictConfig], Any]) -> Callable[[DictCon
 
 def exit_with(error: Exception) -> NoReturn:
     """Print an error and exit with code 1. A user's error needs no traceback; SCALING_TRACEBACK=1 shows it."""
-    ours = isinstance(error, ScalingError | HydraException | OmegaConfBaseException)
+    ours = isinstance(error, ScalingError) or from_hydra(error)
     if not ours or os.environ.get(TRACEBACK) == "1":
         print(mask("".join(traceback.format_exception(error))), file=sys.stderr)
     if ours:
-        print(f"error: {mask(str(error) if isinstance(error, ScalingError) else explain(error))}", file=sys.stderr)
+        message = str(error) if isinstance(error, ScalingError) else explain(error, sys.argv[1:])
+        print(f"error: {mask(message)}", file=sys.stderr)
     raise SystemExit(1)
 
 

@@ -1,7 +1,6 @@
 """The only room that draws: curves go into the axes that the caller hands in."""
 
 from collections.abc import Sequence
-from pathlib import Path
 from typing import TYPE_CHECKING
 
 from scaling.core.curves import Curve
@@ -12,6 +11,8 @@ if TYPE_CHECKING:
 
 #: Okabe and Ito's (2008) colours, told apart by colour-blind readers; yellow is left out, too pale on white.
 COLOURS = ("#0072B2", "#D55E00", "#009E73", "#CC79A7", "#E69F00", "#56B4E9", "#000000")
+#: Inches that a line of the legend takes.
+LEGEND_ROW = 0.2
 MARKERS = ("o", "s", "^", "D", "v", "P", "X")
 
 
@@ -77,9 +78,15 @@ def short_labels(labels: Sequence[str]) -> tuple[list[str], str]:
         return list(labels), ""
     shared = [word for word in words[0] if all(word in other for other in words)]
     short = [" ".join(word for word in other if word not in shared) for other in words]
-    if not all(short):
+    if not all(short) or len(set(short)) < len(short):
         return list(labels), ""
     return short, " ".join(shared)
+
+
+def legible(label: str) -> str:
+    """Keep matplotlib from reading a label as mathematics ($) or as one to leave out (a leading _)."""
+    escaped = label.replace("$", r"\$")
+    return f"\u200b{escaped}" if escaped.startswith("_") else escaped
 
 
 def figure(draw: "object", curves: Sequence[Curve]) -> "Figure":
@@ -87,14 +94,9 @@ def figure(draw: "object", curves: Sequence[Curve]) -> "Figure":
     from matplotlib.figure import Figure
 
     labels, shared = short_labels([curve.label for curve in curves])
-    page = Figure(figsize=(7, 4.4), layout="constrained")
+    page = Figure(figsize=(7, 4.2 + LEGEND_ROW * len(curves)), layout="constrained")
     ax = page.subplots()
-    draw(ax, curves, labels)  # type: ignore[operator]
+    draw(ax, curves, [legible(label) for label in labels])  # type: ignore[operator]
     if shared:
-        ax.set_title(f"{ax.get_title(loc='left')} — {shared}", loc="left", fontsize=11)
+        ax.set_title(f"{ax.get_title(loc='left')} — {legible(shared)}", loc="left", fontsize=11)
     return page
-
-
-def save(page: "Figure", path: Path) -> None:
-    """Write a figure; the file's format follows its name."""
-    page.savefig(path, dpi=160)

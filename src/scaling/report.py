@@ -126,21 +126,24 @@ def compare(expected: Sequence[Mapping[str, Any]], curves: Sequence[Curve]) -> l
 
     Args:
         expected: entries with model, dataset, adaptation, n, quantity (a point's attribute), value, tolerance
-            and source. The measured value is the mean over seeds.
+            and source. The measured value is the mean over seeds; curves that differ in a further setting are
+            compared one by one.
     """
     comparisons = {}
     for entry in expected:
         names = {key: entry[key] for key in ("model", "dataset", "adaptation")}
         fitting = [c for c in curves if all(getattr(c.points[0], key) == value for key, value in names.items())]
-        values = [getattr(point, entry["quantity"]) for curve in fitting for point in curve.at(int(entry["n"]))]
-        what = f"{entry['quantity'].replace('_', ' ')}, {' '.join(names.values())}, n={entry['n']}"
-        comparisons[what, entry["source"]] = Comparison(
-            what=what,
-            source=entry["source"],
-            expected=float(entry["value"]),
-            tolerance=float(entry["tolerance"]),
-            measured=sum(values) / len(values) if values else None,
-        )
+        found = {curve.label: [getattr(p, entry["quantity"]) for p in curve.at(int(entry["n"]))] for curve in fitting}
+        measured = {label: sum(values) / len(values) for label, values in found.items() if values}
+        for label, value in measured.items() or [(" ".join(names.values()), None)]:
+            what = f"{entry['quantity'].replace('_', ' ')}, {label}, n={entry['n']}"
+            comparisons[what, entry["source"]] = Comparison(
+                what=what,
+                source=entry["source"],
+                expected=float(entry["value"]),
+                tolerance=float(entry["tolerance"]),
+                measured=value,
+            )
     return list(comparisons.values())
 
 
@@ -241,7 +244,8 @@ def application(config: DictConfig) -> None:
     settings = plain(config)
     uri = settings["tracking"]["uri"]
     experiment = settings["tracking"]["experiment"] or newest_experiment(uri)
-    store = open_existing(uri, experiment)
+    store = RunStore(uri, experiment)
+    store.must_exist()
     report = collect(store)
     folder = Path(settings["output"]) / report.experiment
     write(report, folder)
@@ -250,17 +254,6 @@ def application(config: DictConfig) -> None:
         points = [point for curve in report.curves for point in curve.points]
         store.log_curves(report.parent, points)
         store.log_artifacts(report.parent, folder, "report")
-
-
-def open_existing(uri: str | None, experiment: str) -> RunStore:
-    """Open an experiment that is there, or say which store was looked into."""
-    store = RunStore(uri, experiment)
-    if not store.exists():
-        raise StoreError(
-            f"There is no MLflow experiment {experiment} in {mask(store.uri)}.\n"
-            "Run one first: python -m scaling.run -m n=1000,10000,100000; or name another store with tracking.uri=."
-        )
-    return store
 
 
 def newest_experiment(uri: str | None) -> str:

@@ -105,7 +105,7 @@ def plan_table(rows: Iterable[tuple[GridPoint, str, str]]) -> Table:
         table.add_column(heading, overflow="fold", no_wrap=False)
     table.add_column("n", justify="right")
     table.add_column("seed", justify="right")
-    table.add_column("state")
+    table.add_column("state", overflow="fold")
     for point, state, why in rows:
         table.add_row(
             point.model,

@@ -2,7 +2,7 @@
 
 import re
 
-_CREDENTIALS = re.compile(r"(://)[^/@\s'\"]+@")
+_CREDENTIALS = re.compile(r"(://)[^/\s]\S*@")  # up to the last @: a password may hold any character
 
 
 def mask(text: str) -> str:

@@ -22,7 +22,7 @@ def parse_size(text: str) -> int:
         size = float(number.removesuffix(unit)) * UNITS[unit]
     except ValueError:
         size = -1.0
-    if size < 0:
+    if not 0 <= size < float("inf"):
         raise SettingError(f"{text!r} is not a size: expected a number with an optional K, M, G or T, such as 20G.")
     return int(size)
 

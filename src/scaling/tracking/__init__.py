@@ -36,8 +36,13 @@ def fetch_runs(experiment: str = "scaling", uri: str | None = None) -> Any:
         uri: the store; None for MLFLOW_TRACKING_URI, else mlruns/mlflow.db.
 
     Of several runs of one point the newest is returned.
+
+    Raises:
+        StoreError: there is no such experiment, or the store can't be read.
     """
     import pandas as pd
 
-    points, _ = newest_by_fingerprint(RunStore(uri, experiment).finished_points())
+    store = RunStore(uri, experiment)
+    store.must_exist()
+    points, _ = newest_by_fingerprint(store.finished_points())
     return pd.DataFrame(rows(curves_of(points)), columns=list(COLUMNS))

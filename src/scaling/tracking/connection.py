@@ -9,7 +9,6 @@ from functools import cached_property
 from hashlib import sha256
 from pathlib import Path
 from typing import TYPE_CHECKING
-from urllib.parse import unquote
 
 from filelock import FileLock, Timeout
 
@@ -36,7 +35,12 @@ def resolve_uri(uri: str | None) -> str:
             "Use sqlite:///PATH/mlflow.db, postgresql://…, or http://…; or leave it out for mlruns/mlflow.db."
         )
     if chosen.startswith("sqlite:///"):
-        return f"sqlite:///{Path(unquote(chosen.removeprefix('sqlite:///'))).absolute()}"
+        if "?" in chosen:
+            raise StoreError(
+                f"tracking.uri={mask(chosen)}: SQLite's path can't hold a question mark.\n"
+                "Set tracking.uri=sqlite:///PATH/mlflow.db to another place."
+            )
+        return f"sqlite:///{Path(chosen.removeprefix('sqlite:///')).absolute()}"
     return chosen
 
 
@@ -59,7 +63,8 @@ class Connection:
         from mlflow.tracking import MlflowClient
 
         for name in ("mlflow", "alembic"):
-            logging.getLogger(name).setLevel(logging.ERROR)
+            # Errors arrive as exceptions, which say it shorter.
+            logging.getLogger(name).setLevel(logging.CRITICAL)
         with self.locked(), self.translated():
             # SQLite waits this long for a lock, so that a busy store loses no finished point.
             patience = f"?timeout={SQLITE_PATIENCE}" if self._database is not None else ""
@@ -124,6 +129,14 @@ class Connection:
             return False
         with self.translated():
             return self.client.get_experiment_by_name(self.experiment) is not None
+
+    def must_exist(self) -> None:
+        """Raise StoreError where there is no such store or experiment, instead of making it."""
+        if not self.exists():
+            raise StoreError(
+                f"There is no MLflow experiment {self.experiment} in {mask(self.uri)}.\n"
+                "Run one first: python -m scaling.run -m n=1000,10000,100000; or name another store with tracking.uri=."
+            )
 
     @contextmanager
     def locked(self) -> Iterator[None]:

@@ -66,8 +66,9 @@ def owner_tags() -> dict[str, str]:
 
 
 def metric_key(name: str) -> str:
-    """Replace what MLflow doesn't allow in the name of a metric."""
-    return re.sub(r"[^\w\-./: ]", "_", name)
+    """Replace what MLflow doesn't allow in the name of a metric: it has to be a plain relative path."""
+    parts = [re.sub(r"[^\w\-.: ]", "_", part) for part in name.split("/") if part]
+    return "/".join("_" if set(part) == {"."} else part for part in parts)[:250]
 
 
 def is_stale(tags: Mapping[str, str], now: float | None = None) -> bool:

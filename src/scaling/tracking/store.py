@@ -82,7 +82,8 @@ class RunStore(Connection):
                 self.client.log_batch(run_id, metrics=metrics[start : start + PAGE])
 
     def _history(self, run_id: str, key: str) -> dict[int, float]:
-        return {metric.step: metric.value for metric in self.client.get_metric_history(run_id, key)}
+        with self.translated():
+            return {metric.step: metric.value for metric in self.client.get_metric_history(run_id, key)}
 
     def states(self, points: Iterable[GridPoint]) -> dict[str, PointState]:
         """Return what the store knows of each point, by fingerprint; one query a curve."""
