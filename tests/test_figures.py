@@ -10,7 +10,7 @@ from matplotlib.colors import to_hex
 from matplotlib.figure import Figure
 
 from scaling.core.curves import Point, curves_of
-from scaling.figures import COLOURS, figure, save, scaling_curves, short_labels, upgradeability_curves
+from scaling.figures import COLOURS, figure, scaling_curves, short_labels, upgradeability_curves
 
 POINT = Point(
     curve_id="c", model="net", dataset="digits", adaptation="knn", n=10, n_requested="10", seed=0,
@@ -198,9 +198,14 @@ def test_the_title_says_what_all_curves_share():
     assert legend(ax) == ["net00", "net01"]
 
 
-def test_a_figure_is_saved_in_the_format_of_its_name(tmp_path):
-    page = figure(scaling_curves, curves_of([POINT]))
-    save(page, tmp_path / "curve.svg")
-    save(page, tmp_path / "curve.png")
-    assert b"<svg" in (tmp_path / "curve.svg").read_bytes()
-    assert (tmp_path / "curve.png").read_bytes().startswith(b"\x89PNG")
+@pytest.mark.parametrize("draw", DRAWINGS)
+def test_thirty_curves_fit_the_figure(draw):
+    figure(draw, curves_of(many(30))).savefig(io.BytesIO())
+
+
+@pytest.mark.parametrize("name", [r"$\foo$", "_hidden"])
+def test_labels_are_shown_as_they_are(name):
+    page = figure(scaling_curves, curves_of([replace(POINT, model=name)]))
+    page.savefig(io.BytesIO())
+    (text,) = page.axes[0].get_legend().get_texts()
+    assert name.strip("$_") in text.get_text()
