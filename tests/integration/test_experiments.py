@@ -31,7 +31,12 @@ def test_an_experiment_composes_and_its_parts_can_be_made(name):
     settings = plain(config)
     build(settings["dataset"], drop=("input_size",))
     build(settings["adaptation"])
-    build(settings["model"])
+    model = build(settings["model"])
+    needs_download = not str(settings["model"].get("weights") or "").startswith("package:")
+    if needs_download:
+        model = build({**settings["model"], "pretrained": False})
+    if settings["model"]["id"] != "torch_hub/resnet50":  # its code is a download too; a local hub runs below
+        assert model.build().network is not None
     assert set(config.hydra.sweeper.params or {}) <= {"n", "seed", "adaptation", "model", "dataset"}
 
 
