@@ -175,8 +175,8 @@ def test_what_labels_share_is_said_once():
 
 
 def test_a_setting_that_differs_is_left_in_the_label():
-    labels = ["net digits knn k 1", "net digits knn k 5"]
-    assert short_labels(labels) == (["1", "5"], "net digits knn k")
+    labels = ["net digits knn k:1", "net digits knn k:5"]
+    assert short_labels(labels) == (["k:1", "k:5"], "net digits knn")
 
 
 def test_a_single_label_stays_whole():
@@ -194,7 +194,7 @@ def test_no_labels_are_no_labels():
 
 def test_the_title_says_what_all_curves_share():
     ax = figure(scaling_curves, curves_of(many(2))).axes[0]
-    assert ax.get_title(loc="left").endswith("— digits knn")
+    assert ax.get_title(loc="left").endswith("\ndigits knn")
     assert legend(ax) == ["net00", "net01"]
 
 

@@ -98,5 +98,5 @@ def figure(draw: "object", curves: Sequence[Curve]) -> "Figure":
     ax = page.subplots()
     draw(ax, curves, [legible(label) for label in labels])  # type: ignore[operator]
     if shared:
-        ax.set_title(f"{ax.get_title(loc='left')} — {legible(shared)}", loc="left", fontsize=11)
+        ax.set_title(f"{ax.get_title(loc='left')}\n{legible(shared)}", loc="left", fontsize=10.5)
     return page

@@ -34,12 +34,12 @@ def test_curves_of_one_name_are_told_apart_by_the_setting_in_which_they_differ()
     points = [
         point(curve_id=size, settings={"model.input_size": size, "precision": "32-true"}) for size in ("64", "96")
     ]
-    assert curve_labels(points) == {"64": f"{BASE} input_size 64", "96": f"{BASE} input_size 96"}
+    assert curve_labels(points) == {"64": f"{BASE} input_size:64", "96": f"{BASE} input_size:96"}
 
 
 def test_a_setting_that_only_one_curve_has_is_none_in_the_other():
     points = [point(curve_id="a", settings={"adaptation.k": "1"}), point(curve_id="b")]
-    assert curve_labels(points) == {"a": f"{BASE} k 1", "b": f"{BASE} k none"}
+    assert curve_labels(points) == {"a": f"{BASE} k:1", "b": f"{BASE} k:none"}
 
 
 def test_several_differing_settings_follow_in_the_order_of_their_names():
@@ -47,7 +47,7 @@ def test_several_differing_settings_follow_in_the_order_of_their_names():
         point(curve_id="a", settings={"precision": "32-true", "adaptation.k": "1"}),
         point(curve_id="b", settings={"precision": "bf16-mixed", "adaptation.k": "5"}),
     ]
-    assert curve_labels(points)["b"] == f"{BASE} k 5 precision bf16-mixed"
+    assert curve_labels(points)["b"] == f"{BASE} k:5 precision:bf16-mixed"
 
 
 def test_curves_of_the_same_settings_are_told_apart_by_the_start_of_their_id():

@@ -90,7 +90,7 @@ def curve_labels(points: Iterable[Point]) -> dict[str, str]:
 
     Returns:
         Label of each curve_id. Where curves share the three names, the settings in which they differ follow
-        ("… linear_probe input_size 64"); should even those agree, the first digits of the curve_id do.
+        ("… linear_probe input_size:64"); should even those agree, the first digits of the curve_id do.
     """
     by_base: dict[str, dict[str, Point]] = defaultdict(dict)
     for point in points:
@@ -101,7 +101,7 @@ def curve_labels(points: Iterable[Point]) -> dict[str, str]:
         # A content hash never tells a reader what differs; the setting behind it does.
         shown = [key for key in keys if len({p.settings.get(key) for p in curves.values()}) > 1]
         for curve_id, point in curves.items():
-            extra = [f"{key.rsplit('.', 1)[-1]} {point.settings.get(key, 'none')}" for key in shown]
+            extra = [f"{key.rsplit('.', 1)[-1]}:{point.settings.get(key, 'none')}" for key in shown]
             labels[curve_id] = " ".join([base, *extra]) if len(curves) > 1 else base
         names = [labels[curve_id] for curve_id in curves]
         for curve_id in curves:
