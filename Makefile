@@ -43,7 +43,7 @@ typecheck: setup ## Check types
 
 ui: setup ## Open the MLflow UI on this folder's store, on http://127.0.0.1:5000 (PORT= changes it)
 	MLFLOW_DISABLE_TELEMETRY=true MLFLOW_SERVER_ENABLE_JOB_EXECUTION=false $(BIN)/mlflow ui --workers 1 \
-		--host 127.0.0.1 --port $(PORT) --backend-store-uri sqlite:///$(CURDIR)/mlruns/mlflow.db
+		--host 127.0.0.1 --port $(PORT) --backend-store-uri "$${MLFLOW_TRACKING_URI:-sqlite:///$(CURDIR)/mlruns/mlflow.db}"
 
 report: setup ## Write the report of the newest sweep
 	$(BIN)/python -m scaling.report

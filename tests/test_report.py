@@ -30,10 +30,13 @@ def entry(fingerprint, **changes):
     return {"fingerprint": fingerprint, "curve_id": "c", **names, **changes}
 
 
-def run(fingerprint, status, reason=None):
-    """Make what the store returns of a run."""
+def run(fingerprint, status, reason=None, started=0):
+    """Make what the store returns of a run of the point that `entry` names."""
     tags = {FINGERPRINT: fingerprint} | ({REASON: reason} if reason else {})
-    return SimpleNamespace(info=SimpleNamespace(status=status), data=SimpleNamespace(tags=tags))
+    params = {"model": "net", "dataset": "digits", "adaptation": "knn", "n": "10", "seed": "0"}
+    return SimpleNamespace(
+        info=SimpleNamespace(status=status, start_time=started), data=SimpleNamespace(tags=tags, params=params)
+    )
 
 
 def grid(**changes):
@@ -309,3 +312,10 @@ def test_the_runs_of_an_experiment_are_put_together(empty, place):
     assert [(curve.label, len(curve.points)) for curve in found.curves] == [("net digits knn", 2)]
     assert [item.verdict for item in found.comparisons] == ["agrees"]
     assert found.parent == sweep.run_id
+
+
+def test_a_failure_that_was_finished_later_with_another_setting_is_no_gap():
+    wrong_weights, right_weights = run("f", "FAILED", "don't fit", started=1), run("g", "FINISHED", started=2)
+    assert find_gaps([entry("f"), entry("g")], [right_weights, wrong_weights]) == []
+    earlier = run("g", "FINISHED", started=0)
+    assert len(find_gaps([entry("f"), entry("g")], [wrong_weights, earlier])) == 1

@@ -42,6 +42,7 @@ def compose(overrides: Sequence[str] = (), config_name: str = "config") -> DictC
 
     where = config_path()
     start = hydra.initialize_config_module if where.startswith("pkg://") else hydra.initialize_config_dir
+    outer = GlobalHydra.instance().hydra  # of an application that calls us
     GlobalHydra.instance().clear()
     try:
         with start(where.removeprefix("pkg://"), version_base=VERSION_BASE):
@@ -49,7 +50,9 @@ def compose(overrides: Sequence[str] = (), config_name: str = "config") -> DictC
     except Exception as error:
         if not from_hydra(error):
             raise
-        raise SettingError(explain(error, overrides)) from error
+        raise SettingError(explain(error, overrides, config_name)) from error
+    finally:
+        GlobalHydra.instance().hydra = outer
 
 
 def from_hydra(error: Exception) -> bool:
@@ -118,7 +121,7 @@ def resolve_precision(asked: str, accelerator: str) -> str:
     return "bf16-mixed" if on_cpu else asked
 
 
-def explain(error: Exception, overrides: Sequence[str] = ()) -> str:
+def explain(error: Exception, overrides: Sequence[str] = (), config_name: str = "config") -> str:
     """Say in at most three lines what is wrong with a config.
 
     Args:
@@ -131,20 +134,22 @@ def explain(error: Exception, overrides: Sequence[str] = ()) -> str:
             near = get_close_matches(name, options, n=1)
             hint = f" Did you mean {group}={near[0]}?" if near else ""
             return f"{group}={name}: there is no such {group}.{hint}\nThere are: {', '.join(options)}."
+    if "Ambiguous value for argument" in str(error):
+        return "A list of values with commas is a grid: run it with -m, as in python -m scaling.run -m n=1000,10000"
     unknown = re.match(r"Could not override '([^']+)'", str(error))
     if unknown:
-        return f"There is no setting {unknown[1]}.{_settings_near(unknown[1], overrides)}"
+        return f"There is no setting {unknown[1]}.{_settings_near(unknown[1], overrides, config_name)}"
     lines = [line.strip() for line in str(error).splitlines() if line.strip()]
     noise = ("full_key", "object_type", "See https", "To append to your config", "reference_type")
     return "\n".join([line for line in lines if not line.startswith(noise)][:3])
 
 
-def _settings_near(name: str, overrides: Sequence[str]) -> str:
+def _settings_near(name: str, overrides: Sequence[str], config_name: str) -> str:
     """Name the settings that stand where an unknown one was looked for, under the groups that are chosen."""
     # Groups alone: other settings may be wrong too, and this message is about the first.
     groups = [text for text in overrides if re.fullmatch(r"(model|dataset|adaptation|trainer)=\w+", text)]
     try:
-        config = plain(compose(groups))
+        config = plain(compose(groups if config_name == "config" else [], config_name))
     except SettingError:
         return ""
     *path, last = name.split(".")
@@ -171,18 +176,18 @@ def stops_on_user_errors(task: Callable[[DictConfig], Any]) -> Callable[[DictCon
     return stopping
 
 
-def exit_with(error: Exception) -> NoReturn:
+def exit_with(error: Exception, config_name: str = "config") -> NoReturn:
     """Print an error and exit with code 1. A user's error needs no traceback; SCALING_TRACEBACK=1 shows it."""
     ours = isinstance(error, ScalingError) or from_hydra(error)
     if not ours or os.environ.get(TRACEBACK) == "1":
         print(mask("".join(traceback.format_exception(error))), file=sys.stderr)
     if ours:
-        message = str(error) if isinstance(error, ScalingError) else explain(error, sys.argv[1:])
+        message = str(error) if isinstance(error, ScalingError) else explain(error, sys.argv[1:], config_name)
         print(f"error: {mask(message)}", file=sys.stderr)
     raise SystemExit(1)
 
 
-def run_application(application: Callable[[], Any]) -> None:
+def run_application(application: Callable[[], Any], config_name: str = "config") -> None:
     """Run a Hydra application; a user's error becomes a short message on stderr and exit code 1."""
     # Hydra would print and exit by itself; asked for full errors it raises, and we say it shorter.
     asked = os.environ.get("HYDRA_FULL_ERROR")
@@ -190,7 +195,7 @@ def run_application(application: Callable[[], Any]) -> None:
     try:
         application()
     except Exception as error:
-        exit_with(error)
+        exit_with(error, config_name)
     except KeyboardInterrupt:
         print("interrupted: start the same command again to go on", file=sys.stderr)
         raise SystemExit(130) from None

@@ -150,9 +150,9 @@ class RunLog:
 def failure_reason(error: BaseException) -> str:
     """Say in one line or a few why a point failed."""
     if isinstance(error, ScalingError):
-        return str(error)
+        return mask(str(error))
     first = (str(error).strip().splitlines() or [""])[0]
-    return f"{type(error).__name__}: {first}" if first else type(error).__name__
+    return mask(f"{type(error).__name__}: {first}") if first else type(error).__name__
 
 
 def run_params(job: Job) -> dict[str, Any]:

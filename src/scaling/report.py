@@ -16,7 +16,7 @@ from scaling.config import VERSION_BASE, config_path, plain, run_application, st
 from scaling.core.curves import COLUMNS, Curve, curves_of, newest_by_fingerprint, rows
 from scaling.core.errors import StoreError
 from scaling.core.secrets import mask
-from scaling.tracking import FINGERPRINT, KIND, REASON, RunStore, to_point
+from scaling.tracking import FINGERPRINT, KIND, REASON, RunStore, opened, to_point
 
 FILES = ("curves.csv", "scaling.png", "upgradeability.png", "report.html")
 
@@ -76,7 +76,7 @@ def collect(store: RunStore) -> Report:
     """
     runs = store.runs()
     finished = [to_point(run) for run in runs if run.data.tags.get(KIND) == "point" and run.info.status == "FINISHED"]
-    sweeps = [run for run in runs if run.data.tags.get(KIND) == "sweep"]
+    sweeps = sorted((run for run in runs if run.data.tags.get(KIND) == "sweep"), key=opened, reverse=True)
     grids = {run.info.run_id: json.loads(store.artifact(run.info.run_id, "grid.json") or "[]") for run in sweeps}
     gaps = find_gaps([entry for grid in grids.values() for entry in grid], runs)
     if not finished:
@@ -101,24 +101,41 @@ def collect(store: RunStore) -> Report:
 
 
 def find_gaps(grid: Sequence[Mapping[str, Any]], runs: Sequence[Any]) -> list[Gap]:
-    """Return the points of all sweeps' grids that have no finished run, each once, with the newest run's state."""
+    """Return the points of all sweeps' grids that have no finished run, each once, with the newest run's state.
+
+    A point that failed and was finished later with another setting, such as other weights, is no gap: a finished run
+    of the same model, data set, adaptation, n and seed that started later stands for it.
+
+    Args:
+        grid: entries of the sweeps' grid.json.
+        runs: all runs of the experiment, newest first.
+    """
     newest: dict[str, Any] = {}
     done = set()
+    finished_last: dict[tuple[str, ...], int] = {}
     for run in runs:
         fingerprint = run.data.tags.get(FINGERPRINT)
         newest.setdefault(fingerprint, run)
         if run.info.status == "FINISHED":
             done.add(fingerprint)
+            finished_last.setdefault(_names(run.data.params), run.info.start_time)
     gaps = {}
     for entry in grid:
         if entry["fingerprint"] in done:
             continue
         run = newest.get(entry["fingerprint"])
+        if run is not None and finished_last.get(_names(entry), 0) > run.info.start_time:
+            continue
         state = run.info.status.lower() if run is not None else "missing"
         reason = run.data.tags.get(REASON, "") if run is not None else ""
         names = {key: entry[key] for key in ("model", "dataset", "adaptation", "n", "seed")}
         gaps[entry["fingerprint"]] = Gap(**names, state=state, reason=reason)
     return list(gaps.values())
+
+
+def _names(entry: Mapping[str, Any]) -> tuple[str, ...]:
+    """Return the five names of a point, of its params or its entry in a grid."""
+    return tuple(str(entry.get(key)) for key in ("model", "dataset", "adaptation", "n", "seed"))
 
 
 def compare(expected: Sequence[Mapping[str, Any]], curves: Sequence[Curve]) -> list[Comparison]:
@@ -250,9 +267,7 @@ def application(config: DictConfig) -> None:
     folder = Path(settings["output"]) / report.experiment
     write(report, folder)
     show(report, folder)
-    if report.parent is not None:
-        points = [point for curve in report.curves for point in curve.points]
-        store.log_curves(report.parent, points)
+    if report.parent is not None:  # its curves as metrics were drawn when the sweep ended
         store.log_artifacts(report.parent, folder, "report")
 
 
@@ -272,7 +287,7 @@ def main() -> None:
     """Run the command; `experiment=NAME` is taken for `tracking.experiment=NAME`, as its runs were made with."""
     # To Hydra `experiment` is the group of committed grids, which a report doesn't compose.
     sys.argv[1:] = [f"tracking.{text}" if text.startswith("experiment=") else text for text in sys.argv[1:]]
-    run_application(application)
+    run_application(application, "report")
 
 
 if __name__ == "__main__":

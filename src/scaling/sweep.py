@@ -15,7 +15,7 @@ from typing import Any
 
 from scaling import terminal
 from scaling.core.curves import curves_of, newest_by_fingerprint
-from scaling.core.errors import SweepError
+from scaling.core.errors import SettingError, SweepError
 from scaling.core.identity import GridPoint, digest
 from scaling.core.secrets import mask
 from scaling.evaluate import Job
@@ -73,6 +73,8 @@ def run_grid(
     """
     settings = candidates[0][1]
     screen = terminal.console()
+    if any(other["tracking"] != settings["tracking"] for _, other in candidates):
+        raise SettingError("tracking.uri= and tracking.experiment= take one value a sweep.\nRun one sweep for each.")
     store = RunStore(settings["tracking"]["uri"], settings["tracking"]["experiment"])
     planned = plan(candidates, store)
     screen.print(terminal.counts_line(Counter(item.state.state for item in planned)))

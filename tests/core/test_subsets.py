@@ -16,7 +16,7 @@ from hypothesis import assume, given, settings
 from hypothesis import strategies as st
 
 from scaling.core.errors import SettingError
-from scaling.core.subsets import class_quotas, effective_n, parse_n, smallest_n_for, stratified_folds, subset_indices
+from scaling.core.subsets import class_quotas, effective_n, parse_n, stratified_folds, subset_indices
 
 GOLDEN = json.loads(Path(__file__).with_name("golden_subsets.json").read_text())
 examples = settings(max_examples=80, deadline=None, derandomize=True, database=None)
@@ -185,11 +185,3 @@ def test_folds_depend_on_the_seed_alone():
     labels = np.arange(60) % 3
     first, again, other = (stratified_folds(labels, 5, seed) for seed in (0, 0, 1))
     assert first.tolist() == again.tolist() != other.tolist()
-
-
-@examples
-@given(st.lists(st.integers(1, 30), min_size=1, max_size=5), st.integers(1, 8))
-def test_smallest_n_for_is_the_first_n_with_enough_members_of_each_class(sizes, members):
-    assume(min(sizes) >= members)
-    enough = [n for n in range(len(sizes), sum(sizes) + 1) if min(class_quotas(tuple(sizes), n)) >= members]
-    assert smallest_n_for(sizes, members) == enough[0]

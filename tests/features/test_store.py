@@ -292,7 +292,7 @@ except StoreError as error:
 """
     output, _ = program(script, store.root).communicate()
     assert "File too large" in output
-    assert "python -m scaling.features prune" in output
+    assert "prune --limit" in output
     assert "features.dir=" in output
     read, good = entry.read(np.arange(COUNT))
     assert good.tolist() == [True, True, True, False, False, False, False, False]

@@ -83,3 +83,17 @@ def test_a_gpu_that_is_not_there_is_named(command, capsys, place):
         pytest.skip("there is a GPU here")
     assert command("scaling.run", *DIGITS, "n=50", "trainer=gpu") == 1
     assert "trainer=cpu" in "".join(capsys.readouterr())
+
+
+@pytest.mark.parametrize(
+    ("module", "arguments", "words"),
+    [
+        ("scaling.run", ["n=10,20"], ["-m"]),
+        ("scaling.run", ["-m", *DIGITS, "n=50", "tracking.experiment=a,b"], ["one value a sweep"]),
+        ("scaling.report", ["foo=1"], ["There is no setting foo", "tracking, output"]),
+    ],
+)
+def test_a_misunderstanding_is_answered_with_the_remedy(module, arguments, words, command, capsys):
+    assert command(module, *arguments) == 1
+    message = capsys.readouterr().err
+    assert all(word in message for word in words), message

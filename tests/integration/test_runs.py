@@ -235,3 +235,19 @@ def test_the_grid_is_kept_with_the_parent(command, tmp_path):
     store = RunStore()
     grid = json.loads(artifact(store, sweeps(store)[0], "grid.json", tmp_path).read_text())
     assert sorted((entry["n"], entry["seed"]) for entry in grid) == [(50, 0), (50, 1), (100, 0), (100, 1)]
+
+
+def test_the_report_takes_the_sweep_that_was_started_last_though_its_parent_is_older(command):
+    assert command("scaling.run", *DIGITS, "n=50", "tracking.experiment=one") == 0
+    assert command("scaling.run", *DIGITS, "n=60", "tracking.experiment=two") == 0
+    assert command("scaling.run", *DIGITS, "n=50", "tracking.experiment=one") == 0
+    assert command("scaling.report") == 0
+    assert [path.name for path in Path("reports").iterdir()] == ["one"]
+
+
+def test_a_report_leaves_the_parents_curves_to_its_own_grid(command):
+    assert command("scaling.run", *DIGITS, "n=50", "adaptation.k=1") == 0
+    assert command("scaling.run", *DIGITS, "n=50", "adaptation.k=3") == 0
+    assert command("scaling.report") == 0
+    for parent in sweeps(RunStore()):
+        assert [key for key in parent.data.metrics if key.startswith("test/")] == ["test/accuracy/pixels digits knn"]

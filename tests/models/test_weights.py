@@ -209,6 +209,12 @@ def test_order_needs_the_same_number_of_entries():
 
 
 def test_order_needs_the_same_kinds_of_entries():
-    state = dict(reversed(network().state_dict().items()))
-    with pytest.raises(ModelError, match=r"3\.bias stands where 0\.weight is expected"):
+    state = {f"stem.{name}": value for name, value in reversed(network().state_dict().items())}
+    with pytest.raises(ModelError, match=r"stem\.3\.bias stands where 0\.weight is expected"):
         fit(state, "order")
+
+
+def test_the_networks_own_names_count_more_than_their_order():
+    state = dict(sorted(network(seed=1).state_dict().items(), reverse=True))  # as safetensors reorders them
+    fitted, expected = fit(state, "order"), network(seed=1).state_dict()
+    assert same({name: fitted[name] for name in expected}, expected)

@@ -3,6 +3,7 @@
 import re
 
 _CREDENTIALS = re.compile(r"(://)[^/\s]\S*@")  # up to the last @: a password may hold any character
+_PARAMETERS = re.compile(r"([?&](?:user|username|password|passwd|pwd|token|secret)=)[^&\s]*", re.IGNORECASE)
 
 
 def mask(text: str) -> str:
@@ -11,4 +12,4 @@ def mask(text: str) -> str:
     >>> mask("postgresql://me:secret@db/runs")
     'postgresql://***@db/runs'
     """
-    return _CREDENTIALS.sub(r"\1***@", text)
+    return _PARAMETERS.sub(r"\1***", _CREDENTIALS.sub(r"\1***@", text))

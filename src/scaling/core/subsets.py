@@ -4,7 +4,6 @@ Everything here returns indices and is a pure function of its arguments.
 """
 
 from functools import lru_cache
-from math import ceil
 from typing import Literal
 
 import numpy as np
@@ -126,18 +125,3 @@ def stratified_folds(labels: ArrayLike, folds: int, seed: int) -> NDArray[np.int
         assignment[members] = (offset + np.arange(len(members))) % count
         offset += len(members)
     return assignment
-
-
-def smallest_n_for(class_sizes: ArrayLike, members: int) -> int:
-    """Return the smallest n whose stratified subset has at least `members` samples of every class."""
-    sizes = np.asarray(class_sizes)
-    low, high = len(sizes), int(sizes.sum())
-    first_guess = ceil(members * high / int(sizes.min()))
-    high = min(high, max(low, first_guess + len(sizes)))
-    while low < high:
-        middle = (low + high) // 2
-        if min(class_quotas(tuple(sizes.tolist()), middle)) >= members:
-            high = middle
-        else:
-            low = middle + 1
-    return low

@@ -82,7 +82,7 @@ def main() -> None:
     commands.add_parser("ls", help="list what is stored")
     commands.add_parser("verify", help="read everything; mark damaged rows to be computed again")
     pruning = commands.add_parser("prune", help="delete what was used longest ago")
-    pruning.add_argument("--limit", default="0", help="size that may stay, such as 20G (default: 0, delete all)")
+    pruning.add_argument("--limit", required=True, help="size that may stay, such as 20G; 0 deletes everything")
     arguments = parser.parse_args()
     store = FeatureStore(Path(arguments.dir))
     try:

@@ -79,7 +79,8 @@ class FeatureEntry:
         except OSError as error:
             raise StoreError(
                 f"Features can't be written to {self.folder}: {error.strerror}.\n"
-                "Free some space (python -m scaling.features prune), or set features.dir= to another disk."
+                f"Free some space (python -m scaling.features --dir {self.folder.parent} prune --limit 10G),"
+                " or set features.dir= to another disk."
             ) from error
 
     def forget(self, indices: NDArray[np.int64]) -> None:

@@ -18,13 +18,14 @@ from scaling.tracking.records import (
     Sweep,
     is_stale,
     metric_key,
+    opened,
     to_point,
 )  # fmt: skip
 from scaling.tracking.store import RunStore
 
 __all__ = [
     "CURVE", "FINGERPRINT", "KIND", "PARENT", "POOL", "PRECISION_USED", "REASON", "SWEEP", "Claim", "PointState",
-    "RunStore", "Sweep", "fetch_runs", "is_stale", "metric_key", "resolve_uri", "to_point",
+    "RunStore", "Sweep", "fetch_runs", "is_stale", "metric_key", "opened", "resolve_uri", "to_point",
 ]  # fmt: skip
 
 

@@ -35,9 +35,9 @@ def resolve_uri(uri: str | None) -> str:
             "Use sqlite:///PATH/mlflow.db, postgresql://…, or http://…; or leave it out for mlruns/mlflow.db."
         )
     if chosen.startswith("sqlite:///"):
-        if "?" in chosen:
+        if set("?%") & set(chosen):
             raise StoreError(
-                f"tracking.uri={mask(chosen)}: SQLite's path can't hold a question mark.\n"
+                f"tracking.uri={mask(chosen)}: the path of a SQLite store can't hold ? or %.\n"
                 "Set tracking.uri=sqlite:///PATH/mlflow.db to another place."
             )
         return f"sqlite:///{Path(chosen.removeprefix('sqlite:///')).absolute()}"

@@ -18,6 +18,7 @@ KIND, SWEEP, FINGERPRINT, CURVE = "scaling.kind", "scaling.sweep", "scaling.fing
 HOST, PROCESS, HEARTBEAT, REASON = "scaling.host", "scaling.process", "scaling.heartbeat", "scaling.reason"
 PRECISION_USED, POOL = "scaling.precision_used", "scaling.pool"
 PARENT = "mlflow.parentRunId"
+OPENED = "scaling.opened"  # of a sweep: when its command was last started; a reopened run keeps its start time
 GONE = "its process was gone before it finished"
 #: Params that say who a point is are not among these: these are settings by which curves may differ.
 SETTING_PREFIXES = ("model.", "dataset.", "adaptation.", "subset.", "precision")
@@ -65,10 +66,26 @@ def owner_tags() -> dict[str, str]:
     return {HOST: machine.host(), PROCESS: machine.process() or "", HEARTBEAT: f"{time.time():.0f}"}
 
 
+def opened(run: "Run") -> float:
+    """Return when a sweep's command was last started, in seconds since the epoch."""
+    return float(run.data.tags.get(OPENED, run.info.start_time / 1000))
+
+
 def metric_key(name: str) -> str:
     """Replace what MLflow doesn't allow in the name of a metric: it has to be a plain relative path."""
     parts = [re.sub(r"[^\w\-.: ]", "_", part) for part in name.split("/") if part]
     return "/".join("_" if set(part) == {"."} else part for part in parts)[:250]
+
+
+def distinct_keys(metrics: Mapping[str, float]) -> dict[str, float]:
+    """Give each metric a key that MLflow takes; names that become the same (C+, C#) get a number."""
+    keyed: dict[str, float] = {}
+    for name, value in metrics.items():
+        key, count = metric_key(name), 2
+        while key in keyed:
+            key, count = f"{metric_key(name)[:240]}_{count}", count + 1
+        keyed[key] = value
+    return keyed
 
 
 def is_stale(tags: Mapping[str, str], now: float | None = None) -> bool:

@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING, Any
 
 from scaling.core.curves import Point, curves_of
 from scaling.core.identity import GridPoint
+from scaling.core.secrets import mask
 from scaling.tracking.connection import PAGE, Connection
 from scaling.tracking.records import (
     CURVE,
@@ -17,14 +18,17 @@ from scaling.tracking.records import (
     GONE,
     HEARTBEAT,
     KIND,
+    OPENED,
     PARENT,
     REASON,
     SWEEP,
     Claim,
     PointState,
     Sweep,
+    distinct_keys,
     is_stale,
     metric_key,
+    opened,
     owner_of,
     owner_tags,
     source_tags,
@@ -49,10 +53,11 @@ class RunStore(Connection):
             if found:
                 run_id = found[0].info.run_id
                 self.client.update_run(run_id, status="RUNNING")
-                for key, value in owner_tags().items():
+                for key, value in {**owner_tags(), OPENED: repr(time.time())}.items():
                     self.client.set_tag(run_id, key, value)
             else:
-                everything = {KIND: "sweep", SWEEP: sweep_id, **tags, **owner_tags(), **source_tags()}
+                everything = {KIND: "sweep", SWEEP: sweep_id, OPENED: repr(time.time()), **tags}
+                everything |= {**owner_tags(), **source_tags()}
                 run_id = self.client.create_run(experiment, run_name=name, tags=everything).info.run_id
             return Sweep(run_id, sweep_id)
 
@@ -61,18 +66,17 @@ class RunStore(Connection):
         with self.translated():
             self.client.set_terminated(sweep.run_id, status)
 
-    def log_curves(self, run_id: str, points: Sequence[Point], labels: Mapping[str, str] | None = None) -> None:
+    def log_curves(self, run_id: str, points: Sequence[Point]) -> None:
         """Log mean accuracies over n, one metric a curve with step = n, so that the MLflow UI draws them."""
         from mlflow.entities import Metric
 
         now, metrics = int(time.time() * 1000), []
         for curve in curves_of(points):
-            label = (labels or {}).get(curve.curve_id, curve.label)
             for quantity, name in (
                 ("test_accuracy", "test/accuracy"), ("train_accuracy", "train/accuracy"),
                 ("upgradeability", "upgradeability"),
             ):  # fmt: skip
-                key = metric_key(f"{name}/{label}")
+                key = metric_key(f"{name}/{curve.label}")
                 logged = self._history(run_id, key)
                 for n, value in zip(curve.n.tolist(), curve.band(quantity).mean.tolist(), strict=True):
                     if logged.get(n) != value:
@@ -173,7 +177,7 @@ class RunStore(Connection):
         now = int(time.time() * 1000)
         step = int(metrics.get("n", 0))
         with self.translated():
-            values = [Metric(metric_key(key), float(value), now, step) for key, value in metrics.items()]
+            values = [Metric(key, float(value), now, step) for key, value in distinct_keys(metrics).items()]
             for start in range(0, len(values), PAGE):
                 self.client.log_batch(run_id, metrics=values[start : start + PAGE])
             self.client.log_batch(
@@ -210,7 +214,7 @@ class RunStore(Connection):
             self.client.log_artifacts(run_id, str(folder), path)
 
     def _end(self, run_id: str, status: str, reason: str) -> None:
-        self.client.set_tag(run_id, REASON, reason[:5000])
+        self.client.set_tag(run_id, REASON, mask(reason)[:5000])
         self.client.set_terminated(run_id, status)
 
     def finished_points(self, curve_ids: Iterable[str] | None = None) -> list[Point]:
@@ -233,16 +237,11 @@ class RunStore(Connection):
             return self.search("")
 
     def newest_sweep(self) -> "Run | None":
-        """Return the parent run that was started last, in whichever experiment."""
+        """Return the parent run whose command was started last, in whichever experiment."""
         with self.translated():
             experiments = [experiment.experiment_id for experiment in self.client.search_experiments()]
-            found = self.client.search_runs(
-                experiments,
-                f"tags.`{KIND}` = 'sweep'",
-                max_results=1,
-                order_by=["attributes.start_time DESC"],
-            )
-        return found[0] if found else None
+            found = self.client.search_runs(experiments, f"tags.`{KIND}` = 'sweep'", max_results=PAGE)
+        return max(found, key=opened, default=None)
 
     def experiment_name(self, experiment_id: str) -> str:
         """Return the name of an experiment."""
