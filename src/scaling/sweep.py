@@ -104,7 +104,8 @@ def _run(
     runner = PointRunner(sweep, len(todo), tuple(terminal.varying(points)), in_process)
     status, failures = "KILLED", {}
     try:
-        failures = _run_all(todo, store, launch, runner) if todo else {}
+        with store.heartbeat(sweep.run_id):
+            failures = _run_all(todo, store, launch, runner) if todo else {}
         status = "FAILED" if failures else "FINISHED"
     finally:
         fingerprints = {point.fingerprint for point in points}
