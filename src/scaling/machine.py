@@ -7,6 +7,7 @@ import platform
 import socket
 import subprocess
 import sys
+import threading
 from functools import cache
 from importlib.metadata import PackageNotFoundError, version
 from pathlib import Path
@@ -16,6 +17,8 @@ from scaling._version import __version__
 
 # mallopt parameters of glibc, from malloc.h
 M_TRIM_THRESHOLD, M_TOP_PAD, M_MMAP_THRESHOLD = -1, -2, -3
+#: Set once the process was asked to end: an exception raised by a signal can get lost inside a library.
+stopping = threading.Event()
 PACKAGES = (
     "torch",
     "torchvision",

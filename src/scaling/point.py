@@ -2,6 +2,7 @@
 
 import csv
 import json
+import signal
 import tempfile
 import time
 import traceback
@@ -50,6 +51,8 @@ class PointRunner:
 
     def __call__(self, config: DictConfig, position: int) -> Result:
         """Claim, evaluate and log the point of a composed config; failures are logged and returned."""
+        if machine.stopping.is_set():
+            raise SystemExit(128 + signal.SIGTERM)
         settings = plain(config)
         job = Job(settings)
         point = job.check()

@@ -9,6 +9,7 @@ from hydra.core.hydra_config import HydraConfig
 from hydra.types import RunMode
 from omegaconf import DictConfig
 
+from scaling import machine
 from scaling.config import VERSION_BASE, config_path, plain, run_application, stops_on_user_errors
 
 
@@ -34,6 +35,7 @@ def main() -> None:
 
 
 def _terminate(number: int, frame: Any) -> None:
+    machine.stopping.set()
     raise SystemExit(128 + number)
 
 

@@ -1,7 +1,7 @@
 """Faults injected for real: kill -9, SIGTERM, two sweeps at once, points in parallel processes."""
 
-import os
 import signal
+import time
 from pathlib import Path
 
 import pytest
@@ -10,7 +10,10 @@ from tests.conftest import DIGITS, spawn
 from scaling.core.curves import curves_of, newest_by_fingerprint, rows
 from scaling.tracking import FINGERPRINT, KIND, REASON, RunStore
 
-GRID = ("-m", *DIGITS, "n=50,100,200", "seed=0,1")
+GRID = ("-m", *DIGITS, "n=50,100,200", "seed=0,1,2,3,4,5,6,7")
+POINTS = 24
+#: More points than can be finished while a signal is under way, on however busy a machine.
+LONG_GRID = (*GRID[:-1], f"seed={','.join(map(str, range(100)))}")
 
 
 def table(folder: Path):
@@ -34,14 +37,19 @@ def finish(process):
     return out
 
 
-def kill_after(process, lines, signal_number):
-    """Send a signal once the process has finished that many points."""
+def after_points(process, count):
+    """Wait until the process has finished that many points."""
     done = 0
     for line in process.stdout:
         done += line.startswith("[")
-        if done >= lines:
-            break
-    os.kill(process.pid, signal_number)
+        if done >= count:
+            return
+
+
+def kill_after(process, count):
+    """Kill a process once it has finished that many points, and return its exit code."""
+    after_points(process, count)
+    process.kill()
     process.communicate()
     return process.returncode
 
@@ -56,21 +64,29 @@ def runs_by_status(store):
 
 def test_kill_9_then_the_same_command_gives_the_same_table_and_nothing_twice(place, undisturbed):
     for finished in (1, 3):
-        assert kill_after(spawn(place, *GRID), finished, signal.SIGKILL) == -signal.SIGKILL
+        assert kill_after(spawn(place, *GRID), finished) == -signal.SIGKILL
     out = finish(spawn(place, *GRID))
     assert "done" in out.splitlines()[0]
     assert table(place) == undisturbed
     statuses = runs_by_status(RunStore())
     assert set(statuses) <= {"FINISHED", "KILLED"}
     fingerprints = [run.data.tags[FINGERPRINT] for run in statuses["FINISHED"]]
-    assert len(fingerprints) == len(set(fingerprints)) == 6
+    assert len(fingerprints) == len(set(fingerprints)) == POINTS
     assert all("process was gone" in run.data.tags[REASON] for run in statuses.get("KILLED", []))
 
 
 def test_sigterm_leaves_no_run_running(place):
-    code = kill_after(spawn(place, *GRID), 2, signal.SIGTERM)
-    assert code == 128 + signal.SIGTERM
-    assert "RUNNING" not in {run.info.status for run in RunStore().runs()}
+    process = spawn(place, *LONG_GRID)
+    after_points(process, 2)
+    process.send_signal(signal.SIGTERM)
+    store, deadline = RunStore(), time.monotonic() + 60
+    while "RUNNING" in (left := {run.info.status for run in store.runs()}) and time.monotonic() < deadline:
+        time.sleep(0.2)
+    process.kill()
+    process.communicate()
+    assert "RUNNING" not in left
+    assert "KILLED" in left
+    assert 2 <= len(runs_by_status(store)["FINISHED"]) < 100
 
 
 def test_two_sweeps_at_once_on_a_fresh_store_share_the_points(place, undisturbed):
@@ -79,8 +95,8 @@ def test_two_sweeps_at_once_on_a_fresh_store_share_the_points(place, undisturbed
     assert [process.returncode for process in both] == [0, 0], outputs
     statuses = runs_by_status(RunStore())
     assert set(statuses) == {"FINISHED"}
-    assert len(statuses["FINISHED"]) == 6
-    assert all("6 points: 6 done" in output for output in outputs)
+    assert len(statuses["FINISHED"]) == POINTS
+    assert all(f"{POINTS} points: {POINTS} done" in output for output in outputs)
     assert table(place) == undisturbed
 
 
