@@ -14,7 +14,7 @@ from pathlib import Path
 from typing import Any
 
 from scaling import terminal
-from scaling.core.curves import curves_of, newest_by_fingerprint
+from scaling.core.curves import Point, curves_of, newest_by_fingerprint
 from scaling.core.errors import SettingError, SweepError
 from scaling.core.identity import GridPoint, digest
 from scaling.core.secrets import mask
@@ -108,11 +108,7 @@ def _run(
             failures = _run_all(todo, store, launch, runner) if todo else {}
         status = "FAILED" if failures else "FINISHED"
     finally:
-        fingerprints = {point.fingerprint for point in points}
-        finished = [
-            p for p in store.finished_points(point.curve_id for point in points) if p.fingerprint in fingerprints
-        ]
-        store.log_curves(sweep.run_id, newest_by_fingerprint(finished)[0])
+        store.log_curves(sweep.run_id, _finished(points, store))
         store.finish_sweep(sweep, status)
     return failures
 
@@ -163,15 +159,18 @@ def _open(points: Sequence[GridPoint], settings: Mapping[str, Any], store: RunSt
     return sweep
 
 
+def _finished(grid: Sequence[GridPoint], store: RunStore) -> list[Point]:
+    """Return the finished points of a grid, whoever computed them, each once."""
+    fingerprints = {point.fingerprint for point in grid}
+    found = store.finished_points(point.curve_id for point in grid)
+    return newest_by_fingerprint([point for point in found if point.fingerprint in fingerprints])[0]
+
+
 def _sum_up(planned: list[Planned], store: RunStore, screen: Any, ran: bool) -> None:
     """Print the table of the grid's finished points."""
-    fingerprints = {item.point.fingerprint for item in planned}
-    points = [
-        p for p in store.finished_points(item.point.curve_id for item in planned) if p.fingerprint in fingerprints
-    ]
     if ran:
         screen.print(terminal.counts_line(Counter(item.state.state for item in planned)))
-    for table in terminal.curve_tables(curves_of(newest_by_fingerprint(points)[0])):
+    for table in terminal.curve_tables(curves_of(_finished([item.point for item in planned], store))):
         screen.print(table)
 
 
