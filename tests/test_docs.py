@@ -67,7 +67,9 @@ def test_the_adaptation_agrees_with_scikit_learn(written):
     point = ("model=pixels", "dataset=digits", "n=200")
     evaluation = evaluate(written, *point, "adaptation=nearest_class_mean")
     job = Job(settings(written, *point, "adaptation=nearest_class_mean"))
-    train, test = (split.images.pixels.reshape(len(split), -1) / 255 for split in (job.dataset.train, job.dataset.test))
+    train, test = (
+        split.samples.pixels.reshape(len(split), -1) / 255 for split in (job.dataset.train, job.dataset.test)
+    )
     peer = NearestCentroid().fit(train[job.subset.indices], job.subset.labels)
     assert np.mean(evaluation.outcome.test.predicted == peer.predict(test)) > 0.995  # but for ties
     assert 0.8 < evaluation.score.test_accuracy < evaluation.score.train_accuracy < 1
@@ -92,7 +94,7 @@ def test_the_adaptation_refuses_what_it_cannot_do(written):
 def test_the_data_set_reads_what_it_says(written):
     digits = Job(settings(written, "model=pixels", "dataset=digits", "adaptation=knn", "n=100"))
     parts = {"train": digits.dataset.train, "test": digits.dataset.test}
-    arrays = {f"{name}_images": part.images.pixels for name, part in parts.items()}
+    arrays = {f"{name}_images": part.samples.pixels for name, part in parts.items()}
     arrays |= {f"{name}_labels": part.labels for name, part in parts.items()}
     np.savez("digits.npz", **arrays)
     here = ("model=pixels", "dataset=npz_images", "dataset.path=digits.npz", "adaptation=knn", "n=100")

@@ -6,6 +6,7 @@ from functools import cache
 from typing import Any
 
 import pytorch_lightning as pl
+import torch
 from pytorch_lightning.utilities.exceptions import MisconfigurationException
 
 from scaling.core.errors import SettingError
@@ -22,6 +23,11 @@ def quiet_trainer(**settings: Any) -> pl.Trainer:
             f"trainer: Lightning can't use {', '.join(f'{k}={v}' for k, v in settings.items() if k != 'callbacks')}:"
             f" {reason}\nTake trainer=cpu or trainer=auto, or change the setting that it names."
         ) from error
+
+
+def device_of(settings: dict[str, Any]) -> torch.device:
+    """Return the device on which a Trainer with these settings computes."""
+    return quiet_trainer(**settings).strategy.root_device
 
 
 def _trainer(settings: dict[str, Any]) -> pl.Trainer:

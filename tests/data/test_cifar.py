@@ -55,8 +55,8 @@ def data_dir(tmp_path):
 def test_reads_all_batches_in_order(data_dir):
     loaded = source(data_dir).load()
     np.testing.assert_array_equal(loaded.train.labels, [*range(10), *range(10)])
-    np.testing.assert_array_equal(loaded.train.images.read(np.arange(10, 20)), images(10, seed=1))
-    np.testing.assert_array_equal(loaded.test.images.pixels, images(10, seed=2))
+    np.testing.assert_array_equal(loaded.train.samples.read(np.arange(10, 20)), images(10, seed=1))
+    np.testing.assert_array_equal(loaded.test.samples.pixels, images(10, seed=2))
     assert loaded.class_names[9] == "class 9"
 
 
@@ -64,7 +64,7 @@ def test_channels_are_red_green_blue(data_dir):
     pixels = images(10)
     pixels[0] = (250, 120, 10)
     (data_dir / "bin" / "one.bin").write_bytes(batch(pixels, np.arange(10)))
-    assert source(data_dir).load().train.images.read(np.array([0]))[0, 5, 7].tolist() == [250, 120, 10]
+    assert source(data_dir).load().train.samples.read(np.array([0]))[0, 5, 7].tolist() == [250, 120, 10]
 
 
 def test_cifar10_config_reads_the_published_layout(tmp_path):
@@ -76,7 +76,7 @@ def test_cifar10_config_reads_the_published_layout(tmp_path):
     settings = plain(compose(["dataset=cifar10", f"data.dir={tmp_path}", "dataset.sizes=[50,10]"]))
     loaded = build(settings["dataset"], drop=("input_size",)).load()
     np.testing.assert_array_equal(loaded.train.labels, np.tile(np.arange(10)[::-1], 5))
-    np.testing.assert_array_equal(loaded.test.images.pixels, images(10, seed=5))
+    np.testing.assert_array_equal(loaded.test.samples.pixels, images(10, seed=5))
 
 
 def test_cifar100_config_takes_the_fine_label_and_not_the_coarse_one(tmp_path):
@@ -89,7 +89,7 @@ def test_cifar100_config_takes_the_fine_label_and_not_the_coarse_one(tmp_path):
     settings = plain(compose(["dataset=cifar100", f"data.dir={tmp_path}", "dataset.sizes=[100,100]"]))
     loaded = build(settings["dataset"], drop=("input_size",)).load()
     np.testing.assert_array_equal(loaded.train.labels, fine)
-    np.testing.assert_array_equal(loaded.train.images.pixels, images(100))
+    np.testing.assert_array_equal(loaded.train.samples.pixels, images(100))
 
 
 def test_truncated_batch_says_got_and_expected(data_dir):

@@ -12,8 +12,8 @@ def digits():
 
 
 def test_1297_training_and_500_test_images_of_8_pixels(digits):
-    assert digits.train.images.pixels.shape == (1297, 8, 8, 1)
-    assert digits.test.images.pixels.shape == (500, 8, 8, 1)
+    assert digits.train.samples.pixels.shape == (1297, 8, 8, 1)
+    assert digits.test.samples.pixels.shape == (500, 8, 8, 1)
 
 
 def test_every_class_is_in_both_parts(digits):
@@ -33,12 +33,12 @@ def test_no_image_is_in_both_parts_and_none_is_lost(digits):
 
     counts = np.bincount(digits.train.labels) + np.bincount(digits.test.labels)
     np.testing.assert_array_equal(counts, np.bincount(load_digits().target))
-    rows = [split.images.pixels.reshape(-1, 64) for split in (digits.train, digits.test)]
+    rows = [split.samples.pixels.reshape(-1, 64) for split in (digits.train, digits.test)]
     assert len(np.unique(np.concatenate(rows), axis=0)) == len(np.unique(load_digits().data, axis=0))
 
 
 def test_grey_levels_are_spread_over_0_to_255(digits):
-    pixels = digits.train.images.pixels
+    pixels = digits.train.samples.pixels
     assert pixels.dtype == np.uint8
     assert (pixels.min(), pixels.max()) == (0, 255)
     assert len(np.unique(pixels)) == 17

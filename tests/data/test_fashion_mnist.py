@@ -107,7 +107,7 @@ def test_loads_images_labels_and_classes(tmp_path, small):
     write_set(tmp_path / "fashion-mnist")
     loaded = FashionMnist(str(tmp_path)).load()
     assert (len(loaded.train), len(loaded.test)) == (TRAIN, TEST)
-    assert loaded.train.images.read(np.array([0, 3])).shape == (2, 28, 28, 1)
+    assert loaded.train.samples.read(np.array([0, 3])).shape == (2, 28, 28, 1)
     np.testing.assert_array_equal(loaded.test.labels, np.arange(10))
     assert loaded.class_names[9] == "Ankle_boot"
 
@@ -211,7 +211,7 @@ def test_wrong_shape_says_got_and_expected(tmp_path, small):
 def test_images_without_labels_are_an_error(tmp_path, small):
     write_set(tmp_path / "fashion-mnist")
     write(tmp_path / "fashion-mnist", FILES["train_labels"], idx(np.arange(TRAIN - 1) % 10))
-    with pytest.raises(DataError, match="training part has 20 images but 19 labels"):
+    with pytest.raises(DataError, match="training part has 20 samples but 19 labels"):
         FashionMnist(str(tmp_path)).load()
 
 

@@ -47,7 +47,7 @@ def test_folders_become_classes_in_sorted_order(root):
     loaded = ImageFolder(str(root)).load()
     assert loaded.class_names == ("ant", "cat", "dog")
     assert loaded.train.labels.tolist() == [0, 1, 2]
-    assert [path.name for path in loaded.train.images.paths] == ["2.JPG", "1.png", "1.png"]
+    assert [path.name for path in loaded.train.samples.paths] == ["2.JPG", "1.png", "1.png"]
 
 
 def test_other_files_and_hidden_folders_are_passed_over(root):
@@ -58,7 +58,7 @@ def test_other_files_and_hidden_folders_are_passed_over(root):
 
 def test_images_keep_their_sizes(root):
     save(root / "train" / "cat" / "1.png", size=(30, 20))
-    shapes = [image.shape for image in ImageFolder(str(root)).load().train.images.read(EVERY)]
+    shapes = [image.shape for image in ImageFolder(str(root)).load().train.samples.read(EVERY)]
     assert shapes == [(20, 30, 3), (6, 8, 3)]
 
 
@@ -68,7 +68,7 @@ def test_every_mode_is_read_as_rgb(root, mode):
     if mode == "CMYK":
         file.unlink()
         file = save(file.with_suffix(".tif"), mode=mode)
-    image = ImageFolder(str(root)).load().train.images.read(EVERY)[0]
+    image = ImageFolder(str(root)).load().train.samples.read(EVERY)[0]
     assert (image.shape, image.dtype) == ((6, 8, 3), np.uint8)
     with Image.open(file) as saved:
         assert saved.mode == mode
@@ -77,21 +77,21 @@ def test_every_mode_is_read_as_rgb(root, mode):
 
 def test_grey_image_has_three_equal_channels(root):
     save(root / "train" / "cat" / "1.png", mode="L")
-    image = ImageFolder(str(root)).load().train.images.read(EVERY)[0]
+    image = ImageFolder(str(root)).load().train.samples.read(EVERY)[0]
     assert (image == image[..., :1]).all()
 
 
 def test_16_bit_grey_image_keeps_its_contrast(root):
     grey = np.linspace(0, 65535, 48).astype(np.uint16).reshape(6, 8)
     Image.fromarray(grey).save(root / "train" / "cat" / "1.png")
-    image = ImageFolder(str(root)).load().train.images.read(EVERY)[0]
+    image = ImageFolder(str(root)).load().train.samples.read(EVERY)[0]
     np.testing.assert_allclose(image[..., 0], grey / 257, atol=1)
 
 
 def test_palette_with_transparency_is_read_without_a_warning(root):
     image = Image.fromarray(np.arange(48, dtype=np.uint8).reshape(6, 8)).convert("P")
     image.save(root / "train" / "cat" / "1.png", transparency=bytes(range(256)))
-    ImageFolder(str(root)).load().train.images.read(EVERY)
+    ImageFolder(str(root)).load().train.samples.read(EVERY)
 
 
 @pytest.mark.parametrize(("part", "word"), [("test", "test"), ("train", "training")])
@@ -118,7 +118,7 @@ def test_jpeg_damaged_behind_its_header_is_named_when_it_is_decoded(root):
     file.write_bytes(file.read_bytes()[: file.stat().st_size // 2])
     loaded = ImageFolder(str(root)).load()
     with pytest.raises(DataError, match=r"train/cat/0\.jpg is not an image that can be read"):
-        loaded.train.images.read(np.array([0]))
+        loaded.train.samples.read(np.array([0]))
 
 
 @pytest.mark.parametrize("source", [ImageFolder(None), Manifest(None)])
@@ -162,7 +162,7 @@ def test_content_changes_with_a_label(root, tmp_path, rows):
     swapped = [row.replace(",cat,train", ",x").replace(",dog,train", ",cat,train").replace(",x", ",dog,train")
                for row in rows]  # fmt: skip
     after = Manifest(table(tmp_path, *swapped)).load()
-    assert after.train.image_content == before.train.image_content
+    assert after.train.sample_content == before.train.sample_content
     assert after.train.content != before.train.content
 
 
@@ -178,7 +178,7 @@ def test_manifest_reads_paths_relative_to_the_csv(tmp_path, rows, monkeypatch):
     loaded = Manifest(table(tmp_path, *rows)).load()
     assert loaded.class_names == ("cat", "dog")
     assert loaded.train.labels.tolist() == loaded.test.labels.tolist() == [0, 1]
-    assert len(loaded.train.images.read(EVERY)) == 2
+    assert len(loaded.train.samples.read(EVERY)) == 2
 
 
 def test_manifest_and_folder_of_the_same_images_have_one_content(root, tmp_path, rows):
@@ -226,7 +226,7 @@ def test_manifest_of_one_class_is_too_few(tmp_path, rows):
 
 
 def test_manifest_without_a_part_says_which(tmp_path, rows):
-    with pytest.raises(DataError, match=r"the test part in .*table\.csv holds no image"):
+    with pytest.raises(DataError, match=r"the test part in .*table\.csv holds no sample"):
         Manifest(table(tmp_path, *rows[:2])).load()
 
 

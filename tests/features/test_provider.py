@@ -71,7 +71,7 @@ def entry_of(provider, split="train"):
 
 def test_features_are_those_of_a_hand_written_forward_pass(provide, digits):
     got = provide().rows("train", FIRST)
-    batch = torch.from_numpy(digits.train.images.pixels[FIRST]).permute(0, 3, 1, 2)
+    batch = torch.from_numpy(digits.train.samples.pixels[FIRST]).permute(0, 3, 1, 2)
     batch = v2.functional.resize(batch, [32], antialias=True)
     batch = v2.functional.to_dtype(batch, torch.float32, scale=True).repeat(1, 3, 1, 1)
     with torch.no_grad():
@@ -82,7 +82,7 @@ def test_features_are_those_of_a_hand_written_forward_pass(provide, digits):
 
 def test_pixels_are_features_too(provide, digits):
     got = provide(Pixels()).rows("test", FIRST)
-    np.testing.assert_allclose(got, digits.test.images.pixels[FIRST].reshape(40, 64) / 127.5 - 1, atol=1e-6)
+    np.testing.assert_allclose(got, digits.test.samples.pixels[FIRST].reshape(40, 64) / 127.5 - 1, atol=1e-6)
 
 
 def test_a_larger_subset_computes_only_its_new_rows(provide, digits):
@@ -138,7 +138,7 @@ def test_what_changes_features_is_stored_apart(provide, changed):
 def test_labels_and_names_do_not_change_features(provide, digits):
     provide(Pixels()).rows("train", FIRST)
     relabelled = Dataset(
-        "other", digits.class_names, Split(digits.train.images, digits.train.labels[::-1]), digits.test, None, "here"
+        "other", digits.class_names, Split(digits.train.samples, digits.train.labels[::-1]), digits.test, None, "here"
     )
     other = provide(Pixels(id="other"), relabelled)
     other.rows("train", FIRST)

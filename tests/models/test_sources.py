@@ -283,7 +283,7 @@ def test_hub_needs_a_repository():
 def test_pixels_are_flattened_and_scaled_to_minus_1_to_1():
     digits = Digits().load()
     preprocessing, backbone = Pixels().resolved_preprocessing(), Pixels().build()
-    images = digits.test.images.pixels
+    images = digits.test.samples.pixels
     features = backbone.network(preprocessing.normalise(preprocessing.geometry(images)))
     assert backbone.head is None
     torch.testing.assert_close(features, torch.from_numpy(images).flatten(1) / 127.5 - 1)

@@ -3,7 +3,7 @@
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 from functools import cached_property
-from typing import Any, ClassVar, Protocol
+from typing import TYPE_CHECKING, Any, ClassVar, Protocol
 
 import numpy as np
 from numpy.typing import NDArray
@@ -11,8 +11,11 @@ from numpy.typing import NDArray
 from scaling.core.reporter import Reporter
 from scaling.core.scores import Predictions
 from scaling.data.base import Dataset
-from scaling.features.provider import FeatureProvider
+from scaling.features.provider import Features
 from scaling.models.base import Backbone, ModelSource, build
+
+if TYPE_CHECKING:
+    import torch
 
 
 def positive_number(value: Any) -> bool:
@@ -49,7 +52,7 @@ class Task:
 
     dataset: Dataset
     model: ModelSource
-    features: FeatureProvider
+    features: Features
     precision: str
     trainer: dict[str, Any]
     reporter: Reporter
@@ -58,6 +61,13 @@ class Task:
     def backbone(self) -> Backbone:
         """The network and its head, built when first needed."""
         return build(self.model)
+
+    @cached_property
+    def device(self) -> "torch.device":
+        """Where the trainer computes."""
+        from scaling.lightning import device_of
+
+        return device_of(self.trainer)
 
     @property
     def classes(self) -> int:

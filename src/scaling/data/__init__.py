@@ -1,6 +1,6 @@
-"""Data sets: load, verify, hand out images and labels; and the preprocessing of images. No torch at import."""
+"""Data sets: load, verify, hand out samples and labels; and the preprocessing of images. No torch at import."""
 
-from scaling.data.base import ArrayImages, Dataset, DataSource, FileImages, Images, Split, load
+from scaling.data.base import ArrayImages, Dataset, DataSource, FileImages, Images, Samples, Split, load
 from scaling.data.cifar import Cifar
 from scaling.data.digits import Digits
 from scaling.data.fashion_mnist import FashionMnist
@@ -9,5 +9,5 @@ from scaling.data.preprocessing import Preprocessing
 
 __all__ = [
     "ArrayImages", "Cifar", "DataSource", "Dataset", "Digits", "FashionMnist", "FileImages", "ImageFolder",
-    "Images", "Manifest", "Preprocessing", "Split", "load",
+    "Images", "Manifest", "Preprocessing", "Samples", "Split", "load",
 ]  # fmt: skip

@@ -1,4 +1,4 @@
-"""What a data set is: two splits of images with labels, verified when they are loaded."""
+"""What a data set is: two splits of labelled samples, verified when they are loaded."""
 
 import hashlib
 from collections.abc import Hashable, Sequence
@@ -15,17 +15,21 @@ from scaling.core.errors import DataError
 Pixels = NDArray[np.uint8]
 
 
-class Images(Protocol):
-    """N images that are read by index as uint8, height × width × channels (1 or 3)."""
+class Samples(Protocol):
+    """N samples of any kind, known by content."""
 
     def __len__(self) -> int: ...
 
-    def read(self, indices: NDArray[np.int64]) -> Pixels | list[Pixels]:
-        """Return the images: one array (k, H, W, C) where all have one size, else a list of (H, W, C)."""
+    def content(self) -> str:
+        """Return the SHA-256 of all samples, in order."""
         ...
 
-    def content(self) -> str:
-        """Return the SHA-256 of all images, in order."""
+
+class Images(Samples, Protocol):
+    """N images that are read by index as uint8, height × width × channels (1 or 3)."""
+
+    def read(self, indices: NDArray[np.int64]) -> Pixels | list[Pixels]:
+        """Return the images: one array (k, H, W, C) where all have one size, else a list of (H, W, C)."""
         ...
 
 
@@ -101,28 +105,28 @@ def _grey_of_many_levels(values: NDArray[np.generic]) -> Pixels:
 
 @dataclass(frozen=True)
 class Split:
-    """Images with their labels.
+    """Samples with their labels.
 
     Attributes:
-        labels: class of each image, 0 … classes-1, shape (N,).
+        labels: class of each sample, 0 … classes-1, shape (N,).
     """
 
-    images: Images
+    samples: Samples
     labels: NDArray[np.int64]
 
     def __len__(self) -> int:
         return len(self.labels)
 
     @cached_property
-    def image_content(self) -> str:
-        """SHA-256 of the images: what features are a function of."""
-        return self.images.content()
+    def sample_content(self) -> str:
+        """SHA-256 of the samples: what features are a function of."""
+        return self.samples.content()
 
     @cached_property
     def content(self) -> str:
-        """SHA-256 of images and labels: what scores are a function of."""
+        """SHA-256 of samples and labels: what scores are a function of."""
         labels = np.ascontiguousarray(self.labels, dtype="<i8")
-        return hashlib.sha256(self.image_content.encode() + labels.tobytes()).hexdigest()
+        return hashlib.sha256(self.sample_content.encode() + labels.tobytes()).hexdigest()
 
 
 @dataclass(frozen=True)
@@ -185,13 +189,13 @@ def verify(
         DataError: a count, a label, a class or a shape is not as expected.
     """
     for which, split in (("training", dataset.train), ("test", dataset.test)):
-        if len(split.images) != len(split.labels):
+        if len(split.samples) != len(split.labels):
             raise DataError(
-                f"{dataset.name}: the {which} part has {len(split.images)} images but {len(split.labels)} labels"
+                f"{dataset.name}: the {which} part has {len(split.samples)} samples but {len(split.labels)} labels"
                 f" in {dataset.source}.\nFetch the data set again."
             )
         if len(split) == 0:
-            raise DataError(f"{dataset.name}: the {which} part in {dataset.source} holds no image.")
+            raise DataError(f"{dataset.name}: the {which} part in {dataset.source} holds no sample.")
         _verify_labels(dataset, which, split.labels)
     got = (len(dataset.train), len(dataset.test))
     if sizes is not None and got != sizes:
@@ -201,9 +205,9 @@ def verify(
         )
     if shape is not None:
         for split in (dataset.train, dataset.test):
-            if isinstance(split.images, ArrayImages) and split.images.pixels.shape[1:] != shape:
+            if isinstance(split.samples, ArrayImages) and split.samples.pixels.shape[1:] != shape:
                 raise DataError(
-                    f"{dataset.name}: got images of shape {split.images.pixels.shape[1:]} in {dataset.source},"
+                    f"{dataset.name}: got images of shape {split.samples.pixels.shape[1:]} in {dataset.source},"
                     f" expected {shape}.\nThe files are damaged or of another data set: fetch them again."
                 )
     return dataset

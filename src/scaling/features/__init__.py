@@ -1,6 +1,6 @@
 """Frozen features: computed once through Lightning, kept on disk by content, served by row. No torch at import."""
 
-from scaling.features.provider import FeatureProvider, FeatureSettings
+from scaling.features.provider import FeatureProvider, Features, FeatureSettings
 from scaling.features.store import FeatureEntry, FeatureStore
 
-__all__ = ["FeatureEntry", "FeatureProvider", "FeatureSettings", "FeatureStore"]
+__all__ = ["FeatureEntry", "FeatureProvider", "FeatureSettings", "FeatureStore", "Features"]

@@ -2,14 +2,14 @@
 
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import Any
+from typing import Any, Protocol, cast
 
 import numpy as np
 from numpy.typing import NDArray
 
 from scaling.core.errors import SettingError
 from scaling.core.reporter import Reporter, SilentReporter
-from scaling.data.base import Dataset
+from scaling.data.base import Dataset, Images
 from scaling.features.store import FeatureEntry, FeatureStore
 from scaling.models.base import ModelSource, build
 
@@ -36,6 +36,19 @@ class FeatureSettings:
             value = getattr(self, name)
             if value is not None and (isinstance(value, bool) or not isinstance(value, int) or value < 1):
                 raise SettingError(f"features.{name}={value}: expected a positive whole number.")
+
+
+class Features(Protocol):
+    """Where adaptations get frozen features from."""
+
+    @property
+    def computed(self) -> int:
+        """Rows that were computed for this grid point, for the record."""
+        ...
+
+    def rows(self, split: str, indices: NDArray[np.int64]) -> NDArray[np.float32]:
+        """Return the features (k, d) of samples of a split, "train" or "test", indices ascending."""
+        ...
 
 
 @dataclass
@@ -96,7 +109,7 @@ class FeatureProvider:
         return {
             "version": FEATURE_VERSION,
             "model": self.model_identity,
-            "images": self.dataset.split(split).image_content,
+            "images": self.dataset.split(split).sample_content,
             "precision": self.precision,
             "layer": "head_input",
         }
@@ -104,7 +117,7 @@ class FeatureProvider:
     def _create(self, store: FeatureStore, key: dict[str, Any], split: str) -> FeatureEntry:
         from scaling.features.forward import width
 
-        images = self.dataset.split(split).images
+        images = self._images(split)
         found = width(build(self.source), self.source.resolved_preprocessing(), images)
         label = {
             "model": self.source.id,
@@ -113,6 +126,9 @@ class FeatureProvider:
             "precision": self.precision,
         }
         return store.create(key, len(images), found, label)
+
+    def _images(self, split: str) -> Images:
+        return cast(Images, self.dataset.split(split).samples)
 
     def _complete(self, entry: FeatureEntry, split: str, indices: NDArray[np.int64]) -> None:
         """Compute the rows that are missing, or that changed on disk since they were written."""
@@ -130,7 +146,7 @@ class FeatureProvider:
             return
         with self.reporter.stage(f"features of {split}", total=len(missing)) as advance:
             compute(
-                entry, build(self.source), self.source.resolved_preprocessing(), self.dataset.split(split).images,
+                entry, build(self.source), self.source.resolved_preprocessing(), self._images(split),
                 missing, self.settings.batch_size, {**self.trainer, "precision": self.precision}, advance,
             )  # fmt: skip
         self.computed += len(missing)
