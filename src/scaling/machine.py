@@ -47,8 +47,8 @@ def hardware() -> dict[str, Any]:
     """Return processor, cores, memory and accelerators. Asks torch only where it is imported already."""
     facts: dict[str, Any] = {
         "processor": _processor(),
-        "cores": len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count(),
-        "memory_gib": _memory_gib(),
+        "cores": cores(),
+        "memory_gib": round(size / 2**30, 1) if (size := memory()) else None,
         "system": platform.platform(),
     }
     if (torch := sys.modules.get("torch")) is not None:
@@ -56,6 +56,18 @@ def hardware() -> dict[str, Any]:
         if torch.cuda.is_available():
             facts["gpus"] = [torch.cuda.get_device_name(i) for i in range(torch.cuda.device_count())]
     return facts
+
+
+def cores() -> int:
+    """Return the cores that this process may use."""
+    return len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1
+
+
+def emulates_bf16() -> bool:
+    """Say whether torch has to emulate bf16 on this processor; on x86 that takes AVX-512 or newer."""
+    import torch
+
+    return platform.machine() in ("x86_64", "AMD64") and torch.backends.cpu.get_cpu_capability() in ("DEFAULT", "AVX2")
 
 
 def _processor() -> str:
@@ -66,9 +78,10 @@ def _processor() -> str:
         return platform.processor() or platform.machine()
 
 
-def _memory_gib() -> float | None:
+def memory() -> int | None:
+    """Return the machine's memory in bytes; None where it isn't known."""
     try:
-        return round(os.sysconf("SC_PAGE_SIZE") * os.sysconf("SC_PHYS_PAGES") / 2**30, 1)
+        return os.sysconf("SC_PAGE_SIZE") * os.sysconf("SC_PHYS_PAGES")
     except (OSError, ValueError):
         return None
 

@@ -38,6 +38,10 @@ class Preprocessing:
         """
         return self if size is None else replace(self, resize=size, crop=size)
 
+    def geometry_only(self) -> "Preprocessing":
+        """Return this preprocessing without what is done to values: what `geometry` is a function of."""
+        return Preprocessing(self.resize, self.crop, self.interpolation)
+
     def identity(self) -> dict[str, Any]:
         """Return the parameters, JSON-like."""
         return {key: list(value) if isinstance(value, tuple) else value for key, value in asdict(self).items()}

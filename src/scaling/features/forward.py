@@ -1,8 +1,9 @@
 """The frozen forward pass: a Lightning prediction over whole uint8 batches, written to the store as it goes."""
 
-import copy
 import time
 from collections.abc import Callable
+from dataclasses import dataclass
+from functools import lru_cache
 from typing import Any
 
 import numpy as np
@@ -10,33 +11,22 @@ import pytorch_lightning as pl
 import torch
 from numpy.typing import NDArray
 from torch import Tensor, nn
-from torch.utils.data import DataLoader, Dataset
 
-from scaling.data.base import Images
+from scaling import machine
+from scaling.core.errors import ModelError
+from scaling.data.base import FileImages, Images
+from scaling.data.decoded import decoded
 from scaling.data.preprocessing import Preprocessing
+from scaling.features.batches import Batches, BatchSizer
 from scaling.features.store import FeatureEntry
-from scaling.lightning import quiet_trainer
-from scaling.models.base import Backbone
+from scaling.lightning import device_of, quiet_trainer
+from scaling.models.base import Backbone, ModelSource, build
+from scaling.models.inference import for_inference
 
 #: Rows are made durable about this often: what a killed job loses at most, in seconds of work.
 FLUSH_SECONDS = 1.0
-
-
-class Batches(Dataset[tuple[Tensor, Tensor]]):
-    """Whole batches: reads and resizes the images of one batch at a time, still as uint8."""
-
-    def __init__(
-        self, images: Images, indices: NDArray[np.int64], batch_size: int, preprocessing: Preprocessing
-    ) -> None:
-        self.images, self.preprocessing = images, preprocessing
-        self.batches = [indices[start : start + batch_size] for start in range(0, len(indices), batch_size)]
-
-    def __len__(self) -> int:
-        return len(self.batches)
-
-    def __getitem__(self, position: int) -> tuple[Tensor, Tensor]:
-        indices = self.batches[position]
-        return torch.from_numpy(indices), self.preprocessing.geometry(self.images.read(indices))
+#: Batch sizes that are tried where none is given.
+CPU_SIZES, ACCELERATOR_SIZES = (32, 64, 128, 256), (64, 128, 256, 512, 1024)
 
 
 class FeatureModule(pl.LightningModule):
@@ -49,29 +39,34 @@ class FeatureModule(pl.LightningModule):
     def predict_step(self, batch: tuple[Tensor, Tensor], batch_idx: int) -> tuple[Tensor, Tensor]:
         """Return the batch's indices and features (k, d)."""
         indices, images = batch
-        normalised = self.preprocessing.normalise(images).to(memory_format=torch.channels_last)
-        dtype = next((parameter.dtype for parameter in self.network.parameters()), normalised.dtype)
-        return indices, self.network(normalised.to(dtype)).flatten(1).float()
+        return indices, features_of(self.network, self.preprocessing.normalise(images))
 
 
 class StoreWriter(pl.Callback):
-    """Writes predicted rows to the store about once a second, and at the end."""
+    """Writes predicted rows to the store about once a second, and at the end; times the batches."""
 
-    def __init__(self, entry: FeatureEntry, advance: Callable[[int], None]) -> None:
-        self.entry, self.advance = entry, advance
+    def __init__(self, entry: FeatureEntry, sizer: BatchSizer, advance: Callable[[int], None]) -> None:
+        self.entry, self.sizer, self.advance = entry, sizer, advance
         self.waiting: list[tuple[NDArray[np.int64], NDArray[np.float32]]] = []
-        self.flushed = time.monotonic()
+        self.flushed = self.ended = time.monotonic()
 
     def on_predict_batch_end(self, trainer: pl.Trainer, module: Any, outputs: Any, *_: Any) -> None:
         """Take a batch's rows."""
         indices, features = outputs
         self.waiting.append((indices.cpu().numpy(), features.cpu().numpy()))
         self.advance(len(indices))
+        now = time.monotonic()
+        self.sizer.record(len(indices), now - self.ended)
+        self.ended = now
         if time.monotonic() - self.flushed >= FLUSH_SECONDS:
             self.flush()
 
     def on_predict_end(self, trainer: pl.Trainer, module: Any) -> None:
         """Write what is left."""
+        self.flush()
+
+    def on_exception(self, trainer: pl.Trainer, module: Any, exception: BaseException) -> None:
+        """Write what was finished before."""
         self.flush()
 
     def flush(self) -> None:
@@ -83,31 +78,66 @@ class StoreWriter(pl.Callback):
         self.flushed = time.monotonic()
 
 
-def compute(
-    entry: FeatureEntry,
-    backbone: Backbone,
-    preprocessing: Preprocessing,
-    images: Images,
-    indices: NDArray[np.int64],
-    batch_size: int,
-    trainer: dict[str, Any],
-    advance: Callable[[int], None],
-) -> None:
-    """Compute the features of some images and write them to an entry of the store.
+@dataclass(frozen=True)
+class ForwardPass:
+    """A backbone made ready for one precision, with the batch size that suits it."""
 
-    Args:
-        indices: which images, ascending, shape (k,).
-        trainer: keyword arguments of the Lightning Trainer; its precision is that of the pass.
-        advance: called with the number of rows done, batch by batch.
-    """
-    network = backbone.network
-    if trainer.get("precision") not in (None, "32-true"):
-        network = copy.deepcopy(network)  # a true half precision rounds the weights in place
-    network = network.to(memory_format=torch.channels_last)
-    loader = DataLoader(Batches(images, indices, batch_size, preprocessing), batch_size=None)
-    writer = StoreWriter(entry, advance)
-    runner = quiet_trainer(**trainer, callbacks=[writer])
-    runner.predict(FeatureModule(network, preprocessing), loader, return_predictions=False)
+    network: nn.Module
+    preprocessing: Preprocessing
+    sizer: BatchSizer
+
+    def compute(
+        self,
+        entry: FeatureEntry,
+        images: Images,
+        indices: NDArray[np.int64],
+        workers: int | None,
+        trainer: dict[str, Any],
+        advance: Callable[[int], None],
+    ) -> None:
+        """Compute the features of some images and write them to an entry of the store.
+
+        Args:
+            indices: which images, ascending, shape (k,).
+            workers: threads that read ahead; None for one a core where files are decoded, or an accelerator waits.
+            trainer: keyword arguments of the Lightning Trainer; its precision is that of the pass.
+            advance: called with the number of rows done, batch by batch.
+
+        Raises:
+            ModelError: not even a batch of one image fits the accelerator's memory.
+        """
+        if workers is None:
+            waits = isinstance(images, FileImages) or device_of(trainer).type != "cpu"
+            workers = machine.cores() if waits else 0
+        read = decoded(images, self.preprocessing).read
+        while len(indices):
+            loader = Batches(read, indices, self.sizer, workers)
+            runner = quiet_trainer(**trainer, callbacks=[StoreWriter(entry, self.sizer, advance)])
+            try:
+                runner.predict(FeatureModule(self.network, self.preprocessing), loader, return_predictions=False)
+                return
+            except torch.cuda.OutOfMemoryError as error:
+                if self.sizer.shrink() == 0:
+                    raise ModelError(
+                        "The accelerator's memory does not hold the network and one image.\n"
+                        "Take precision=bf16-true, a smaller model.input_size=, or trainer=cpu."
+                    ) from error
+                torch.cuda.empty_cache()
+                indices = indices[~entry.present()[indices]]
+
+
+@lru_cache(maxsize=1)
+def forward_pass(source: ModelSource, precision: str, batch_size: int | None, accelerated: bool) -> ForwardPass:
+    """Make a model ready once a process, for as long as the sweep stays with it; None tries batch sizes."""
+    sizes = (batch_size,) if batch_size is not None else ACCELERATOR_SIZES if accelerated else CPU_SIZES
+    network = for_inference(build(source).network, precision)
+    return ForwardPass(network, source.resolved_preprocessing(), BatchSizer(sizes))
+
+
+def features_of(network: nn.Module, batch: Tensor) -> Tensor:
+    """Return the features (k, d) of a normalised batch (k, C, H, W), as float32."""
+    dtype = next((parameter.dtype for parameter in network.parameters()), batch.dtype)
+    return network(batch.to(dtype, memory_format=torch.channels_last)).flatten(1).float()
 
 
 @torch.inference_mode()

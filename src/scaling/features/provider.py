@@ -7,6 +7,7 @@ from typing import Any, Protocol, cast
 import numpy as np
 from numpy.typing import NDArray
 
+from scaling import machine
 from scaling.core.errors import SettingError
 from scaling.core.reporter import Reporter, SilentReporter
 from scaling.data.base import Dataset, Images
@@ -14,7 +15,7 @@ from scaling.features.store import FeatureEntry, FeatureStore
 from scaling.models.base import ModelSource, build
 
 #: Raise when the same settings give other features than before.
-FEATURE_VERSION = 1
+FEATURE_VERSION = 2
 
 
 @dataclass(frozen=True)
@@ -23,19 +24,21 @@ class FeatureSettings:
 
     Attributes:
         dir: folder of the store.
-        batch_size: images a forward pass.
+        batch_size: images a forward pass; None finds it by trying.
+        workers: threads that read images ahead; None for as many as help.
         size_limit: bytes that the store may take; None for no limit. Entries used longest ago go first.
     """
 
     dir: str
-    batch_size: int = 64
+    batch_size: int | None = None
+    workers: int | None = None
     size_limit: int | None = None
 
     def __post_init__(self) -> None:
-        for name in ("batch_size", "size_limit"):
+        for name, least in (("batch_size", 1), ("workers", 0), ("size_limit", 1)):
             value = getattr(self, name)
-            if value is not None and (isinstance(value, bool) or not isinstance(value, int) or value < 1):
-                raise SettingError(f"features.{name}={value}: expected a positive whole number.")
+            if value is not None and (isinstance(value, bool) or not isinstance(value, int) or value < least):
+                raise SettingError(f"features.{name}={value}: expected a whole number from {least} up, or null.")
 
 
 class Features(Protocol):
@@ -132,7 +135,8 @@ class FeatureProvider:
 
     def _complete(self, entry: FeatureEntry, split: str, indices: NDArray[np.int64]) -> None:
         """Compute the rows that are missing, or that changed on disk since they were written."""
-        from scaling.features.forward import compute
+        from scaling.features.forward import forward_pass
+        from scaling.lightning import device_of
 
         _, good = entry.read(indices)
         missing = indices[~good]
@@ -144,9 +148,13 @@ class FeatureProvider:
             entry.forget(damaged)
         if len(missing) == 0:
             return
+        accelerated = device_of(self.trainer).type != "cpu"
+        if not accelerated and self.precision.startswith("bf16") and machine.emulates_bf16():
+            self.reporter.note(
+                f"this processor has no instructions for bf16: {self.precision} is emulated, far slower than 32-true"
+            )
         with self.reporter.stage(f"features of {split}", total=len(missing)) as advance:
-            compute(
-                entry, build(self.source), self.source.resolved_preprocessing(), self._images(split),
-                missing, self.settings.batch_size, {**self.trainer, "precision": self.precision}, advance,
-            )  # fmt: skip
+            forward = forward_pass(self.source, self.precision, self.settings.batch_size, accelerated)
+            trainer = {**self.trainer, "precision": self.precision}
+            forward.compute(entry, self._images(split), missing, self.settings.workers, trainer, advance)
         self.computed += len(missing)

@@ -1,0 +1,106 @@
+"""Batches of uint8 images for a forward pass: their size is found on the way, and they are read ahead."""
+
+from collections import deque
+from collections.abc import Callable, Iterator, Sequence
+from concurrent.futures import Future, ThreadPoolExecutor
+
+import numpy as np
+import torch
+from numpy.typing import NDArray
+from torch import Tensor
+
+Batch = tuple[Tensor, Tensor]
+
+DEFAULT_SIZE = 64
+#: Batches of each size that are tried; the first of them warms up and is not timed.
+TRIALS = 3
+#: A size is tried where at least this many batches of it are left to compute: the trial has to pay.
+WORTH_TRYING = 8
+#: Larger batches are no longer tried once they gain less than this factor.
+GAIN = 1.03
+
+
+class BatchSizer:
+    """Finds the batch size with the most images a second, by trying sizes on batches that are needed anyway."""
+
+    def __init__(self, sizes: Sequence[int]) -> None:
+        """Start with the sizes to try, ascending; a single one is taken as it is."""
+        self.untried = list(sizes) if len(sizes) > 1 else []
+        self.best = sizes[0] if len(sizes) == 1 else min(DEFAULT_SIZE, sizes[-1])
+        self.rate = 0.0
+        self.proposed = 0
+        self.timings: dict[int, list[float]] = {}
+
+    def propose(self, left: int) -> int:
+        """Return the size of the next batch, with so many images left."""
+        if self.untried and left >= WORTH_TRYING * self.untried[0]:
+            size = self.untried[0]
+            self.proposed += 1
+            if self.proposed == TRIALS:
+                self.untried.pop(0)
+                self.proposed = 0
+            return size
+        return min(self.best, left)
+
+    def record(self, size: int, seconds: float) -> None:
+        """Learn how long a batch took."""
+        timings = self.timings.setdefault(size, [])
+        if len(timings) == TRIALS:  # judged already
+            return
+        timings.append(seconds)
+        if len(timings) < TRIALS:
+            return
+        rate = size / max(min(timings[1:]), 1e-9)
+        if rate < GAIN * self.rate:
+            self.untried.clear()
+        if rate > self.rate:
+            self.best, self.rate = size, rate
+
+    def shrink(self) -> int:
+        """Try nothing larger than half of the largest batch so far, and return that: memory ran out."""
+        largest = max([self.best, *self.timings])
+        self.untried.clear()
+        self.timings.clear()
+        self.best = largest // 2
+        return self.best
+
+
+class Batches:
+    """Iterates over (indices, uint8 images) in batches, read in threads ahead of their use where that helps.
+
+    Decoding releases Python's global lock, so threads overlap with each other and with the forward pass, without
+    the copies of the process that a DataLoader's workers are.
+    """
+
+    def __init__(
+        self, read: Callable[[NDArray[np.int64]], Tensor], indices: NDArray[np.int64], sizer: BatchSizer, workers: int
+    ) -> None:
+        self.read, self.indices, self.sizer, self.workers = read, indices, sizer, workers
+
+    def __iter__(self) -> Iterator[Batch]:
+        if self.workers == 0:
+            yield from map(self._load, self._parts())
+            return
+        parts = self._parts()
+        with ThreadPoolExecutor(self.workers) as pool:
+            waiting: deque[Future[Batch]] = deque()
+            try:
+                for part in parts:
+                    waiting.append(pool.submit(self._load, part))
+                    if len(waiting) > self.workers:
+                        yield waiting.popleft().result()
+                while waiting:
+                    yield waiting.popleft().result()
+            finally:  # where a batch can't be read, or nobody wants the rest
+                for future in waiting:
+                    future.cancel()
+
+    def _parts(self) -> Iterator[NDArray[np.int64]]:
+        start = 0
+        while start < len(self.indices):
+            size = self.sizer.propose(len(self.indices) - start)
+            yield self.indices[start : start + size]
+            start += size
+
+    def _load(self, part: NDArray[np.int64]) -> Batch:
+        return torch.from_numpy(part), self.read(part)

@@ -1,0 +1,87 @@
+"""Fold batch norms into the convolutions before them: in eval mode both are one affine map.
+
+With y = γ (conv(x) − μ) / √(σ² + ε) + β, the convolution takes the weights w γ/√(σ² + ε) and the bias
+β + (b − μ) γ/√(σ² + ε) (Jacob et al. 2018, Quantization and Training of Neural Networks, section 3.2). Which
+convolution feeds which batch norm is read off a symbolic trace, with both as leaves whatever their subclass, so
+that timm's batch norms that carry their activation, and its padding convolutions, fold too.
+"""
+
+import torch
+from torch import Tensor, fx, nn
+from torch.nn.modules.batchnorm import _BatchNorm
+
+Convolution = nn.Conv1d | nn.Conv2d | nn.Conv3d
+
+
+class _Tracer(fx.Tracer):
+    """Traces down to convolutions and batch norms; subclasses of them stay whole."""
+
+    def is_leaf_module(self, module: nn.Module, name: str) -> bool:
+        """Say whether a module is a node of its own."""
+        return isinstance(module, Convolution | _BatchNorm) or super().is_leaf_module(module, name)
+
+
+def fold_batch_norms(network: nn.Module) -> int:
+    """Fold, in place, every batch norm whose only input is a convolution that feeds nothing else.
+
+    Args:
+        network: in eval mode.
+
+    Returns:
+        The number of batch norms folded; 0 where the network can't be traced.
+    """
+    try:
+        graph = _Tracer().trace(network)
+    except Exception:  # a trace runs the network's own code on symbols, and that may raise anything
+        return 0
+    modules = dict(network.named_modules())
+    calls = [node.target for node in graph.nodes if node.op == "call_module"]
+    folded = 0
+    for node in graph.nodes:
+        if node.op != "call_module" or not isinstance(norm := modules[node.target], _BatchNorm):
+            continue
+        source = node.args[0] if node.args else None
+        if not (isinstance(source, fx.Node) and source.op == "call_module" and len(source.users) == 1):
+            continue
+        convolution = modules[source.target]
+        once = calls.count(node.target) == calls.count(source.target) == 1
+        if isinstance(convolution, Convolution) and once and (rest := _without_norm(norm)) is not None:
+            _absorb(convolution, norm)
+            parent, _, leaf = str(node.target).rpartition(".")
+            setattr(modules[parent], leaf, rest)
+            folded += 1
+    return folded
+
+
+def _without_norm(norm: _BatchNorm) -> nn.Module | None:
+    """Return what a batch norm does besides normalising; None where that isn't known."""
+    if norm.training or norm.running_mean is None or norm.running_var is None:
+        return None
+    if type(norm) in (nn.BatchNorm1d, nn.BatchNorm2d, nn.BatchNorm3d):
+        return nn.Identity()
+    drop, activation = getattr(norm, "drop", None), getattr(norm, "act", None)  # timm's BatchNormAct2d
+    if type(norm).__name__ == "BatchNormAct2d" and isinstance(drop, nn.Module) and isinstance(activation, nn.Module):
+        return nn.Sequential(drop, activation)
+    return None
+
+
+@torch.no_grad()
+def _absorb(convolution: Convolution, norm: _BatchNorm) -> None:
+    """Put a batch norm's affine map into the convolution before it; computed in float64."""
+    mean, variance = _double(norm.running_mean), _double(norm.running_var)
+    assert mean is not None
+    assert variance is not None
+    gain = (variance + norm.eps).rsqrt()
+    if norm.affine:
+        gain = gain * norm.weight.double()
+    weight, bias = convolution.weight, _double(convolution.bias)
+    shift = (bias - mean if bias is not None else -mean) * gain
+    if norm.affine:
+        shift = shift + norm.bias.double()
+    scaled = weight.double() * gain.view(-1, *[1] * (weight.dim() - 1))
+    convolution.weight = nn.Parameter(scaled.to(weight.dtype), requires_grad=False)
+    convolution.bias = nn.Parameter(shift.to(weight.dtype), requires_grad=False)
+
+
+def _double(tensor: Tensor | None) -> Tensor | None:
+    return None if tensor is None else tensor.double()
