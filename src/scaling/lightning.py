@@ -1,6 +1,7 @@
 """The one way in which this product makes a Lightning Trainer: quiet, and with nothing written on the side."""
 
 import logging
+import platform
 import warnings
 from functools import cache
 from typing import Any
@@ -28,6 +29,13 @@ def quiet_trainer(**settings: Any) -> pl.Trainer:
 def device_of(settings: dict[str, Any]) -> torch.device:
     """Return the device on which a Trainer with these settings computes."""
     return quiet_trainer(**settings).strategy.root_device
+
+
+def emulates_bf16(device: torch.device) -> bool:
+    """Say whether bf16 is emulated there: an x86 processor needs AVX-512 for it."""
+    if device.type != "cpu" or platform.machine() not in ("x86_64", "AMD64"):
+        return False
+    return torch.backends.cpu.get_cpu_capability() in ("DEFAULT", "AVX2")
 
 
 def _trainer(settings: dict[str, Any]) -> pl.Trainer:

@@ -63,13 +63,6 @@ def cores() -> int:
     return len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1
 
 
-def emulates_bf16() -> bool:
-    """Say whether torch has to emulate bf16 on this processor; on x86 that takes AVX-512 or newer."""
-    import torch
-
-    return platform.machine() in ("x86_64", "AMD64") and torch.backends.cpu.get_cpu_capability() in ("DEFAULT", "AVX2")
-
-
 def _processor() -> str:
     try:
         lines = Path("/proc/cpuinfo").read_text().splitlines()

@@ -7,7 +7,6 @@ from typing import Any, Protocol, cast
 import numpy as np
 from numpy.typing import NDArray
 
-from scaling import machine
 from scaling.core.errors import SettingError
 from scaling.core.reporter import Reporter, SilentReporter
 from scaling.data.base import Dataset, Images
@@ -136,7 +135,7 @@ class FeatureProvider:
     def _complete(self, entry: FeatureEntry, split: str, indices: NDArray[np.int64]) -> None:
         """Compute the rows that are missing, or that changed on disk since they were written."""
         from scaling.features.forward import forward_pass
-        from scaling.lightning import device_of
+        from scaling.lightning import device_of, emulates_bf16
 
         _, good = entry.read(indices)
         missing = indices[~good]
@@ -148,13 +147,13 @@ class FeatureProvider:
             entry.forget(damaged)
         if len(missing) == 0:
             return
-        accelerated = device_of(self.trainer).type != "cpu"
-        if not accelerated and self.precision.startswith("bf16") and machine.emulates_bf16():
+        device = device_of(self.trainer)
+        if self.precision.startswith("bf16") and emulates_bf16(device):
             self.reporter.note(
                 f"this processor has no instructions for bf16: {self.precision} is emulated, far slower than 32-true"
             )
         with self.reporter.stage(f"features of {split}", total=len(missing)) as advance:
-            forward = forward_pass(self.source, self.precision, self.settings.batch_size, accelerated)
+            forward = forward_pass(self.source, self.precision, self.settings.batch_size, device.type != "cpu")
             trainer = {**self.trainer, "precision": self.precision}
             forward.compute(entry, self._images(split), missing, self.settings.workers, trainer, advance)
         self.computed += len(missing)
