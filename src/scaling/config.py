@@ -101,15 +101,20 @@ def _built(value: Any) -> Any:
     return tuple(_built(item) for item in value) if isinstance(value, list) else value
 
 
+def known_precision(asked: str) -> str:
+    """Return a precision that Lightning knows, or raise SettingError."""
+    if asked not in PRECISIONS:
+        raise SettingError(f"precision={asked}: expected one of {', '.join(PRECISIONS)}.")
+    return asked
+
+
 def resolve_precision(asked: str, accelerator: str) -> str:
     """Return the precision that Lightning will really use: on a CPU 16-mixed is bf16-mixed.
 
     Raises:
         SettingError: the precision is unknown, or the CPU can't do it.
     """
-    if asked not in PRECISIONS:
-        raise SettingError(f"precision={asked}: expected one of {', '.join(PRECISIONS)}.")
-    if not asked.startswith("16-"):
+    if not known_precision(asked).startswith("16-"):
         return asked
     on_cpu = accelerator == "cpu"
     if accelerator == "auto":

@@ -7,15 +7,18 @@ from typing import Any
 
 from scaling import machine
 from scaling.adapt.base import Adaptation, Outcome, Subset, Task
-from scaling.config import build, resolve_precision
+from scaling.config import build, known_precision, resolve_precision
 from scaling.core.errors import SettingError
 from scaling.core.identity import GridPoint, digest
 from scaling.core.reporter import Reporter, SilentReporter
 from scaling.core.scores import Score, score
 from scaling.core.subsets import FULL, effective_n, parse_n, subset_indices
 from scaling.data.base import Dataset, DataSource, load
-from scaling.features.provider import FEATURE_VERSION, FeatureProvider, FeatureSettings
+from scaling.features.given import PRECISION as GIVEN_PRECISION
+from scaling.features.given import GivenFeatures, check_match
+from scaling.features.provider import FEATURE_VERSION, FeatureProvider, Features, FeatureSettings
 from scaling.models.base import ModelSource
+from scaling.models.given import Given
 
 
 @dataclass(frozen=True)
@@ -43,8 +46,11 @@ class Job:
 
     @cached_property
     def precision(self) -> str:
-        """The precision that will really be used."""
-        return resolve_precision(str(self.settings["precision"]), str(self.trainer.get("accelerator", "auto")))
+        """The precision that will really be used; features that are given have theirs, and no forward pass."""
+        asked = str(self.settings["precision"])
+        if self.given:
+            return known_precision(asked) and GIVEN_PRECISION
+        return resolve_precision(asked, str(self.trainer.get("accelerator", "auto")))
 
     @cached_property
     def trainer(self) -> dict[str, Any]:
@@ -60,6 +66,11 @@ class Job:
     def model(self) -> ModelSource:
         """The settings of the model."""
         return build(self.settings["model"])
+
+    @property
+    def given(self) -> bool:
+        """Whether features come with the data set, so that no network is run."""
+        return isinstance(self.model, Given)
 
     @cached_property
     def adaptation(self) -> Adaptation:
@@ -88,10 +99,20 @@ class Job:
         """What of the model changes a score."""
         return self.model.identity()
 
+    def provider(self, reporter: Reporter) -> Features:
+        """Return where features come from: the data set itself, or a forward pass and its store."""
+        if self.given:
+            return GivenFeatures(self.dataset)
+        return FeatureProvider(
+            self.features, self.model, self.dataset, self.precision, self.trainer, reporter, self.model_identity
+        )
+
     @cached_property
     def point(self) -> GridPoint:
         """Who this point is."""
         adaptation = self.adaptation
+        # How features are computed is no part of what is given.
+        computed = {} if self.given else {"features": FEATURE_VERSION}
         return GridPoint(
             model=self.model.id,
             dataset=self.dataset.name,
@@ -101,7 +122,7 @@ class Job:
             seed=self.seed,
             identity={
                 "dataset": self.dataset.identity(),
-                "model": {**self.model_identity, "features": FEATURE_VERSION},
+                "model": {**self.model_identity, **computed},
                 "adaptation": {
                     "name": adaptation.name, "version": adaptation.METHOD_VERSION, **adaptation.identity(),
                 },
@@ -116,6 +137,7 @@ class Job:
         Raises:
             ScalingError: a setting, the data, the weights' file or their combination can't be used.
         """
+        check_match(self.dataset, self.model)
         point = self.point
         _ = self.features, self.subset
         self.adaptation.check(self.dataset, self.model, point.n)
@@ -145,9 +167,7 @@ def evaluate_job(job: Job, reporter: Reporter | None = None) -> Evaluation:
     machine.keep_freed_memory()
     with reporter.stage("load"):
         job.check()
-    provider = FeatureProvider(
-        job.features, job.model, job.dataset, job.precision, job.trainer, reporter, job.model_identity
-    )
-    task = Task(job.dataset, job.model, provider, job.precision, job.trainer, reporter)
+    features = job.provider(reporter)
+    task = Task(job.dataset, job.model, features, job.precision, job.trainer, reporter)
     outcome = job.adaptation.run(task, job.subset)
-    return Evaluation(score(outcome.train, outcome.test, job.dataset.class_names), outcome, provider.computed)
+    return Evaluation(score(outcome.train, outcome.test, job.dataset.class_names), outcome, features.computed)

@@ -6,7 +6,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, ClassVar, Literal
 
-from scaling.adapt.base import Outcome, Subset, Task
+from scaling.adapt.base import Outcome, Subset, Task, require_network
 from scaling.core.errors import AdaptationError, SettingError
 from scaling.data.base import Dataset
 from scaling.models.base import ModelSource
@@ -48,6 +48,7 @@ class AsIs:
 
     def check(self, dataset: Dataset, model: ModelSource, n: int) -> None:
         """Refuse label spaces that don't agree, and models without a head."""
+        require_network(self.name, model)
         if (mapping := self._mapping()) is not None:
             absent = [name for name in dataset.class_names if name not in mapping]
             unknown = [name for name in mapping if name not in dataset.class_names]

@@ -8,11 +8,13 @@ from typing import TYPE_CHECKING, Any, ClassVar, Protocol
 import numpy as np
 from numpy.typing import NDArray
 
+from scaling.core.errors import AdaptationError
 from scaling.core.reporter import Reporter
 from scaling.core.scores import Predictions
 from scaling.data.base import Dataset
 from scaling.features.provider import Features
 from scaling.models.base import Backbone, ModelSource, build
+from scaling.models.given import Given
 
 if TYPE_CHECKING:
     import torch
@@ -21,6 +23,15 @@ if TYPE_CHECKING:
 def positive_number(value: Any) -> bool:
     """Say whether a setting is a positive finite number; YAML may hold anything."""
     return isinstance(value, int | float) and not isinstance(value, bool) and 0 < value < float("inf")
+
+
+def require_network(adaptation: str, model: ModelSource) -> None:
+    """Raise AdaptationError where the features are given and an adaptation needs the network behind them."""
+    if isinstance(model, Given):
+        raise AdaptationError(
+            f"{adaptation} needs the model's network; {model.id} stands for embeddings, which come without one.\n"
+            "Take an adaptation that works on features: adaptation=linear_probe or adaptation=knn."
+        )
 
 
 @dataclass(frozen=True)

@@ -4,7 +4,7 @@ import sys
 
 from scaling.config import build, compose, plain
 from scaling.core.errors import ScalingError
-from scaling.data.base import Dataset
+from scaling.data.base import Dataset, Vectors
 
 
 def fetch(name: str, *overrides: str) -> Dataset:
@@ -27,8 +27,10 @@ def main() -> None:
     except ScalingError as error:
         print(f"error: {error}", file=sys.stderr)
         raise SystemExit(1) from None
+    vectors = dataset.train.samples
+    width = f" of {vectors.rows.shape[1]} features" if isinstance(vectors, Vectors) else ""
     print(
-        f"{dataset.name}: {len(dataset.train)} training and {len(dataset.test)} test samples,"
+        f"{dataset.name}: {len(dataset.train)} training and {len(dataset.test)} test samples{width},"
         f" {len(dataset.class_names)} classes, in {dataset.source}"
     )
 

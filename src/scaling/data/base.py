@@ -79,6 +79,22 @@ class FileImages:
         return hashed.hexdigest()
 
 
+@dataclass(frozen=True, eq=False)
+class Vectors:
+    """Samples that are features already, one row each, shape (N, d)."""
+
+    rows: NDArray[np.float32]
+
+    def __len__(self) -> int:
+        return len(self.rows)
+
+    def content(self) -> str:
+        """Return the SHA-256 of shape and values."""
+        hashed = hashlib.sha256(repr(self.rows.shape).encode())
+        hashed.update(np.ascontiguousarray(self.rows, dtype="<f4").data)
+        return hashed.hexdigest()
+
+
 def decode(path: Path) -> Pixels:
     """Decode an image file to RGB, shape (H, W, 3)."""
     from PIL import Image, UnidentifiedImageError
@@ -167,9 +183,18 @@ class DataSource(Hashable, Protocol):
         ...
 
 
-@lru_cache(maxsize=2)
 def load(source: DataSource) -> Dataset:
-    """Load a data set once a process: the grid points of a sweep share it."""
+    """Load a data set once a process: the grid points of a sweep share it.
+
+    A source with a method `state` (the time and size of its file) is loaded again when that changes: in a notebook
+    the same file is written again and again.
+    """
+    state = getattr(source, "state", None)
+    return _load(source, state() if state is not None else None)
+
+
+@lru_cache(maxsize=2)
+def _load(source: DataSource, state: Hashable) -> Dataset:
     return source.load()
 
 

@@ -1,0 +1,100 @@
+"""Embeddings from a .npz file. No pickle is ever read."""
+
+import zipfile
+import zlib
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from scaling.core.errors import DataError
+from scaling.data.rows import (
+    Content,
+    Rows,
+    as_text,
+    checked_features,
+    checked_labels,
+    in_parts,
+    lacks,
+    one_dimensional,
+    reading,
+    same_length,
+    train_rows,
+)  # fmt: skip
+
+WHOLE = ("features", "labels", "split")
+IN_PARTS = ("train_features", "train_labels", "test_features", "test_labels")
+
+
+def read_npz(path: Path) -> Content:
+    """Read an archive of arrays.
+
+    Raises:
+        DataError: it is damaged, lacks an array, or an array can't be used.
+    """
+    damage = (OSError, ValueError, EOFError, RuntimeError, NotImplementedError, zipfile.BadZipFile, zlib.error)
+    with reading(path, "a .npz file", *damage):
+        archive = np.load(path, allow_pickle=False)
+        if not isinstance(archive, np.lib.npyio.NpzFile):
+            raise DataError(
+                f"{path} holds a single array.\nSave it with numpy.savez(FILE, features=…, labels=…, split=…)."
+            )
+        with archive:
+            return _from_arrays(archive, path)
+
+
+def _from_arrays(archive: Any, path: Path) -> Content:
+    there = list(archive.files)
+    forms = {form for form in (WHOLE, IN_PARTS) if set(form) & set(there)}
+    if len(forms) == 2:
+        raise DataError(
+            f"{path} has arrays of both forms: {', '.join(there)}.\n"
+            f"Keep either {', '.join(WHOLE)} or {', '.join(IN_PARTS)}."
+        )
+    form = forms.pop() if forms else WHOLE
+    if absent := [name for name in form if name not in there]:
+        raise lacks(path, absent, there, f"{', '.join(WHOLE)}; or {', '.join(IN_PARTS)}")
+    class_names = _class_names(archive, path) if "class_names" in there else None
+    if form is WHOLE:
+        labels = checked_labels(_array(archive, "labels", path), "labels", path)
+        train = train_rows(_array(archive, "split", path), "split", path)
+        features = checked_features(_array(archive, "features", path), "features", path)
+        same_length({"features": len(features), "labels": len(labels), "split": len(train)}, path)
+        return Content(*in_parts(features, labels, train), class_names)
+    parts = []
+    for part in ("train", "test"):
+        names = f"{part}_features", f"{part}_labels"
+        labels = checked_labels(_array(archive, names[1], path), names[1], path)
+        features = checked_features(_array(archive, names[0], path), names[0], path)
+        same_length({names[0]: len(features), names[1]: len(labels)}, path)
+        if len(labels) == 0:
+            raise DataError(f"{path}: {names[0]} holds no row.\nBoth parts are needed.")
+        parts.append(Rows(features, labels))
+    return Content(parts[0], parts[1], class_names)
+
+
+def _array(archive: Any, name: str, path: Path) -> NDArray[Any]:
+    try:
+        array = archive[name]
+    except ValueError as error:
+        if "allow_pickle" not in str(error):
+            raise
+        how = f"numpy.stack({name})" if name.endswith("features") else f"{name}.astype(str), or whole numbers"
+        raise DataError(
+            f"{path}: {name} is an array of Python objects, which only a pickle can hold; none is read.\nSave {how}."
+        ) from error
+    if not isinstance(array, np.ndarray):
+        raise DataError(f"{path}: {name} is no array.\nWrite the file with numpy.savez.")
+    return array
+
+
+def _class_names(archive: Any, path: Path) -> tuple[str, ...]:
+    array = _array(archive, "class_names", path)
+    one_dimensional(array, "class_names", path)
+    if array.dtype.kind not in "USiu":
+        raise DataError(f"{path}: class_names is an array of {array.dtype}, expected text.")
+    names = tuple(str(name) for name in as_text(array, "class_names", path).tolist())
+    if twice := sorted({name for name in names if names.count(name) > 1}):
+        raise DataError(f"{path}: class_names has {twice[0]!r} more than once.\nGive each class a name of its own.")
+    return names

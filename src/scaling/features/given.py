@@ -1,0 +1,44 @@
+"""Features that come with the data set: the rows of its vectors are handed out as they are."""
+
+from dataclasses import dataclass
+from typing import ClassVar, cast
+
+import numpy as np
+from numpy.typing import NDArray
+
+from scaling.core.errors import SettingError
+from scaling.data.base import Dataset, Vectors
+from scaling.models.base import ModelSource
+from scaling.models.given import Given
+
+#: Given features are 32-bit floats and pass through no network, whatever precision is asked for.
+PRECISION = "32-true"
+
+
+@dataclass(frozen=True)
+class GivenFeatures:
+    """Serves the rows of a data set of vectors; nothing is computed, nothing is stored."""
+
+    dataset: Dataset
+
+    computed: ClassVar[int] = 0
+
+    def rows(self, split: str, indices: NDArray[np.int64]) -> NDArray[np.float32]:
+        """Return the rows (k, d) of samples of a split, a copy that the caller may change."""
+        return cast(Vectors, self.dataset.split(split).samples).rows[indices]
+
+
+def check_match(dataset: Dataset, model: ModelSource) -> None:
+    """Raise SettingError where features are given to a network, or images to none."""
+    features = all(isinstance(part.samples, Vectors) for part in (dataset.train, dataset.test))
+    given = isinstance(model, Given)
+    if features and not given:
+        raise SettingError(
+            f"{dataset.name} holds features, not samples that {model.id} could read.\n"
+            "Leave model= out, or take model=given; model.id=NAME then says in labels which encoder made them."
+        )
+    if given and not features:
+        raise SettingError(
+            f"model=given has no network, and {dataset.name} holds samples that need one.\n"
+            "Leave model= out or name another model; for features of your own take dataset=embeddings."
+        )
