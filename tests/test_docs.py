@@ -1,6 +1,7 @@
 """The documentation: its examples run, and the paths and links that it names exist."""
 
 import re
+import runpy
 import shlex
 import sys
 from collections.abc import Callable, Iterator
@@ -20,7 +21,7 @@ EXTENDING = ROOT / "docs" / "extending.md"
 FENCE = re.compile(r"^```(\w*)\n(.*?)^```$", re.MULTILINE | re.DOTALL)
 #: Files that the page has the reader write. Each block begins with its file's name as a comment.
 EXAMPLES = {
-    "nearest_class_mean.py", "npz_images.py",
+    "embed_digits.py", "nearest_class_mean.py", "npz_images.py",
     "my_conf/adaptation/nearest_class_mean.yaml", "my_conf/dataset/npz_images.yaml", "my_conf/dataset/photos.yaml",
     "my_conf/model/mobilenetv3_small.yaml", "my_conf/model/my_resnet18.yaml", "my_conf/model/resnet34.yaml",
 }  # fmt: skip
@@ -102,6 +103,16 @@ def test_the_data_set_reads_what_it_says(written):
     np.savez("floats.npz", **{**arrays, "test_images": arrays["test_images"] / 255})
     with pytest.raises(DataError, match="test_images is float64"):
         Job(settings(written, *here, "dataset.path=floats.npz")).check()
+
+
+def test_the_embeddings_of_the_page_are_made_and_run(command, written, capsys):
+    runpy.run_path("embed_digits.py")
+    (line,) = [line for text in blocks("bash") for line in text.splitlines() if "dataset=embeddings" in line]
+    _, _, module, *arguments = shlex.split(line)
+    assert command(module, *arguments, "n=100,300") == 0
+    out = capsys.readouterr().out
+    assert "4 points: 4 done" in out
+    assert "pca16 digits_pca linear_probe" in out
 
 
 def test_the_folder_of_photos_is_read(written):

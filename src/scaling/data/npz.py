@@ -34,14 +34,14 @@ def read_npz(path: Path) -> Content:
         DataError: it is damaged, lacks an array, or an array can't be used.
     """
     damage = (OSError, ValueError, EOFError, RuntimeError, NotImplementedError, zipfile.BadZipFile, zlib.error)
-    with reading(path, "a .npz file", *damage):
-        archive = np.load(path, allow_pickle=False)
+    # NumPy leaves a file open that it opened and can't read.
+    with reading(path, "a .npz file", *damage), path.open("rb") as file:
+        archive = np.load(file, allow_pickle=False)
         if not isinstance(archive, np.lib.npyio.NpzFile):
             raise DataError(
                 f"{path} holds a single array.\nSave it with numpy.savez(FILE, features=…, labels=…, split=…)."
             )
-        with archive:
-            return _from_arrays(archive, path)
+        return _from_arrays(archive, path)
 
 
 def _from_arrays(archive: Any, path: Path) -> Content:
