@@ -143,6 +143,16 @@ class Job:
         self.adaptation.check(self.dataset, self.model, point.n)
         return point
 
+    @cached_property
+    def backbone_id(self) -> str:
+        """Hash of what the speed of a forward pass depends on, besides the machine."""
+        return digest({"model": self.model_identity, "precision": self.precision})[:32]
+
+    @cached_property
+    def machine(self) -> str:
+        """The machine in a few words: runs on such a machine tell how long others will take there."""
+        return f"{machine.processor()}, {machine.cores()} cores, accelerator={self.trainer.get('accelerator', 'auto')}"
+
     def subset_digest(self) -> str:
         """Return the hash of which samples are in the subset."""
         return digest(self.subset.indices.tolist())[:32]

@@ -1,5 +1,6 @@
 """The machine: what is recorded of where a run happened, and the one setting of it that we change."""
 
+import contextlib
 import ctypes
 import ctypes.util
 import os
@@ -46,7 +47,7 @@ def versions() -> dict[str, str]:
 def hardware() -> dict[str, Any]:
     """Return processor, cores, memory and accelerators. Asks torch only where it is imported already."""
     facts: dict[str, Any] = {
-        "processor": _processor(),
+        "processor": processor(),
         "cores": cores(),
         "memory_gib": round(size / 2**30, 1) if (size := memory()) else None,
         "system": platform.platform(),
@@ -63,7 +64,9 @@ def cores() -> int:
     return len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1
 
 
-def _processor() -> str:
+@cache
+def processor() -> str:
+    """Return the processor's name."""
     try:
         lines = Path("/proc/cpuinfo").read_text().splitlines()
         return next(line.split(":", 1)[1].strip() for line in lines if line.startswith("model name"))
@@ -77,6 +80,24 @@ def memory() -> int | None:
         return os.sysconf("SC_PAGE_SIZE") * os.sysconf("SC_PHYS_PAGES")
     except (OSError, ValueError):
         return None
+
+
+def peak_memory() -> int:
+    """Return the most bytes that this process held since it began, or since `forget_peak_memory`."""
+    try:
+        lines = Path("/proc/self/status").read_text().splitlines()
+        return 1024 * next(int(line.split()[1]) for line in lines if line.startswith("VmHWM:"))
+    except (OSError, StopIteration, ValueError):
+        import resource
+
+        unit = 1 if sys.platform == "darwin" else 1024
+        return resource.getrusage(resource.RUSAGE_SELF).ru_maxrss * unit
+
+
+def forget_peak_memory() -> None:
+    """Let `peak_memory` start again from what is held now, where the system can do that (Linux)."""
+    with contextlib.suppress(OSError):
+        Path("/proc/self/clear_refs").write_text("5")
 
 
 @cache

@@ -22,7 +22,7 @@ from scaling.core.identity import digest, flatten
 from scaling.core.reporter import Advance
 from scaling.core.secrets import mask
 from scaling.evaluate import Evaluation, Job, evaluate_job
-from scaling.tracking import POOL, PRECISION_USED, RunStore, Sweep
+from scaling.tracking import BACKBONE, MACHINE, POOL, PRECISION_USED, RunStore, Sweep
 
 
 @dataclass(frozen=True)
@@ -65,6 +65,7 @@ class PointRunner:
         with tempfile.TemporaryDirectory() as folder, store.heartbeat(claim.run_id):
             log = RunLog(Path(folder) / "log.txt", screen, store, claim.run_id)
             started = time.monotonic()
+            machine.forget_peak_memory()
             try:
                 with terminal.PointProgress(screen, position, self.total, shown) as progress:
                     log.progress = progress
@@ -92,6 +93,7 @@ class PointRunner:
         outcome = evaluation.outcome
         metrics = {**evaluation.score.metrics(), **outcome.metrics}
         metrics["features_computed"] = float(evaluation.features_computed)
+        metrics["memory/peak_bytes"] = float(machine.peak_memory())
         metrics |= {f"time/{name.replace(' ', '_')}_s": seconds for name, seconds in log.seconds.items()}
         write_artifacts(folder, job, evaluation)
         info = job.dataset
@@ -178,6 +180,8 @@ def run_tags(job: Job) -> dict[str, str]:
         "scaling.precision_asked": str(job.settings["precision"]),
         "scaling.subset": job.subset_digest(),
         POOL: str(len(job.dataset.train)),
+        BACKBONE: job.backbone_id,
+        MACHINE: job.machine,
     }
 
 

@@ -18,6 +18,7 @@ from scaling.core.curves import Point, curves_of, newest_by_fingerprint
 from scaling.core.errors import SettingError, SweepError
 from scaling.core.identity import GridPoint, digest
 from scaling.core.secrets import mask
+from scaling.estimate import estimate
 from scaling.evaluate import Job
 from scaling.point import PointRunner, Result
 from scaling.tracking import PointState, RunStore, Sweep
@@ -27,9 +28,10 @@ POLL_SECONDS = 1.0
 
 @dataclass(frozen=True)
 class Planned:
-    """A grid point with the overrides that make it and what the store knows of it."""
+    """A grid point with the overrides and settings that make it and what the store knows of it."""
 
     overrides: tuple[str, ...]
+    settings: Mapping[str, Any]
     point: GridPoint
     state: PointState
 
@@ -47,12 +49,12 @@ def plan(candidates: Sequence[tuple[Sequence[str], Mapping[str, Any]]], store: R
     Raises:
         ScalingError: a point can't be run as it is set; nothing was written then.
     """
-    unique: dict[str, tuple[tuple[str, ...], GridPoint]] = {}
+    unique: dict[str, tuple[tuple[str, ...], Mapping[str, Any], GridPoint]] = {}
     for overrides, settings in candidates:
         point = Job(settings).check()
-        unique.setdefault(point.fingerprint, (tuple(overrides), point))
-    states = store.states(point for _, point in unique.values())
-    return [Planned(overrides, point, states[key]) for key, (overrides, point) in unique.items()]
+        unique.setdefault(point.fingerprint, (tuple(overrides), settings, point))
+    states = store.states(point for *_, point in unique.values())
+    return [Planned(*found, states[fingerprint]) for fingerprint, found in unique.items()]
 
 
 def run_grid(
@@ -78,11 +80,13 @@ def run_grid(
     store = RunStore(settings["tracking"]["uri"], settings["tracking"]["experiment"])
     planned = plan(candidates, store)
     screen.print(terminal.counts_line(Counter(item.state.state for item in planned)))
+    todo = [item for item in planned if item.state.state != "done" or settings["force"]]
     if settings["plan"]:
         rows = [(item.point, item.state.state, item.state.reason.split("\n")[0]) for item in planned]
         screen.print(terminal.plan_table(rows))
+        if todo:
+            screen.print(terminal.estimate_text(estimate([Job(item.settings) for item in todo], store)))
         return planned
-    todo = [item for item in planned if item.state.state != "done" or settings["force"]]
     if not todo:
         screen.print(f"nothing to run; force=true runs finished points again (store: {mask(store.uri)})")
     failures = _run(planned, todo, settings, store, launch, in_process)

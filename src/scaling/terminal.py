@@ -15,6 +15,7 @@ from rich.progress import (
 from rich.table import Table
 from rich.text import Text
 
+from scaling.core.costs import Estimate, duration, size
 from scaling.core.curves import Curve
 from scaling.core.identity import GridPoint
 from scaling.core.reporter import Advance
@@ -116,6 +117,18 @@ def plan_table(rows: Iterable[tuple[GridPoint, str, str]]) -> Table:
             f"{state} {why}".strip(),
         )
     return table
+
+
+def estimate_text(cost: Estimate) -> str:
+    """Say what the pending points will take, one after the other."""
+    points = f"{cost.points} point{'s' * (cost.points != 1)}"
+    lines = [f"{points} to run, {duration(cost.seconds)} or so one after the other:"]
+    if cost.images:
+        images = f"{cost.images} images"
+        lines.append(f"  forward passes  {images:<16} {duration(cost.forward_seconds):<13} {cost.forward_source}")
+    lines.append(f"  fits            {points:<16} {duration(cost.fit_seconds):<13} {cost.fit_source}")
+    lines.append(f"  disk            {size(cost.disk):<16} memory up to {size(cost.memory)}")
+    return "\n".join(lines)
 
 
 def curve_tables(curves: Sequence[Curve]) -> Iterator[Table]:

@@ -1,6 +1,6 @@
 """The shape that all adaptations share: (task, subset) → predictions on the subset and on the test set."""
 
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
 from functools import cached_property
 from typing import TYPE_CHECKING, Any, ClassVar, Protocol
@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING, Any, ClassVar, Protocol
 import numpy as np
 from numpy.typing import NDArray
 
+from scaling.core.costs import Cost
 from scaling.core.errors import AdaptationError
 from scaling.core.reporter import Reporter
 from scaling.core.scores import Predictions
@@ -23,6 +24,12 @@ if TYPE_CHECKING:
 def positive_number(value: Any) -> bool:
     """Say whether a setting is a positive finite number; YAML may hold anything."""
     return isinstance(value, int | float) and not isinstance(value, bool) and 0 < value < float("inf")
+
+
+def cost_of(adaptation: "Adaptation", n: int, m: int, d: int, classes: int) -> Cost:
+    """Return what a fit on n samples and the prediction of m take, with d features; an adaptation may say it itself."""
+    own: Callable[[int, int, int, int], Cost] | None = getattr(adaptation, "cost", None)
+    return own(n, m, d, classes) if own is not None else Cost((n + m) * d * classes, (n + m) * d * 4)
 
 
 def require_network(adaptation: str, model: ModelSource) -> None:

@@ -7,6 +7,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from scaling.adapt.base import Outcome, Subset, Task, positive_number
+from scaling.core.costs import Cost
 from scaling.core.errors import SettingError
 from scaling.core.scores import Predictions
 from scaling.data.base import Dataset
@@ -56,6 +57,10 @@ class Knn:
 
     def check(self, dataset: Dataset, model: ModelSource, n: int) -> None:
         """Accept every n: with fewer than k samples all of them vote."""
+
+    def cost(self, n: int, m: int, d: int, classes: int) -> Cost:
+        """Return what the distances of n and m samples to n samples take."""
+        return Cost((n + m) * n * d, (2 * n + m) * d * 4 + 3 * BLOCK_ELEMENTS * 4)
 
     def run(self, task: Task, subset: Subset) -> Outcome:
         """Vote on the subset (each sample among its own neighbours, and left out) and on the test set."""

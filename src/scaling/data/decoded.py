@@ -1,7 +1,7 @@
 """Images at one resolution as uint8: files are decoded and resized once, and kept as long as they fit memory."""
 
 import threading
-from functools import lru_cache
+from collections import deque
 from typing import TYPE_CHECKING
 
 import numpy as np
@@ -35,31 +35,46 @@ class Decoded:
         """
         import torch
 
-        if self.kept is not None and self.present[indices].all():
-            return torch.from_numpy(self.kept[indices])
-        batch = self.preprocessing.geometry(self.images.read(indices))
-        if isinstance(self.images, FileImages):
-            self._keep(indices, batch.numpy())
-        return batch
+        if not isinstance(self.images, FileImages):
+            return self._made(indices)
+        absent = indices[~self.present[indices]]
+        if len(absent) and not self._keep(absent, batch := self._made(absent)):
+            return batch if len(absent) == len(indices) else self._made(indices)
+        assert self.kept is not None
+        return torch.from_numpy(self.kept[indices])
 
-    def _keep(self, indices: NDArray[np.int64], batch: Pixels) -> None:
+    def _made(self, indices: NDArray[np.int64]) -> "Tensor":
+        return self.preprocessing.geometry(self.images.read(indices))
+
+    def _keep(self, indices: NDArray[np.int64], batch: "Tensor") -> bool:
+        """Keep images, and say whether that could be done."""
         with self.lock:
             if self.kept is None:
                 if len(self.images) * batch[0].nbytes > self.limit:
-                    return
+                    return False
                 self.kept = np.empty((len(self.images), *batch.shape[1:]), np.uint8)
-        if self.kept.shape[1:] == batch.shape[1:]:  # images that nothing resizes may differ from batch to batch
-            self.kept[indices] = batch
-            self.present[indices] = True
+        if self.kept.shape[1:] != batch.shape[1:]:  # images that nothing resizes may differ from batch to batch
+            return False
+        self.kept[indices] = batch.numpy()
+        self.present[indices] = True
+        return True
 
 
-@lru_cache(maxsize=2)
-def _decoded(images: Images, geometry: Preprocessing) -> Decoded:
-    return Decoded(images, geometry, MEMORY_SHARE * (machine.memory() or 0))
+#: The readers used last: those of training and test images.
+_readers: deque[Decoded] = deque(maxlen=2)
 
 
 def decoded(images: Images, preprocessing: Preprocessing) -> Decoded:
-    """Return the reader of these images at this geometry; models that share both share it."""
+    """Return the reader of these images at this geometry; models that share both share it.
+
+    Only the same object counts as the same images: files that changed since it was made are found by reading the
+    data set again, under the same paths but in another object.
+    """
     if not isinstance(images, FileImages):
         return Decoded(images, preprocessing, 0)
-    return _decoded(images, preprocessing.geometry_only())
+    geometry = preprocessing.geometry_only()
+    for reader in _readers:
+        if reader.images is images and reader.preprocessing == geometry:
+            return reader
+    _readers.append(Decoded(images, geometry, MEMORY_SHARE * (machine.memory() or 0)))
+    return _readers[-1]

@@ -35,6 +35,7 @@ class BatchSizer:
         """Return the size of the next batch, with so many images left."""
         if self.untried and left >= WORTH_TRYING * self.untried[0]:
             size = self.untried[0]
+            self.timings.setdefault(size, [])
             self.proposed += 1
             if self.proposed == TRIALS:
                 self.untried.pop(0)
@@ -43,9 +44,9 @@ class BatchSizer:
         return min(self.best, left)
 
     def record(self, size: int, seconds: float) -> None:
-        """Learn how long a batch took."""
-        timings = self.timings.setdefault(size, [])
-        if len(timings) == TRIALS:  # judged already
+        """Learn how long a batch took; only the sizes that are tried count, not what was left at an end."""
+        timings = self.timings.get(size)
+        if timings is None or len(timings) == TRIALS:  # judged already
             return
         timings.append(seconds)
         if len(timings) < TRIALS:
@@ -56,13 +57,12 @@ class BatchSizer:
         if rate > self.rate:
             self.best, self.rate = size, rate
 
-    def shrink(self) -> int:
-        """Try nothing larger than half of the largest batch so far, and return that: memory ran out."""
-        largest = max([self.best, *self.timings])
+    def shrink(self, failed: int) -> int:
+        """Propose at most half of a size that memory did not hold, and at least 1; return that half."""
         self.untried.clear()
         self.timings.clear()
-        self.best = largest // 2
-        return self.best
+        self.best = max(1, min(self.best, failed // 2))
+        return failed // 2
 
 
 class Batches:

@@ -26,6 +26,9 @@ from scaling.models.inference import for_inference
 #: Rows are made durable about this often: what a killed job loses at most, in seconds of work.
 FLUSH_SECONDS = 1.0
 #: Batch sizes that are tried where none is given.
+PROBE_BATCHES = (8, 32, 64, 64, 64)
+HALVES = {"bf16-true": torch.bfloat16, "16-true": torch.float16}
+MIXED = {"bf16-mixed": torch.bfloat16, "16-mixed": torch.float16}
 CPU_SIZES, ACCELERATOR_SIZES = (32, 64, 128, 256), (64, 128, 256, 512, 1024)
 
 
@@ -49,6 +52,11 @@ class StoreWriter(pl.Callback):
         self.entry, self.sizer, self.advance = entry, sizer, advance
         self.waiting: list[tuple[NDArray[np.int64], NDArray[np.float32]]] = []
         self.flushed = self.ended = time.monotonic()
+        self.running = sizer.best
+
+    def on_predict_batch_start(self, trainer: pl.Trainer, module: Any, batch: Any, *_: Any) -> None:
+        """Note the size of the batch, in case memory does not hold it."""
+        self.running = len(batch[0])
 
     def on_predict_batch_end(self, trainer: pl.Trainer, module: Any, outputs: Any, *_: Any) -> None:
         """Take a batch's rows."""
@@ -112,12 +120,13 @@ class ForwardPass:
         read = decoded(images, self.preprocessing).read
         while len(indices):
             loader = Batches(read, indices, self.sizer, workers)
-            runner = quiet_trainer(**trainer, callbacks=[StoreWriter(entry, self.sizer, advance)])
+            writer = StoreWriter(entry, self.sizer, advance)
+            runner = quiet_trainer(**trainer, callbacks=[writer])
             try:
                 runner.predict(FeatureModule(self.network, self.preprocessing), loader, return_predictions=False)
                 return
             except torch.cuda.OutOfMemoryError as error:
-                if self.sizer.shrink() == 0:
+                if self.sizer.shrink(writer.running) == 0:
                     raise ModelError(
                         "The accelerator's memory does not hold the network and one image.\n"
                         "Take precision=bf16-true, a smaller model.input_size=, or trainer=cpu."
@@ -132,6 +141,30 @@ def forward_pass(source: ModelSource, precision: str, batch_size: int | None, ac
     sizes = (batch_size,) if batch_size is not None else ACCELERATOR_SIZES if accelerated else CPU_SIZES
     network = for_inference(build(source).network, precision)
     return ForwardPass(network, source.resolved_preprocessing(), BatchSizer(sizes))
+
+
+def time_forward(
+    source: ModelSource, precision: str, trainer: dict[str, Any], images: Images, budget: float
+) -> tuple[float, float]:
+    """Run batches of the first images until `budget` seconds are used; return images and seconds of the best batch."""
+    device = device_of(trainer)
+    forward = forward_pass(source, precision, None, device.type != "cpu")
+    network = forward.network.to(device, HALVES.get(precision))
+    mixed = torch.autocast(device.type, MIXED.get(precision), enabled=precision in MIXED)
+    best, used = (1.0, float("inf")), 0.0
+    for size in PROBE_BATCHES:
+        started = time.perf_counter()
+        indices = np.arange(min(size, len(images)))
+        with torch.inference_mode(), mixed:
+            batch = forward.preprocessing.geometry(images.read(indices)).to(device)
+            features_of(network, forward.preprocessing.normalise(batch)).cpu()
+        seconds = time.perf_counter() - started
+        if best[1] / best[0] > seconds / len(indices):
+            best = (float(len(indices)), seconds)
+        used += seconds
+        if used > budget:
+            break
+    return best
 
 
 def features_of(network: nn.Module, batch: Tensor) -> Tensor:

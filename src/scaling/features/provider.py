@@ -82,9 +82,8 @@ class FeatureProvider:
         Returns:
             Features that enter the model's head, shape (k, d).
         """
-        store = FeatureStore(Path(self.settings.dir))
-        key = self.key(split)
-        entry = store.find(key)
+        store, key = FeatureStore(Path(self.settings.dir)), self.key(split)
+        entry = self.entry(split)
         if entry is not None:
             features, good = entry.read(indices)
             if good.all():
@@ -98,11 +97,15 @@ class FeatureProvider:
             features, good = entry.read(indices)
             entry.touch()
         if self.settings.size_limit is not None:
-            both = {found.folder for part in ("train", "test") if (found := store.find(self.key(part)))}
+            both = {found.folder for part in ("train", "test") if (found := self.entry(part))}
             store.prune(self.settings.size_limit, keep=frozenset(both))
         if not good.all():
             raise OSError(f"Features in {entry.folder} changed on disk right after they were written.")
         return features
+
+    def entry(self, split: str) -> FeatureEntry | None:
+        """Return what is stored of a split, or None."""
+        return FeatureStore(Path(self.settings.dir)).find(self.key(split))
 
     def key(self, split: str) -> dict[str, Any]:
         """Return everything that the features of a split are a function of."""
@@ -148,7 +151,7 @@ class FeatureProvider:
         if len(missing) == 0:
             return
         device = device_of(self.trainer)
-        if self.precision.startswith("bf16") and emulates_bf16(device):
+        if self.computed == 0 and self.precision.startswith("bf16") and emulates_bf16(device):
             self.reporter.note(
                 f"this processor has no instructions for bf16: {self.precision} is emulated, far slower than 32-true"
             )

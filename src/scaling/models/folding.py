@@ -6,6 +6,8 @@ convolution feeds which batch norm is read off a symbolic trace, with both as le
 that timm's batch norms that carry their activation, and its padding convolutions, fold too.
 """
 
+import copy
+
 import torch
 from torch import Tensor, fx, nn
 from torch.nn.modules.batchnorm import _BatchNorm
@@ -30,12 +32,16 @@ def fold_batch_norms(network: nn.Module) -> int:
     Returns:
         The number of batch norms folded; 0 where the network can't be traced.
     """
-    try:
-        graph = _Tracer().trace(network)
-    except Exception:  # a trace runs the network's own code on symbols, and that may raise anything
+    if not any(isinstance(module, _BatchNorm) for module in network.modules()):
         return 0
-    modules = dict(network.named_modules())
+    whole = nn.Sequential(network)  # so that the network is called as it will be: arguments with defaults have them
+    try:
+        graph = _Tracer().trace(copy.deepcopy(whole))  # the network's own code may keep the symbols that it gets
+    except Exception:  # and it may raise anything on them
+        return 0
+    modules = dict(whole.named_modules(remove_duplicate=False))
     calls = [node.target for node in graph.nodes if node.op == "call_module"]
+    read = {str(node.target).rpartition(".")[0] for node in graph.nodes if node.op == "get_attr"}
     folded = 0
     for node in graph.nodes:
         if node.op != "call_module" or not isinstance(norm := modules[node.target], _BatchNorm):
@@ -44,24 +50,38 @@ def fold_batch_norms(network: nn.Module) -> int:
         if not (isinstance(source, fx.Node) and source.op == "call_module" and len(source.users) == 1):
             continue
         convolution = modules[source.target]
-        once = calls.count(node.target) == calls.count(source.target) == 1
-        if isinstance(convolution, Convolution) and once and (rest := _without_norm(norm)) is not None:
+        if not isinstance(convolution, Convolution) or not _is_plain(convolution):
+            continue
+        once = calls.count(node.target) == calls.count(source.target) == 1 and not {node.target, source.target} & read
+        if once and (rest := _without_norm(norm)) is not None:
             _absorb(convolution, norm)
-            parent, _, leaf = str(node.target).rpartition(".")
-            setattr(modules[parent], leaf, rest)
+            for name in [name for name, module in modules.items() if module is norm]:  # it may go by several
+                parent, _, leaf = name.rpartition(".")
+                setattr(modules[parent], leaf, rest)
             folded += 1
     return folded
 
 
+def _is_plain(convolution: Convolution) -> bool:
+    """Say whether a convolution does what its class says with its weights as they are; a subclass may do anything."""
+    known = type(convolution) in (nn.Conv1d, nn.Conv2d, nn.Conv3d) or type(convolution).__name__ == "Conv2dSame"
+    return known and not _is_altered(convolution)
+
+
+def _is_altered(module: nn.Module) -> bool:
+    """Say whether hooks or a forward of its own change what a module does."""
+    return bool(module._forward_pre_hooks or module._forward_hooks) or "forward" in vars(module)
+
+
 def _without_norm(norm: _BatchNorm) -> nn.Module | None:
     """Return what a batch norm does besides normalising; None where that isn't known."""
-    if norm.training or norm.running_mean is None or norm.running_var is None:
+    if norm.training or norm.running_mean is None or norm.running_var is None or _is_altered(norm):
         return None
     if type(norm) in (nn.BatchNorm1d, nn.BatchNorm2d, nn.BatchNorm3d):
         return nn.Identity()
     drop, activation = getattr(norm, "drop", None), getattr(norm, "act", None)  # timm's BatchNormAct2d
     if type(norm).__name__ == "BatchNormAct2d" and isinstance(drop, nn.Module) and isinstance(activation, nn.Module):
-        return nn.Sequential(drop, activation)
+        return nn.Sequential(drop, activation).eval()
     return None
 
 

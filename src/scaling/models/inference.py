@@ -18,9 +18,13 @@ def for_inference(network: nn.Module, precision: str) -> nn.Module:
     fold_batch_norms(ready)
     if precision.startswith("bf16"):
         for module in ready.modules():
-            if isinstance(module, nn.Conv2d):
-                module.weight = nn.Parameter(round_filters(module.weight), requires_grad=False)
-    return ready.to(memory_format=torch.channels_last)
+            weight = dict(module.named_parameters(recurse=False)).get("weight")
+            if isinstance(module, nn.Conv2d) and weight is not None:  # None: computed from others at each call
+                module.weight = nn.Parameter(round_filters(weight), requires_grad=False)
+    for parameter in ready.parameters():
+        if parameter.dim() == 4:  # Module.to refuses networks that have a 3D convolution as well
+            parameter.data = parameter.data.to(memory_format=torch.channels_last)
+    return ready
 
 
 @torch.no_grad()

@@ -5,9 +5,11 @@ from typing import Any
 from scaling.core.curves import COLUMNS, curves_of, newest_by_fingerprint, rows
 from scaling.tracking.connection import resolve_uri
 from scaling.tracking.records import (
+    BACKBONE,
     CURVE,
     FINGERPRINT,
     KIND,
+    MACHINE,
     PARENT,
     POOL,
     PRECISION_USED,
@@ -24,8 +26,9 @@ from scaling.tracking.records import (
 from scaling.tracking.store import RunStore
 
 __all__ = [
-    "CURVE", "FINGERPRINT", "KIND", "PARENT", "POOL", "PRECISION_USED", "REASON", "SWEEP", "Claim", "PointState",
-    "RunStore", "Sweep", "fetch_runs", "is_stale", "metric_key", "opened", "resolve_uri", "to_point",
+    "BACKBONE", "CURVE", "FINGERPRINT", "KIND", "MACHINE", "PARENT", "POOL", "PRECISION_USED", "REASON", "SWEEP",
+    "Claim", "PointState", "RunStore", "Sweep", "fetch_runs", "is_stale", "metric_key", "opened", "resolve_uri",
+    "to_point",
 ]  # fmt: skip
 
 

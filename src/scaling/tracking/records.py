@@ -17,6 +17,7 @@ STALE_SECONDS = 600.0
 KIND, SWEEP, FINGERPRINT, CURVE = "scaling.kind", "scaling.sweep", "scaling.fingerprint", "scaling.curve_id"
 HOST, PROCESS, HEARTBEAT, REASON = "scaling.host", "scaling.process", "scaling.heartbeat", "scaling.reason"
 PRECISION_USED, POOL = "scaling.precision_used", "scaling.pool"
+BACKBONE, MACHINE = "scaling.backbone", "scaling.machine"  # by which the time of other runs is looked up
 PARENT = "mlflow.parentRunId"
 OPENED = "scaling.opened"  # of a sweep: when its command was last started; a reopened run keeps its start time
 GONE = "its process was gone before it finished"

@@ -1,0 +1,212 @@
+"""What the pending points of a grid will cost: from earlier runs on such a machine, else from a short probe."""
+
+import time
+from collections.abc import Callable, Iterable, Mapping, Sequence
+from dataclasses import dataclass, field
+from typing import cast
+
+import numpy as np
+from numpy.typing import NDArray
+
+from scaling.adapt.base import Subset, Task, cost_of
+from scaling.core.costs import (
+    ARITHMETIC,
+    EARLIER,
+    NEGLIGIBLE,
+    POINT_SECONDS,
+    PROBE,
+    PROCESS_BYTES,
+    RUN_BYTES,
+    Cost,
+    Estimate,
+    Rate,
+)
+from scaling.core.identity import digest
+from scaling.core.reporter import SilentReporter
+from scaling.data.base import ArrayImages, Dataset, Images, Split, Vectors
+from scaling.evaluate import Job
+from scaling.features import FeatureProvider, GivenFeatures
+from scaling.machine import keep_freed_memory, peak_memory
+from scaling.models import Pixels, build
+from scaling.tracking import BACKBONE, CURVE, MACHINE, RunStore
+
+#: Seconds after which a probe of the forward pass is enough.
+PROBE_SECONDS = 1.0
+#: Images that an earlier run must have computed, so that its start doesn't count for much.
+FEWEST_IMAGES = 500
+#: Samples of the made-up problem on which a fit is tried.
+PROBE_SAMPLES = 500
+
+
+@dataclass
+class _Passes:
+    """Images that one backbone has still to see, of one data set."""
+
+    job: Job
+    width: int | None = None  # known where features are stored already
+    wanted: dict[str, NDArray[np.bool_]] = field(default_factory=dict)
+
+    @property
+    def images(self) -> int:
+        return sum(int(mask.sum()) for mask in self.wanted.values())
+
+
+def estimate(jobs: Sequence[Job], store: RunStore) -> Estimate:
+    """Estimate what these points will take, one after the other on this machine."""
+    passes = _passes(jobs)
+    forward = [(work, _forward_rate(work, store)) for work in passes.values() if work.images]
+    widths = {key: work.width or _width(work.job) for key, work in passes.items()}
+    fits = [(job, _cost(job, len(job.subset), widths[_pass_id(job)])) for job in jobs]
+    earlier = {
+        curve: store.metrics_of({CURVE: curve, MACHINE: machine})
+        for curve, machine in {(job.point.curve_id, job.machine) for job in jobs}
+    }
+    rates = _fit_rates(fits, widths, earlier)
+    forward_seconds = sum(work.images * rate.seconds for work, rate in forward)
+    fit_seconds = sum(cost.multiply_adds * rates[job.point.curve_id].seconds for job, cost in fits)
+    features = sum(work.images * (widths[key] * 4 + 4) for key, work in passes.items())
+    runs = sum(8 * len(job.subset) + 12 * len(job.dataset.test) + RUN_BYTES for job in jobs)
+    peaks = [metrics.get("memory/peak_bytes", 0.0) for runs in earlier.values() for metrics in runs]
+    base = max(PROCESS_BYTES + max(map(_held, jobs)), peak_memory())
+    return Estimate(
+        points=len(jobs),
+        images=sum(work.images for work in passes.values()),
+        forward_seconds=forward_seconds,
+        forward_source=_sources(rate for _, rate in forward),
+        fit_seconds=fit_seconds + POINT_SECONDS * len(jobs),
+        fit_source=_sources(rates.values()),
+        disk=features + runs,
+        memory=max([base + max(cost.memory for _, cost in fits), *peaks]),
+    )
+
+
+def _passes(jobs: Sequence[Job]) -> dict[str, _Passes]:
+    """Return which images each backbone has still to see, by backbone and data set."""
+    passes: dict[str, _Passes] = {}
+    for job in jobs:
+        work = passes.setdefault(_pass_id(job), _Passes(job))
+        if not job.given:
+            for split, indices in (("train", job.subset.indices), ("test", np.arange(len(job.dataset.test)))):
+                mask = work.wanted.setdefault(split, np.zeros(len(job.dataset.split(split)), bool))
+                mask[indices] = True
+    for work in passes.values():
+        for split, mask in work.wanted.items():
+            entry = cast(FeatureProvider, work.job.provider(SilentReporter())).entry(split)
+            if entry is not None:
+                work.width = entry.width
+                mask &= ~entry.present()
+    return passes
+
+
+def _pass_id(job: Job) -> str:
+    return f"{job.backbone_id} {job.dataset.train.sample_content}"
+
+
+def _width(job: Job) -> int:
+    """Return the number of features; that of a network is known once it is built."""
+    samples = job.dataset.train.samples
+    if isinstance(samples, Vectors):
+        return samples.rows.shape[1]
+    images = cast(Images, samples)
+    if isinstance(job.model, Pixels) and job.model.input_size is None:
+        return int(images.read(np.array([0]))[0].size)
+    from scaling.features.forward import width
+
+    return width(build(job.model), job.model.resolved_preprocessing(), images)
+
+
+def _forward_rate(work: _Passes, store: RunStore) -> Rate:
+    """Return the seconds an image takes."""
+    job = work.job
+    if isinstance(job.model, Pixels):
+        return Rate(0.0, ARITHMETIC)
+    found = store.metrics_of({BACKBONE: job.backbone_id, MACHINE: job.machine})
+    measured = [
+        (metrics["features_computed"], _seconds(metrics, _of_features))
+        for metrics in found
+        if metrics.get("features_computed", 0) >= FEWEST_IMAGES
+    ]
+    return Rate.of(measured, EARLIER) or Rate.of([_try_forward(job)], PROBE) or Rate(0.0, ARITHMETIC)
+
+
+def _fit_rates(
+    fits: Sequence[tuple[Job, Cost]], widths: Mapping[str, int], earlier: Mapping[str, list[Mapping[str, float]]]
+) -> dict[str, Rate]:
+    """Return the seconds that a multiply–add takes, by curve."""
+    rates: dict[str, Rate] = {}
+    probes: dict[str, Rate] = {}
+    for job, cost in sorted(fits, key=lambda fit: -fit[1].multiply_adds):  # the largest of a curve decides
+        curve = job.point.curve_id
+        if curve in rates:
+            continue
+        width = widths[_pass_id(job)]
+        if cost.multiply_adds < NEGLIGIBLE:
+            rates[curve] = Rate(0.0, ARITHMETIC)
+            continue
+        measured = [
+            (_cost(job, int(metrics["n"]), width).multiply_adds, _seconds(metrics, _of_fit))
+            for metrics in earlier[curve]
+        ]
+        if (rate := Rate.of(measured, EARLIER)) is None:
+            key = digest({"adaptation": job.adaptation.identity(), "name": job.adaptation.name, "width": width})
+            if key not in probes:
+                probes[key] = Rate.of([_try_fit(job, width)], PROBE) or Rate(0.0, ARITHMETIC)
+            rate = probes[key]
+        rates[curve] = rate
+    return rates
+
+
+def _cost(job: Job, n: int, width: int) -> Cost:
+    return cost_of(job.adaptation, n, len(job.dataset.test), width, len(job.dataset.class_names))
+
+
+def _of_features(stage: str) -> bool:
+    return stage.startswith("features_of_")
+
+
+def _of_fit(stage: str) -> bool:
+    return not _of_features(stage) and stage not in ("load_s", "logging_s")
+
+
+def _seconds(metrics: Mapping[str, float], stages: Callable[[str], bool]) -> float:
+    """Return the seconds that a run spent in some of its stages."""
+    timed = {name.removeprefix("time/"): value for name, value in metrics.items() if name.startswith("time/")}
+    return sum(value for stage, value in timed.items() if stages(stage))
+
+
+def _try_forward(job: Job) -> tuple[float, float]:
+    """Run a few batches of the job's own images; return images and seconds."""
+    from scaling.features.forward import time_forward
+
+    keep_freed_memory()
+    return time_forward(job.model, job.precision, job.trainer, cast(Images, job.dataset.train.samples), PROBE_SECONDS)
+
+
+def _try_fit(job: Job, width: int) -> tuple[float, float]:
+    """Fit made-up features of the job's width and classes; return multiply–adds and seconds."""
+    classes = len(job.dataset.class_names)
+    samples = max(PROBE_SAMPLES, 4 * classes)
+    rng = np.random.default_rng(0)
+    labels = np.arange(samples) % classes
+    centres = rng.normal(size=(classes, width))
+    part = Split(Vectors((centres[labels] + 3 * rng.normal(size=(samples, width))).astype(np.float32)), labels)
+    made_up = Dataset("made up", job.dataset.class_names, part, part, None, "")
+    task = Task(made_up, job.model, GivenFeatures(made_up), job.precision, job.trainer, SilentReporter())
+    subset = Subset(np.arange(samples), labels, 0)
+    job.adaptation.run(task, subset)  # the first time, imports are part of it
+    started = time.monotonic()
+    job.adaptation.run(task, subset)
+    cost = cost_of(job.adaptation, samples, samples, width, classes)
+    return cost.multiply_adds, time.monotonic() - started
+
+
+def _sources(rates: Iterable[Rate]) -> str:
+    """Join how rates are known, each once; what took too little to measure counts only where nothing else does."""
+    found = {rate.source for rate in rates}
+    return ", ".join(sorted(found - {ARITHMETIC} or found))
+
+
+def _held(job: Job) -> float:
+    """Return the bytes of a data set that is held in memory."""
+    parts = (job.dataset.train.samples, job.dataset.test.samples)
+    return float(sum(part.pixels.nbytes for part in parts if isinstance(part, ArrayImages)))
