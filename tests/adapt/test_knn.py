@@ -212,3 +212,46 @@ def test_a_common_offset_of_the_features_does_not_disturb_euclidean_distances():
     outcome = run(Knn(5, "euclidean"), train, labels, test, test_labels)
     reference = KNeighborsClassifier(5, algorithm="brute").fit(train.astype(np.float64), labels)
     assert np.mean(outcome.test.predicted == reference.predict(test.astype(np.float64))) > 0.98
+
+
+@pytest.mark.parametrize("metric", ["cosine", "euclidean"])
+def test_several_k_are_judged_from_one_search_as_if_each_were_alone(metric):
+    train, labels = samples(80, seed=3)
+    test, test_labels = samples(60, seed=4)
+    ks = (1, 3, 9, 200)
+    alone = {k: run(Knn(k=k, metric=metric), train, labels, test, test_labels) for k in ks}
+    together = run(Knn(k=ks, metric=metric), train, labels, test, test_labels)
+    table = together.tables["neighbours"]
+    assert [row["k"] for row in table] == [1, 3, 9, 80]  # 200 are all 80
+    for row, outcome in zip(table, alone.values(), strict=True):
+        assert row["leave_one_out_accuracy"] == outcome.metrics["train/accuracy_leave_one_out"]
+        assert row["train_accuracy"] == outcome.train.accuracy
+    best = max(table, key=lambda row: row["leave_one_out_accuracy"])
+    assert [row["k"] for row in table if row["chosen"]] == [best["k"]] == [together.params["chosen.k"]]
+    chosen = alone[200 if best["k"] == 80 else best["k"]]
+    np.testing.assert_array_equal(together.test.predicted, chosen.test.predicted)
+    np.testing.assert_array_equal(together.train.predicted, chosen.train.predicted)
+
+
+def test_a_list_of_k_is_known_by_what_is_in_it():
+    assert Knn(k=(5,)).identity() == Knn(k=5).identity() == Knn().identity()
+    assert Knn(k=(5, 1, 5)).identity() == Knn(k=(1, 5)).identity() != Knn(k=(1, 3)).identity()
+
+
+@pytest.mark.parametrize("wrong", [(), (0, 1), (1, 2.5), (True,), "3"])
+def test_a_list_of_k_holds_positive_whole_numbers(wrong):
+    with pytest.raises(SettingError, match="adaptation.k="):
+        Knn(k=wrong)
+
+
+def test_one_sample_is_everybodys_neighbour_whatever_the_choices():
+    outcome = run(Knn(k=(1, 5)), *samples(1), *samples(10, seed=1))
+    assert outcome.params["chosen.k"] == 1
+    assert outcome.metrics == {}
+
+
+def test_features_that_are_handed_in_stay_as_they_are_for_others():
+    train, labels = samples(30)
+    kept = train.copy()
+    run(Knn(), train, labels)
+    np.testing.assert_array_equal(train, kept)

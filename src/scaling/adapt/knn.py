@@ -16,8 +16,12 @@ from scaling.models.base import ModelSource
 if TYPE_CHECKING:
     from torch import Tensor
 
+    from scaling.adapt.heads import Head
+
 #: Elements of one block of distances; bounds the memory of a vote.
 BLOCK_ELEMENTS = 1 << 25
+#: Rows that are prepared at a time, for the same reason.
+PREPARED_ROWS = 4096
 
 
 @dataclass(frozen=True)
@@ -25,14 +29,15 @@ class Knn:
     """k-nearest-neighbour vote over frozen features.
 
     Attributes:
-        k: neighbours that vote; all n where n is smaller.
+        k: neighbours that vote; all n where n is smaller. Of several, the one with the highest leave-one-out
+            accuracy on the n samples is taken; all are judged from one search.
         metric: "cosine" or "euclidean".
         weights: "uniform", or "distance" for votes of weight 1 / distance.
         smoothing: added to each class's votes, in shares of one vote spread over the classes, so that the
             log-likelihood of a class without votes is finite. It changes no prediction.
     """
 
-    k: int = 5
+    k: int | tuple[int, ...] = 5
     metric: Literal["cosine", "euclidean"] = "cosine"
     weights: Literal["uniform", "distance"] = "uniform"
     smoothing: float = 1.0
@@ -41,8 +46,11 @@ class Knn:
     METHOD_VERSION: ClassVar[int] = 1
 
     def __post_init__(self) -> None:
-        if isinstance(self.k, bool) or not isinstance(self.k, int) or self.k < 1:
-            raise SettingError(f"adaptation.k={self.k}: expected a positive whole number of neighbours.")
+        if not self.choices or any(isinstance(k, bool) or not isinstance(k, int) or k < 1 for k in self.choices):
+            shown = list(self.k) if isinstance(self.k, tuple) else self.k
+            raise SettingError(
+                f"adaptation.k={shown}: expected a positive whole number of neighbours, or a list of them."
+            )
         for setting, choices in (("metric", ("cosine", "euclidean")), ("weights", ("uniform", "distance"))):
             if getattr(self, setting) not in choices:
                 raise SettingError(
@@ -51,91 +59,128 @@ class Knn:
         if not positive_number(self.smoothing):
             raise SettingError(f"adaptation.smoothing={self.smoothing}: expected a positive number.")
 
+    @property
+    def choices(self) -> tuple[int, ...]:
+        """The numbers of neighbours to choose from."""
+        return self.k if isinstance(self.k, tuple) else (self.k,)
+
     def identity(self) -> dict[str, Any]:
         """Return the settings that change a score."""
-        return {**asdict(self), "smoothing": float(self.smoothing)}
+        # A list of one is that one, and the order of a list changes nothing.
+        choices = sorted(set(self.choices))
+        return {**asdict(self), "k": choices if len(choices) > 1 else choices[0], "smoothing": float(self.smoothing)}
 
     def check(self, dataset: Dataset, model: ModelSource, n: int) -> None:
         """Accept every n: with fewer than k samples all of them vote."""
 
     def cost(self, n: int, m: int, d: int, classes: int) -> Cost:
         """Return what the distances of n and m samples to n samples take."""
-        return Cost((n + m) * n * d, (2 * n + m) * d * 4 + 3 * BLOCK_ELEMENTS * 4)
+        return Cost((n + m) * n * d, (n + m) * d * 4 + 3 * BLOCK_ELEMENTS * 4)
 
     def run(self, task: Task, subset: Subset) -> Outcome:
         """Vote on the subset (each sample among its own neighbours, and left out) and on the test set."""
         from scaling.adapt.heads import predict
 
-        bank = task.train_features(subset)
-        vote = _Vote(self, bank, subset.labels, task.classes)
+        vote = _Vote(self, task.train_features(subset), subset.labels, task.classes)
         arguments = (task.trainer, task.reporter)
-        # The subset first: its blocks also carry each sample's own position, to leave it out.
-        train = predict(vote.including_self, bank, subset.labels, *arguments, "neighbours of train")
-        test = predict(vote, task.test_features(), task.dataset.test.labels, *arguments, "neighbours of test")
-        left_out = Predictions.concatenate(vote.left_out) if len(subset) > 1 else None
+        predict(vote.of_bank, vote.rows, subset.labels, *arguments, "neighbours of train")
+        table = vote.path() if len(subset) > 1 else []
+        # Of equals the first, which has the smallest k.
+        best = max(table, key=lambda row: row["leave_one_out_accuracy"], default=None)
+        k = best["k"] if best else vote.ks[0]
+        test = predict(vote.at(k), task.test_features(), task.dataset.test.labels, *arguments, "neighbours of test")
         return Outcome(
-            train=train,
+            train=Predictions.concatenate(vote.train[k]),
             test=test,
-            metrics={"train/accuracy_leave_one_out": left_out.accuracy} if left_out is not None else {},
-            params={"chosen.k": min(self.k, len(subset))},
+            metrics={"train/accuracy_leave_one_out": best["leave_one_out_accuracy"]} if best else {},
+            params={"chosen.k": k},
+            tables={"neighbours": [{**row, "chosen": row is best} for row in table]} if len(table) > 1 else {},
         )
 
 
 class _Vote:
-    """The voting head over a bank of labelled features."""
+    """The voting head over a bank of labelled features, which it takes over.
+
+    Attributes:
+        ks: numbers of neighbours, ascending, none above the size of the bank.
+        rows: the bank, prepared for its metric in place, shape (n, d).
+        train, left_out: predictions of the bank's rows with and without each row itself, by k.
+    """
 
     def __init__(self, settings: Knn, bank: NDArray[np.float32], labels: NDArray[np.int64], classes: int) -> None:
         import torch
 
-        self.settings, self.classes = settings, classes
+        self.settings, self.classes, self.rows = settings, classes, bank
+        self.ks = sorted({min(k, len(bank)) for k in settings.choices})
         # Distances don't change when all is shifted, but rounding errors do: they grow with the offset squared.
         self.offset = torch.from_numpy(bank.mean(0, dtype=np.float64).astype(np.float32))
         self.bank = self._prepared(torch.from_numpy(bank))
         self.labels = torch.from_numpy(labels)
-        self.squares = self.bank.square().sum(1)
-        self.left_out: list[Predictions] = []
+        self.squares = torch.cat([block.square().sum(1) for block in self.bank.split(PREPARED_ROWS)])
+        self.train: dict[int, list[Predictions]] = {k: [] for k in self.ks}
+        self.left_out: dict[int, list[Predictions]] = {k: [] for k in self.ks}
         self.position = 0
 
-    def __call__(self, features: "Tensor") -> "Tensor":
-        """Return log-probabilities (m, classes) for features (m, d)."""
+    def at(self, k: int) -> "Head":
+        """Return the head of k neighbours: features (m, d) to log-probabilities (m, classes)."""
         import torch
 
-        k = min(self.settings.k, len(self.bank))
-        parts = [self._tally(*self._nearest(block, k)) for block in self._blocks(features)]
-        return torch.cat(parts)
+        def head(features: "Tensor") -> "Tensor":
+            blocks = self._blocks(self._prepared(features.clone()))
+            return torch.cat([self._tally(*self._nearest(block, k)) for block in blocks])
 
-    def including_self(self, features: "Tensor") -> "Tensor":
-        """The same for the bank's own rows, in order; the vote without each row itself is kept aside."""
+        return head
+
+    def of_bank(self, rows: "Tensor") -> "Tensor":
+        """Vote on the bank's own rows, in order, for every k from one search; return those of the first k."""
         import torch
 
         from scaling.adapt.heads import reduce
 
-        k, parts = min(self.settings.k, len(self.bank)), []
-        for block in self._blocks(features):
+        shown = []
+        for block in self._blocks(rows):
             own = torch.arange(self.position, self.position + len(block), device=block.device)[:, None]
-            distance, index = self._nearest(block, min(k + 1, len(self.bank)))
-            parts.append(self._tally(distance[:, :k], index[:, :k]))
-            if len(self.bank) > 1:
-                # Stable sort: the row itself to the end, the others stay in order of distance. Among many
-                # identical rows it may not be in the list at all; then the furthest is dropped instead.
-                order = (index == own).to(torch.uint8).argsort(dim=1, stable=True)[:, : max(1, index.shape[1] - 1)]
-                votes = self._tally(distance.gather(1, order), index.gather(1, order))
-                self.left_out.append(reduce(votes, self.labels[own[:, 0].cpu()].to(block.device)))
+            labels = self.labels[own[:, 0]]
+            distance, index = self._nearest(block, min(self.ks[-1] + 1, len(self.bank)))
+            # Stable sort: the row itself to the end, the others stay in order of distance. Among many
+            # identical rows it may not be in the list at all; then the furthest is dropped instead.
+            order = (index == own).to(torch.uint8).argsort(dim=1, stable=True)[:, : max(1, index.shape[1] - 1)]
+            others, other_distance = index.gather(1, order), distance.gather(1, order)
+            for k in self.ks:
+                votes = self._tally(distance[:, :k], index[:, :k])
+                self.train[k].append(reduce(votes, labels))
+                self.left_out[k].append(reduce(self._tally(other_distance[:, :k], others[:, :k]), labels))
+                if k == self.ks[0]:
+                    shown.append(votes)
             self.position += len(block)
-        return torch.cat(parts)
+        return torch.cat(shown)
+
+    def path(self) -> list[dict[str, Any]]:
+        """Return the scores of each k on the subset, once `of_bank` has seen all of it."""
+        rows = []
+        for k in self.ks:
+            left_out = Predictions.concatenate(self.left_out[k])
+            scores = {
+                "leave_one_out_accuracy": left_out.accuracy,
+                "leave_one_out_log_loss": -float(left_out.log_prob.mean()),
+                "train_accuracy": Predictions.concatenate(self.train[k]).accuracy,
+            }
+            rows.append({"k": k, **scores})
+        return rows
 
     def _blocks(self, features: "Tensor") -> "tuple[Tensor, ...]":
         if self.bank.device != features.device:
             self.bank, self.labels = self.bank.to(features.device), self.labels.to(features.device)
             self.squares = self.squares.to(features.device)
-        return self._prepared(features).split(max(1, BLOCK_ELEMENTS // len(self.bank)))
+        return features.split(max(1, BLOCK_ELEMENTS // len(self.bank)))
 
     def _prepared(self, features: "Tensor") -> "Tensor":
-        import torch
-
-        if self.settings.metric == "cosine":
-            return torch.nn.functional.normalize(features)
-        return features - self.offset.to(features.device)
+        """Scale rows to length 1, or centre them, in place: a second copy may not fit memory."""
+        if self.settings.metric == "euclidean":
+            return features.sub_(self.offset.to(features.device))
+        for block in features.split(PREPARED_ROWS):
+            block.div_(block.norm(dim=1, keepdim=True).clamp_min(1e-12))
+        return features
 
     def _nearest(self, block: "Tensor", k: int) -> "tuple[Tensor, Tensor]":
         """Return distances and positions (m, k) of the nearest rows, nearest first."""

@@ -57,7 +57,7 @@ def fold_batch_norms(network: nn.Module) -> int:
             _absorb(convolution, norm)
             for name in [name for name, module in modules.items() if module is norm]:  # it may go by several
                 parent, _, leaf = name.rpartition(".")
-                setattr(modules[parent], leaf, rest)
+                setattr(modules[parent], leaf, rest.eval())
             folded += 1
     return folded
 
@@ -81,7 +81,7 @@ def _without_norm(norm: _BatchNorm) -> nn.Module | None:
         return nn.Identity()
     drop, activation = getattr(norm, "drop", None), getattr(norm, "act", None)  # timm's BatchNormAct2d
     if type(norm).__name__ == "BatchNormAct2d" and isinstance(drop, nn.Module) and isinstance(activation, nn.Module):
-        return nn.Sequential(drop, activation).eval()
+        return nn.Sequential(drop, activation)
     return None
 
 
