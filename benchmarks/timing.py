@@ -9,6 +9,11 @@ from collections.abc import Callable, Sequence
 
 from scaling import machine
 
+#: Repeats of each measurement: BENCH_REPEATS=1 for a first look.
+REPEATS = int(os.environ.get("BENCH_REPEATS", "5"))
+#: Precision of forward passes: BENCH_PRECISION=bf16-mixed for processors that have bf16.
+PRECISION = os.environ.get("BENCH_PRECISION", "32-true")
+
 
 def environment() -> dict[str, str]:
     """Return the environment for timed processes: no settings that slow down one side of a comparison."""
@@ -26,12 +31,14 @@ def command(*arguments: str, cwd: str) -> Callable[[], None]:
 
 def seconds(work: Callable[[], object], repeats: int) -> list[float]:
     """Time a piece of work several times."""
-    found = []
-    for _ in range(repeats):
-        started = time.perf_counter()
-        work()
-        found.append(time.perf_counter() - started)
-    return found
+    return [timed(work) for _ in range(repeats)]
+
+
+def timed(work: Callable[[], object]) -> float:
+    """Time a piece of work once."""
+    started = time.perf_counter()
+    work()
+    return time.perf_counter() - started
 
 
 def spread(values: Sequence[float], unit: str = "s", digits: int = 2) -> str:
@@ -41,14 +48,15 @@ def spread(values: Sequence[float], unit: str = "s", digits: int = 2) -> str:
 
 
 def describe_machine() -> str:
-    """Describe the machine in one line."""
+    """Describe the machine and the settings of the run in one line."""
     import torch
 
     facts = machine.hardware()
     versions = machine.versions()
     return (
         f"{facts['processor']}, {facts['cores']} cores, {torch.get_num_threads()} threads, {facts['memory_gib']} GiB,"
-        f" Python {versions['python']}, torch {versions['torch']}"
+        f" {torch.backends.cpu.get_cpu_capability()}, Python {versions['python']}, torch {versions['torch']},"
+        f" {PRECISION}, {REPEATS} repeats"
     )
 
 

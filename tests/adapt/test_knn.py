@@ -240,7 +240,7 @@ def test_a_list_of_k_is_known_by_what_is_in_it():
 
 @pytest.mark.parametrize("wrong", [(), (0, 1), (1, 2.5), (True,), "3"])
 def test_a_list_of_k_holds_positive_whole_numbers(wrong):
-    with pytest.raises(SettingError, match="adaptation.k="):
+    with pytest.raises(SettingError, match=r"adaptation\.k="):
         Knn(k=wrong)
 
 
