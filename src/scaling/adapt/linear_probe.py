@@ -26,7 +26,7 @@ class LinearProbe:
         default_penalty: C where a class has a single member, so that nothing can be chosen.
         stop_ratio: weaker penalties are left out once the held-out log-loss is this many times the lowest so
             far; 1.1 spares the slowest fits, which overfit more and more.
-        search_tolerance: relative distance to the optimum at which the fits of the cross-validation stop.
+        search_tolerance: share by which the objectives of the cross-validation's fits may lie above the optimum.
         tolerance: the same for the final fit.
     """
 
@@ -38,7 +38,7 @@ class LinearProbe:
     tolerance: float = 1e-6
 
     name: ClassVar[str] = "linear_probe"
-    METHOD_VERSION: ClassVar[int] = 1
+    METHOD_VERSION: ClassVar[int] = 2
 
     def __post_init__(self) -> None:
         given: Any = self.penalties
@@ -72,18 +72,17 @@ class LinearProbe:
         from scaling.adapt.heads import linear_head, predict
         from scaling.adapt.softmax import fit
 
-        features = task.train_features(subset)
-        test_features = task.test_features()
         folds = stratified_folds(subset.labels, self.folds, subset.seed)
         can_choose = folds.max() > 0
         penalties = [float(p) for p in (self.penalties if can_choose else (self.default_penalty,))]
         with task.reporter.stage("fit", total=len(penalties) + 1) as advance:
             fitted = fit(
-                torch.from_numpy(features.copy()),
-                torch.from_numpy(subset.labels),
+                # The fit overwrites this array, and it is gone when the features are read again: one copy at a time.
+                torch.from_numpy(task.train_features(subset)).to(task.device),
+                torch.from_numpy(subset.labels).to(task.device),
                 task.classes,
                 penalties,
-                torch.from_numpy(folds) if can_choose else None,
+                torch.from_numpy(folds).to(task.device) if can_choose else None,
                 self.search_tolerance,
                 self.tolerance,
                 stop_ratio=self.stop_ratio,
@@ -104,8 +103,8 @@ class LinearProbe:
             for i, (loss, accuracy) in enumerate(zip(fitted.held_out_loss, fitted.held_out_accuracy, strict=True))
         ]
         return Outcome(
-            train=predict(head, features, subset.labels, *arguments, "predict train"),
-            test=predict(head, test_features, task.dataset.test.labels, *arguments, "predict test"),
+            train=predict(head, task.train_features(subset), subset.labels, *arguments, "predict train"),
+            test=predict(head, task.test_features(), task.dataset.test.labels, *arguments, "predict test"),
             metrics={"adaptation/penalty": penalties[chosen]},
             params={
                 "chosen.penalty": penalties[chosen],

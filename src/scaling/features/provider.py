@@ -49,7 +49,7 @@ class Features(Protocol):
         ...
 
     def rows(self, split: str, indices: NDArray[np.int64]) -> NDArray[np.float32]:
-        """Return the features (k, d) of samples of a split, "train" or "test", indices ascending."""
+        """Return features (k, d) of samples of a split, "train" or "test", indices ascending: an array of its own."""
         ...
 
 

@@ -1,0 +1,83 @@
+"""Peak memory of the linear probe on synthetic features, in a process of its own: `python -m benchmarks.memory`.
+
+The limit is the features' size plus 1 GiB; Python, torch and Lightning count.
+"""
+
+import argparse
+import subprocess
+import sys
+from collections.abc import Sequence
+from pathlib import Path
+
+import numpy as np
+from numpy.typing import NDArray
+
+from benchmarks.timing import environment, row
+
+CLASSES, TEST_ROWS, BLOCK = 10, 1_000, 4096
+GIB = 2**30
+
+
+class Synthetic:
+    """Stands in for the feature store: rows are drawn anew whenever they are asked for, the same each time."""
+
+    def __init__(self, width: int, labels: dict[str, NDArray[np.int64]]) -> None:
+        self.width, self.labels, self.computed = width, labels, 0
+        self.centres = 0.1 * np.random.default_rng(0).normal(size=(CLASSES, width)).astype(np.float32)
+
+    def rows(self, split: str, indices: NDArray[np.int64]) -> NDArray[np.float32]:
+        """Return features of consecutive rows."""
+        features = np.empty((len(indices), self.width), np.float32)
+        for start in range(0, len(indices), BLOCK):
+            block = features[start : start + BLOCK]
+            np.random.default_rng((start, len(split))).standard_normal(dtype=np.float32, out=block)
+            block += self.centres[self.labels[split][indices[start : start + BLOCK]]]
+        return features
+
+
+def probe(rows: int, width: int) -> float:
+    """Run the linear probe in this process and return its peak memory in bytes."""
+    from scaling.adapt.base import Subset, Task
+    from scaling.adapt.linear_probe import LinearProbe
+    from scaling.core.reporter import SilentReporter
+    from scaling.data.base import ArrayImages, Dataset, Split
+    from scaling.machine import keep_freed_memory
+
+    keep_freed_memory()
+    labels = {"train": np.arange(rows) % CLASSES, "test": np.arange(TEST_ROWS) % CLASSES}
+    splits = [Split(ArrayImages(np.zeros((len(found), 1, 1, 1), np.uint8)), found) for found in labels.values()]
+    dataset = Dataset("synthetic", tuple("abcdefghij"), *splits, "synthetic", "here")
+    trainer = {"accelerator": "cpu", "devices": 1}
+    task = Task(dataset, None, Synthetic(width, labels), "32-true", trainer, SilentReporter())  # type: ignore[arg-type]
+    LinearProbe().run(task, Subset(np.arange(rows), labels["train"], 0))
+    line = next(line for line in Path("/proc/self/status").read_text().splitlines() if line.startswith("VmHWM"))
+    return int(line.split()[1]) * 1024
+
+
+def measure(rows: int, width: int) -> float:
+    """Return the peak memory of a process of its own, in bytes."""
+    arguments = ["-m", "benchmarks.memory", "--here", "--rows", str(rows), "--width", str(width)]
+    found = subprocess.run([sys.executable, *arguments], env=environment(), check=True, capture_output=True, text=True)
+    return float(found.stdout.split()[-1])
+
+
+def main(arguments: Sequence[str] = ()) -> None:
+    """Print the table."""
+    parser = argparse.ArgumentParser(description=__doc__)
+    parser.add_argument("--rows", type=int, default=300_000)
+    parser.add_argument("--width", type=int, default=1024)
+    parser.add_argument("--here", action="store_true", help="measure this process and print bytes")
+    options = parser.parse_args(arguments)
+    if options.here:
+        print(probe(options.rows, options.width))
+        return
+    size = options.rows * options.width * 4
+    peak = measure(options.rows, options.width)
+    row("features", "their size", "peak", "limit")
+    row(*["---"] * 4)
+    sizes = (f"{bytes / GIB:.2f} GiB" for bytes in (size, peak, size + GIB))
+    row(f"{options.rows} × {options.width}", *sizes)
+
+
+if __name__ == "__main__":
+    main(sys.argv[1:])
