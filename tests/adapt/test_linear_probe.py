@@ -1,3 +1,5 @@
+import weakref
+
 import numpy as np
 import pytest
 from sklearn.linear_model import LogisticRegression
@@ -29,7 +31,7 @@ def samples(n, seed=0, distance=0.4, d=20):
     return (centres[labels] + rng.normal(size=(n, d))).astype(np.float32), labels
 
 
-def run(settings=None, train=None, test=None, seed=0):
+def run(settings=None, train=None, test=None, seed=0, provider=Rows):
     train, test = train or samples(90), test or samples(200, seed=1)
 
     def split(labels):
@@ -37,7 +39,7 @@ def run(settings=None, train=None, test=None, seed=0):
 
     dataset = Dataset("toy", ("a", "b", "c"), split(train[1]), split(test[1]), "toy", "here")
     trainer = {"accelerator": "cpu", "devices": 1}
-    task = Task(dataset, None, Rows(train[0], test[0]), "32-true", trainer, SilentReporter())
+    task = Task(dataset, None, provider(train[0], test[0]), "32-true", trainer, SilentReporter())
     return (settings or LinearProbe()).run(task, Subset(np.arange(len(train[1])), train[1], seed))
 
 
@@ -190,6 +192,27 @@ def test_stored_features_are_left_as_they_are():
     before = train[0].copy()
     run(train=train)
     np.testing.assert_array_equal(train[0], before)
+
+
+class CountedRows(Rows):
+    """Counts how many of the arrays handed out for the training split are alive when another is asked for."""
+
+    def __init__(self, train, test):
+        super().__init__(train, test)
+        self.handed_out, CountedRows.alive = [], []
+
+    def rows(self, split, indices):
+        CountedRows.alive.append(sum(array() is not None for array in self.handed_out))
+        features = super().rows(split, indices)
+        if split == "train":
+            self.handed_out.append(weakref.ref(features))
+        return features
+
+
+def test_features_of_the_subset_are_never_held_twice():
+    run(provider=CountedRows)
+    assert len(CountedRows.alive) >= 2
+    assert not any(CountedRows.alive)
 
 
 def test_the_same_seed_gives_the_same_bits_and_another_seed_other_folds():
