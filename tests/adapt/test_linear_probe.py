@@ -202,9 +202,9 @@ class CountedRows(Rows):
         self.handed_out, CountedRows.alive = [], []
 
     def rows(self, split, indices):
-        CountedRows.alive.append(sum(array() is not None for array in self.handed_out))
         features = super().rows(split, indices)
         if split == "train":
+            CountedRows.alive.append(sum(array() is not None for array in self.handed_out))
             self.handed_out.append(weakref.ref(features))
         return features
 
