@@ -1,4 +1,4 @@
-"""Embeddings from a .parquet file, read in batches: beside the features themselves little memory is needed."""
+"""Embeddings from a .parquet file, read in batches of rows."""
 
 from collections.abc import Iterator
 from pathlib import Path
