@@ -7,10 +7,14 @@ from typing import Any, ClassVar
 import numpy as np
 
 from scaling.adapt.base import Outcome, Subset, Task, positive_number
+from scaling.core.costs import Cost
 from scaling.core.errors import SettingError
 from scaling.core.subsets import stratified_folds
 from scaling.data.base import Dataset
 from scaling.models.base import ModelSource
+
+#: Hessian-vector products that a penalty takes, about; and the elements of the largest matrices of the solver.
+PRODUCTS, LOGIT_ELEMENTS = 6, 1 << 24
 
 
 @dataclass(frozen=True)
@@ -30,7 +34,9 @@ class LinearProbe:
         tolerance: the same for the final fit.
     """
 
-    penalties: tuple[float, ...] = (1e-4, 1e-3, 1e-2, 1e-1, 1.0)
+    penalties: tuple[float, ...] = (
+        1e-5, 2.6e-5, 6.8e-5, 1.8e-4, 4.6e-4, 1.2e-3, 3.2e-3, 8.3e-3, 2.2e-2, 5.6e-2, 1.5e-1, 3.8e-1, 1.0,
+    )  # fmt: skip
     folds: int = 5
     default_penalty: float = 1e-2
     stop_ratio: float = 1.1
@@ -64,6 +70,12 @@ class LinearProbe:
 
     def check(self, dataset: Dataset, model: ModelSource, n: int) -> None:
         """Accept every n: with a single member of a class the default penalty is taken."""
+
+    def cost(self, n: int, m: int, d: int, classes: int) -> Cost:
+        """Return what the search and the final fit take: moments, their eigenbasis, and Hessian-vector products."""
+        rank = min(n, d)
+        products = 2 * PRODUCTS * n * rank * classes * (self.folds + 1) * len(self.penalties)
+        return Cost(2 * n * d * rank + 20 * rank**3 + products, (n + m) * d * 4 + 5 * 4 * LOGIT_ELEMENTS)
 
     def run(self, task: Task, subset: Subset) -> Outcome:
         """Choose the penalty, fit, and predict the subset and the test set."""
