@@ -8,11 +8,11 @@ import torch
 from PIL import Image
 from torchvision.transforms import v2
 
-from scaling.core.errors import SettingError, StoreError
+from scaling.core.errors import ModelError, SettingError, StoreError
 from scaling.core.subsets import subset_indices
 from scaling.data import Dataset, Digits, Preprocessing, Split
 from scaling.data.base import FileImages
-from scaling.features import FeatureEntry, FeatureProvider, FeatureSettings, FeatureStore
+from scaling.features import FeatureEntry, FeatureProvider, FeatureSettings, FeatureStore, forward
 from scaling.features.store import ROWS
 from scaling.models import Pixels, TimmModel, TorchvisionModel
 from scaling.models.base import build
@@ -203,13 +203,18 @@ def test_true_half_precision_leaves_the_shared_network_alone(provide):
     np.testing.assert_allclose(half, full, rtol=0, atol=0.1 * np.abs(full).max())
 
 
-def test_images_of_several_sizes_share_a_batch(provide, tmp_path):
+def file_dataset(folder, sides):
+    """Image files of several sizes and colours, as both splits."""
     paths = []
-    for number, side in enumerate((20, 50, 33)):
-        paths.append(tmp_path / f"{number}.png")
-        Image.new("RGB", (side, side + 5), (number * 90, 20, 200)).save(paths[-1])
-    split = Split(FileImages(tuple(paths)), np.array([0, 1, 0]))
-    files = Dataset("files", ("a", "b"), split, split, None, "here")
+    for number, side in enumerate(sides):
+        paths.append(folder / f"{number}.png")
+        Image.new("RGB", (side, side + 5), (number * 90 % 256, 20, 200)).save(paths[-1])
+    split = Split(FileImages(tuple(paths)), np.arange(len(sides)) % 2)
+    return Dataset("files", ("a", "b"), split, split, None, "here")
+
+
+def test_images_of_several_sizes_share_a_batch(provide, tmp_path):
+    files = file_dataset(tmp_path, (20, 50, 33))
     together = provide(dataset=files).rows("train", np.arange(3))
     alone = provide(dataset=files, batch_size=1, where="other").rows("train", np.arange(3))
     np.testing.assert_allclose(together, alone, rtol=0, atol=1e-4)
@@ -240,3 +245,102 @@ def test_settings_must_be_positive_whole_numbers(wrong):
     name, value = next(iter(wrong.items()))
     with pytest.raises(SettingError, match=rf"features\.{name}={value}: expected a whole number from"):
         FeatureSettings("x", **wrong)
+
+
+@pytest.fixture
+def passed(monkeypatch):
+    """The sizes of the batches that pass the network; `limit(size)` lets memory hold no larger ones."""
+
+    class Passed(list):
+        most = np.inf
+
+        def limit(self, size):
+            self.most = size
+
+    sizes, features_of = Passed(), forward.features_of
+
+    def watched(network, batch):
+        if len(batch) > sizes.most:
+            raise torch.cuda.OutOfMemoryError("CUDA out of memory.")
+        sizes.append(len(batch))
+        return features_of(network, batch)
+
+    monkeypatch.setattr(forward, "features_of", watched)
+    forward.forward_pass.cache_clear()  # a batch size that was found stays with it
+    yield sizes
+    forward.forward_pass.cache_clear()
+
+
+def test_a_batch_size_that_is_found_computes_each_row_once(provide, digits, passed):
+    every = np.arange(len(digits.train))
+    found = provide(Pixels(), batch_size=None).rows("train", every)
+    assert sum(passed) == len(every)
+    assert len(set(passed)) > 2
+    np.testing.assert_array_equal(found, provide(Pixels(), where="other").rows("train", every))
+
+
+@pytest.mark.parametrize("workers", [0, 1, 2])
+def test_files_read_ahead_give_the_same_features(provide, tmp_path, workers, passed):
+    files, every = file_dataset(tmp_path, range(20, 31)), np.arange(11)
+    provider = provide(Pixels(input_size=8), files, batch_size=3, workers=workers)
+    got = provider.rows("train", every)
+    assert passed == [3, 3, 3, 2]
+    preprocessing = Pixels(input_size=8).resolved_preprocessing()
+    batch = preprocessing.normalise(preprocessing.geometry(files.train.samples.read(every)))
+    np.testing.assert_allclose(got, batch.flatten(1).numpy(), rtol=0, atol=1e-6)
+
+
+def test_files_that_changed_give_new_features(provide, tmp_path):
+    for colour in (10, 200):
+        files = file_dataset(tmp_path, (20, 30))
+        Image.new("RGB", (9, 9), (colour,) * 3).save(tmp_path / "0.png")
+        got = provide(Pixels(input_size=8), files).rows("train", np.arange(2))
+        np.testing.assert_allclose(got[0], colour / 127.5 - 1, atol=1e-6)
+
+
+@pytest.mark.parametrize("workers", [0, 2])
+def test_memory_that_runs_out_halves_the_batch_and_keeps_what_is_done(provide, passed, workers):
+    provider = provide(Pixels(), batch_size=16, workers=workers)
+    step = provider.reporter.advance
+
+    def advance(count):
+        step(count)
+        passed.limit(5)  # another program takes memory after the first batch
+
+    provider.reporter.advance = advance
+    got = provider.rows("train", FIRST)
+    assert passed == [16, 4, 4, 4, 4, 4, 4]
+    assert (provider.computed, provider.reporter.steps) == (40, 40)
+    passed.limit(np.inf)
+    np.testing.assert_array_equal(got, provide(Pixels(), where="other").rows("train", FIRST))
+
+
+def test_memory_that_runs_out_while_a_size_is_tried_costs_that_size_alone(provide, digits, passed):
+    passed.limit(100)
+    provide(Pixels(), batch_size=None).rows("train", np.arange(len(digits.train)))
+    assert max(passed) == 64
+    assert sum(passed) == len(digits.train)
+
+
+def test_memory_that_holds_not_one_image_is_an_error_each_time(provide, passed):
+    passed.limit(0)
+    for _ in range(2):
+        with pytest.raises(ModelError, match=r"does not hold the network and one image\.\nTake precision=bf16-true"):
+            provide(Pixels(), batch_size=4).rows("train", FIRST)
+    passed.limit(1)
+    provide(Pixels(), batch_size=4).rows("train", FIRST)
+    assert passed == [1] * 40
+
+
+@pytest.mark.parametrize(("precision", "emulated", "notes"), [
+    ("bf16-true", True, 1), ("bf16-mixed", True, 1), ("32-true", True, 0), ("bf16-true", False, 0),
+])  # fmt: skip
+def test_emulated_bf16_is_noted_once_and_only_where_something_is_computed(
+    provide, monkeypatch, precision, emulated, notes
+):
+    monkeypatch.setattr("scaling.lightning.emulates_bf16", lambda device: emulated)
+    for said in (notes, 0):  # the second provider finds everything stored
+        provider = provide(Pixels(), precision=precision)
+        for split in ("train", "test", "train"):
+            provider.rows(split, FIRST)
+        assert len([note for note in provider.reporter.notes if "is emulated" in note]) == said
