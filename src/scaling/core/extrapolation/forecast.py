@@ -1,0 +1,227 @@
+"""What a curve will be at any n: a predictive distribution, its centre and its intervals."""
+
+from dataclasses import dataclass, field
+from functools import cached_property
+
+import numpy as np
+from numpy.typing import ArrayLike, NDArray
+from scipy.special import ndtr, ndtri
+
+from scaling.core.errors import DataError
+from scaling.core.extrapolation.experts import Conditioned, Floats, condition
+from scaling.core.extrapolation.gate import Gate, features, learned
+from scaling.core.extrapolation.observations import Observations, observe
+
+#: The weight that the last level keeps beside the experts' mean: it guards against overshooting.
+CONSTANT_WEIGHT = 0.05
+#: Experts are kept by weight until they hold this much of it.
+KEPT_WEIGHT = 0.995
+#: Predictions are computed on a lattice of this many places an octave, and interpolated in u between them.
+LATTICE = 16
+#: Halvings of the bracket when a quantile is sought.
+HALVINGS = 36
+#: Fewer sizes than this say nothing of a trend.
+FEWEST_SIZES = 3
+#: A curve whose errors all lie within this share of its scale is flat.
+FLAT = 1e-9
+#: Rise, in standard deviations of its difference and in u, from which a step upwards is not put down to noise.
+RISE_DEVIATIONS, RISE = 3.0, 0.05
+
+
+@dataclass(frozen=True)
+class Prediction:
+    """Errors predicted at t sizes, every array of shape (t,).
+
+    Attributes:
+        n: the sizes.
+        error: point prediction.
+        lower50, upper50, lower90, upper90: bounds of the central 50 % and 90 % intervals for one new measurement.
+    """
+
+    n: Floats
+    error: Floats
+    lower50: Floats
+    upper50: Floats
+    lower90: Floats
+    upper90: Floats
+
+
+@dataclass(frozen=True)
+class Forecast:
+    """The predictive distribution of one curve.
+
+    Attributes:
+        observations: the points it rests on.
+        experts: the experts that hold weight, conditioned on the points; None where the form is constant.
+        weights: their weights, shape (e,), sum 1.
+        form: "experts" or "constant".
+        flags: what a reader should know: "loss", "few_sizes", "flat", "zero_error", "rises" (at the end of the
+            curve), "peaks" (before it).
+        gate: what was learned beforehand.
+    """
+
+    observations: Observations
+    experts: Conditioned | None
+    weights: Floats
+    form: str
+    flags: tuple[str, ...]
+    gate: Gate = field(repr=False)
+
+    def predict(self, n: ArrayLike) -> Prediction:
+        """Predict the error at any sizes n, shape (t,)."""
+        n = np.atleast_1d(np.asarray(n, dtype=np.float64))
+        tails = self.gate.levels
+        levels = np.array([tails[1, 1], tails[0, 1], 1 - tails[0, 1], 1 - tails[1, 1]])
+        centre, bounds = self._interpolated(n, levels)
+        # The centre of a skewed mixture may lie outside its middle half; an estimate outside its interval puzzles.
+        error = np.clip(centre, bounds[:, 1], bounds[:, 2])
+        return Prediction(n, error, bounds[:, 1], bounds[:, 2], bounds[:, 0], bounds[:, 3])
+
+    def quantiles(self, n: ArrayLike, levels: ArrayLike) -> Floats:
+        """Return quantiles of the error at sizes n (t,) for nominal levels (l,), shape (t, l)."""
+        n = np.atleast_1d(np.asarray(n, dtype=np.float64))
+        raw = self.gate.calibrated(np.atleast_1d(np.asarray(levels, dtype=np.float64)))
+        return self._interpolated(n, raw)[1]
+
+    def paths(self, n: ArrayLike, count: int = 2000) -> Floats:
+        """Draw whole curves, without noise of measurement: what differences between sizes are read from.
+
+        The draws are fixed by the points: the same curve gives the same paths.
+
+        Args:
+            n: sizes, shape (t,).
+            count: number of paths.
+
+        Returns:
+            Errors, shape (count, t).
+
+        Raises:
+            DataError: the form is constant, so there is no trend to draw.
+        """
+        if self.experts is None:
+            raise DataError(f"These points ({', '.join(self.flags)}) show no trend to draw curves from.")
+        mean, spread = self.experts.joint(self.observations.octaves(np.atleast_1d(n)))
+        generator = np.random.default_rng(0)
+        # Stratified over experts: the shares of the paths are the weights, to one path.
+        chosen = np.searchsorted(np.cumsum(self.weights), (np.arange(count) + 0.5) / count)
+        chosen = np.minimum(chosen, len(self.weights) - 1)
+        values, vectors = np.linalg.eigh(spread)
+        root = vectors * np.sqrt(np.maximum(values, 0.0))[:, None, :]
+        normal = generator.standard_normal((count, mean.shape[1]))
+        return self.observations.to_error(mean[chosen] + (root[chosen] * normal[:, None, :]).sum(-1))
+
+    def _interpolated(self, n: Floats, levels: Floats) -> tuple[Floats, Floats]:
+        """Return point predictions (t,) and quantiles (t, l), from the lattice."""
+        places = self.observations.octaves(n) * LATTICE
+        below = np.floor(places)
+        nodes, where = np.unique(np.concatenate([below, below + 1]), return_inverse=True)
+        centre, quantiles = self._at(nodes / LATTICE, levels)
+        table = np.concatenate([centre[:, None], quantiles], axis=1)
+        low, high = table[where[: len(n)]], table[where[len(n) :]]
+        share = (places - below)[:, None]
+        values = self.observations.to_error(low + share * (high - low))
+        return values[:, 0], values[:, 1:]
+
+    def _at(self, x: Floats, levels: Floats) -> tuple[Floats, Floats]:
+        """Return centre (t,) and quantiles (t, l) of u at places x in octaves."""
+        if self.experts is None:
+            return self._constant(x, levels)
+        mean, variance = self.experts.predict(x)
+        noise = self.observations.run_u_variance
+        quantiles = mixture_quantiles(mean, np.sqrt(variance + noise + 1e-6), self.weights, levels)
+        last = self.observations.to_log(self._last)
+        centre = self.observations.to_log(
+            (1 - CONSTANT_WEIGHT) * self.observations.to_error((mean * self.weights).sum(-1))
+            + CONSTANT_WEIGHT * self.observations.to_error(last)
+        )
+        return np.where(x > 0, centre, (mean * self.weights).sum(-1)), quantiles
+
+    @cached_property
+    def _last(self) -> float:
+        """The last measured mean."""
+        return float(self.observations.error[-1])
+
+    def _constant(self, x: Floats, levels: Floats) -> tuple[Floats, Floats]:
+        """Repeat the last value, with an interval from what curves in general do."""
+        distance = np.abs(x)
+        relative, absolute = 0.2 + 0.3 * distance, 0.01 * (1 + distance)
+        centre = np.full(len(x), float(self.observations.to_log(self._last)))
+        # In units of the scale the half-width adds to the level, in u it multiplies it: either may be all there is.
+        z = ndtri(levels)
+        noise = np.sqrt(relative**2 + self.observations.run_u_variance)
+        level = self._last / self.observations.scale
+        spread = level * np.exp(noise[:, None] * z) + absolute[:, None] * z
+        u = np.log(np.maximum(spread, 0.0) + np.exp(self.observations.to_log(0.0)))
+        return centre, u
+
+
+def mixture_quantiles(mean: Floats, deviation: Floats, weights: Floats, levels: Floats) -> Floats:
+    """Return quantiles of mixtures of normal distributions, by bisection.
+
+    Args:
+        mean: shape (t, e).
+        deviation: shape (t, e).
+        weights: shape (e,), sum 1.
+        levels: shape (l,).
+
+    Returns:
+        Shape (t, l).
+    """
+    z = ndtri(levels)[None, :, None]
+    # A mixture's quantile lies between the smallest and the largest of its members' quantiles.
+    members = mean[:, None, :] + z * deviation[:, None, :]
+    low, high = members.min(-1), members.max(-1)
+    for _ in range(HALVINGS):
+        middle = (low + high) / 2
+        mass = (weights * ndtr((middle[:, :, None] - mean[:, None, :]) / deviation[:, None, :])).sum(-1)
+        under = mass < levels
+        low, high = np.where(under, middle, low), np.where(under, high, middle)
+    return (low + high) / 2
+
+
+def flags_of(observations: Observations) -> tuple[str, ...]:
+    """Say what is unusual about a curve."""
+    found = [] if observations.bounded else ["loss"]
+    u, variance = observations.u, observations.u_variance
+    if len(u) < FEWEST_SIZES:
+        found.append("few_sizes")
+    elif np.ptp(observations.error) <= FLAT * observations.scale:
+        found.append("flat")
+    if not observations.error.any():
+        found.append("zero_error")
+    steps = np.diff(u)
+    doubt = np.maximum(RISE_DEVIATIONS * np.sqrt(variance[1:] + variance[:-1]), RISE)
+    rises = steps > doubt
+    if rises.any():
+        found.append("rises" if rises[-1] else "peaks")
+    return tuple(found)
+
+
+def forecast(n: ArrayLike, error: ArrayLike, stderr: ArrayLike | None = None, gate: Gate | None = None) -> Forecast:
+    """Fit the points of one curve, in any order; several rows of one n are repeats.
+
+    Args:
+        n: numbers of training samples, shape (m,).
+        error: error rates, or a loss where any exceeds 1, shape (m,).
+        stderr: standard errors, shape (m,), NaN where unknown; without them repeats are used, where there are any.
+        gate: the learned weighing of experts; None for the one that ships with the package.
+
+    Raises:
+        DataError: values that no curve can have.
+    """
+    observations, gate = observe(n, error, stderr), gate or learned()
+    flags = flags_of(observations)
+    if {"few_sizes", "flat", "zero_error"} & set(flags):
+        return Forecast(observations, None, np.ones(0), "constant", flags, gate)
+    conditioned = condition(observations)
+    weights = gate.weights(features(observations, conditioned), conditioned.evidence)
+    chosen = heaviest(weights)
+    kept = weights[chosen]
+    return Forecast(observations, conditioned.keep(chosen), kept / kept.sum(), "experts", flags, gate)
+
+
+def heaviest(weights: Floats) -> NDArray[np.intp]:
+    """Return the fewest experts that hold KEPT_WEIGHT, in their own order."""
+    order = np.argsort(-weights, kind="stable")
+    enough = int(np.searchsorted(np.cumsum(weights[order]), KEPT_WEIGHT)) + 1
+    return np.sort(order[:enough])

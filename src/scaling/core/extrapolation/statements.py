@@ -1,0 +1,330 @@
+"""What a forecast means, in plain words and in numbers; each statement refuses what its points cannot tell."""
+
+from collections.abc import Sequence
+from dataclasses import asdict, dataclass
+from math import comb, factorial, log, sqrt
+from typing import Any
+
+import numpy as np
+from numpy.typing import ArrayLike
+from scipy.special import ndtr
+
+from scaling.core.errors import SettingError
+from scaling.core.extrapolation.experts import Floats
+from scaling.core.extrapolation.forecast import Forecast
+from scaling.core.extrapolation.forms import fit_form
+from scaling.core.extrapolation.observations import observe
+
+#: Central share of the intervals in statements.
+COVERAGE = 0.9
+#: An interval whose ends differ by more than this factor says nothing of a size of data set.
+WIDEST_FACTOR = 10.0
+#: How far ahead a data requirement is sought, in octaves (a factor of 1024).
+HORIZON = 10
+#: Places an octave at which paths are drawn.
+STEPS = 8
+#: Beyond this factor of the largest n a statement says that it reaches far.
+CAUTION_FACTOR = 4.0
+#: Sizes that an asymptote needs: three parameters, and one point to contradict them.
+FEWEST_FOR_ASYMPTOTE = 4
+#: Significance level of the trend test.
+SIGNIFICANCE = 0.05
+#: 90 % point of χ² with one degree of freedom.
+CHI_SQUARED_90 = 2.705543454095404
+
+
+@dataclass(frozen=True)
+class Statement:
+    """One finding.
+
+    Attributes:
+        kind: what it is about.
+        estimate: the figure; None where it can't be told.
+        low, high: central 90 % interval; None where there is none, infinite where it is open.
+        told: whether the points suffice for a figure.
+        text: the finding in plain words.
+        details: further figures by name.
+    """
+
+    kind: str
+    estimate: float | None
+    low: float | None
+    high: float | None
+    told: bool
+    text: str
+    details: dict[str, Any]
+
+    def as_dict(self) -> dict[str, Any]:
+        """Return it machine-readable; an infinite bound becomes None, as JSON has no infinity."""
+        fields = asdict(self)
+        return {
+            name: None if isinstance(value, float) and not np.isfinite(value) else value
+            for name, value in fields.items()
+        }
+
+
+def _refusal(kind: str, why: str, **details: Any) -> Statement:
+    return Statement(kind, None, None, None, False, f"Cannot be told from these points: {why}.", details)
+
+
+def _spread(values: Floats) -> tuple[float, float, float]:
+    """Return median and central interval of sampled values."""
+    tail = (1 - COVERAGE) / 2
+    low, middle, high = np.quantile(values, [tail, 0.5, 1 - tail], method="inverted_cdf")
+    return float(middle), float(low), float(high)
+
+
+def _no_trend(forecast: Forecast) -> str | None:
+    if forecast.experts is not None:
+        return None
+    return f"they are {' and '.join(forecast.flags).replace('_', ' ')}"
+
+
+def local_exponent(forecast: Forecast) -> Statement:
+    """State c in error ∝ n^(−c) at the largest n, from half to twice of it."""
+    kind = "local_exponent"
+    if why := _no_trend(forecast):
+        return _refusal(kind, why)
+    n = forecast.observations.largest
+    paths = forecast.paths([n / sqrt(2), n * sqrt(2)])
+    u = forecast.observations.to_log(paths)
+    middle, low, high = _spread((u[:, 0] - u[:, 1]) / log(2))
+    text = (
+        f"At n = {n:g} the error falls like n^-{middle:.2f} (90 %: {low:.2f} to {high:.2f});"
+        f" doubling n multiplies it by {2**-middle:.2f}."
+    )
+    return Statement(kind, middle, low, high, True, text, {"n": n})
+
+
+def asymptote(forecast: Forecast) -> Statement:
+    """State the error that is left at endless n under a power law with asymptote, by profile likelihood.
+
+    Source of the interval: Wilks (1938), The large-sample distribution of the likelihood ratio, Ann. Math. Stat. 9(1).
+    """
+    kind, points = "asymptote", forecast.observations
+    if why := _no_trend(forecast):
+        return _refusal(kind, why)
+    if len(points.n) < FEWEST_FOR_ASYMPTOTE:
+        return _refusal(kind, f"an asymptote needs {FEWEST_FOR_ASYMPTOTE} sizes, there are {len(points.n)}")
+    best = fit_form("power_law_asymptote", points)
+    levels = np.linspace(0, 1, 101) * float(points.error.min())
+    loss = np.array([_loss_at(forecast, level) for level in levels])
+    # The scale of the residuals is unknown: it is estimated from the best fit, never below what noise explains.
+    scale = max(float(loss.min()) / (len(points.n) - 3), 1.0)
+    inside = levels[loss - loss.min() <= CHI_SQUARED_90 * scale]
+    middle, low, high = float(levels[np.argmin(loss)]), float(inside[0]), float(inside[-1])
+    if high - low > 0.5 * float(points.error[-1]) or (low == 0 and high > 0.25 * float(points.error[-1])):
+        why = f"any error from {low:.4g} to {high:.4g} would fit as the limit"
+        return _refusal(kind, why, low=low, high=high)
+    text = f"With endless data a power law leaves an error of {middle:.4g} (90 %: {low:.4g} to {high:.4g})."
+    return Statement(kind, middle, low, high, True, text, {"exponent": best.parameters["c"]})
+
+
+def _loss_at(forecast: Forecast, level: float) -> float:
+    """Weighted sum of squares of the best power law above a given asymptote."""
+    points = forecast.observations
+    z = points.n / points.largest
+    sigma2 = points.variance + (0.01 * points.error) ** 2 + (0.0007 * points.scale) ** 2
+    exponents = np.linspace(0, 3, 121)
+    powers = z[None, :] ** -exponents[:, None]
+    above = points.error - level
+    scales = np.maximum((powers * above / sigma2).sum(1) / (powers**2 / sigma2).sum(1), 0)
+    return float((((scales[:, None] * powers - above) ** 2) / sigma2).sum(1).min())
+
+
+def measurable(error: float, tested: int, coverage_z: float = 1.959963984540054) -> float:
+    """Return the smallest difference of two error rates that a test set of `tested` samples can tell from 0.
+
+    Both are taken as independent binomial shares: z √(2 e (1 − e) / m). Scores on the same test samples are
+    correlated, so paired tests may tell less.
+    """
+    if tested < 1:
+        raise SettingError(f"tested={tested}: expected a positive number of test samples.")
+    return coverage_z * sqrt(2 * error * (1 - error) / tested)
+
+
+def saturation(forecast: Forecast, threshold: float | None = None, tested: int | None = None) -> Statement:
+    """State from which n on the remaining gain, up to 4 times the largest n, is below a threshold.
+
+    Args:
+        forecast: the fitted curve.
+        threshold: gain in error that matters; None for what `tested` test samples can measure.
+        tested: size of the test set.
+
+    Raises:
+        SettingError: neither or no positive threshold is given.
+    """
+    kind, points = "saturation", forecast.observations
+    if threshold is None:
+        if tested is None:
+            raise SettingError("saturation needs a threshold, or the size of the test set.")
+        threshold = measurable(min(float(points.error[-1]), 1.0), tested)
+    if not threshold > 0:
+        raise SettingError(f"threshold={threshold}: expected a gain above 0.")
+    if why := _no_trend(forecast):
+        return _refusal(kind, why, threshold=threshold)
+    end = CAUTION_FACTOR * points.largest
+    octaves = np.arange(-int(STEPS * min(-points.x[0], HORIZON)), 2 * STEPS + 1) / STEPS
+    sizes = points.largest * np.exp2(octaves)
+    paths = forecast.paths(sizes)
+    left = paths - paths[:, -1:]
+    # The first size from which on the remaining gain stays below the threshold.
+    reached = np.flip(np.logical_and.accumulate(np.flip(left <= threshold, 1), 1), 1)
+    first = sizes[reached.argmax(1)]
+    now = int(np.flatnonzero(octaves == 0)[0])
+    chance = float(reached[:, now].mean())
+    gain, gain_low, gain_high = _spread(left[:, now])
+    details = {"threshold": threshold, "chance": chance, "gain": gain, "gain_low": gain_low, "gain_high": gain_high}
+    tail = (1 - COVERAGE) / 2
+    expected = f"from n = {points.largest:g} to {end:g} the error is expected to fall by {gain:.4f}"
+    expected += f" (90 %: {gain_low:.4f} to {gain_high:.4f})"
+    if chance < tail:
+        text = f"Not saturated: {expected}, more than {threshold:.4f}."
+        return Statement(kind, None, points.largest, float("inf"), True, text, details)
+    middle, low, high = _spread(first)
+    if chance <= 1 - tail:
+        return _refusal(kind, f"{expected}, on both sides of {threshold:.4f}", **details)
+    text = f"Saturated from n = {middle:.3g} on (90 %: {low:.3g} to {high:.3g}): {expected}, less than {threshold:.4f}."
+    return Statement(kind, middle, low, high, True, text, details)
+
+
+def data_requirement(forecast: Forecast, error: float, widest_factor: float = WIDEST_FACTOR) -> Statement:
+    """State the n at which the error first falls to a target.
+
+    Args:
+        forecast: the fitted curve.
+        error: the target, 1 − accuracy.
+        widest_factor: an interval whose ends differ by more than this factor is refused.
+
+    Raises:
+        SettingError: a target that is not positive.
+    """
+    kind, points = "data_requirement", forecast.observations
+    if not error > 0:
+        raise SettingError(f"error={error}: expected a target above 0.")
+    details = {"error": error, "widest_factor": widest_factor}
+    if float(points.error[-1]) <= error:
+        met = float(points.n[np.flatnonzero(points.error <= error)[0]])
+        return Statement(kind, met, None, met, True, f"An error of {error:.4g} is reached at n = {met:g}.", details)
+    if why := _no_trend(forecast):
+        return _refusal(kind, why, **details)
+    sizes = points.largest * np.exp2(np.arange(HORIZON * STEPS + 1) / STEPS)
+    below = forecast.paths(sizes) <= error
+    first = np.where(below.any(1), sizes[below.argmax(1)], np.inf)
+    middle, low, high = _spread(first)
+    details |= {"low": low, "high": high if np.isfinite(high) else None}
+    if not np.isfinite(high) or high > widest_factor * low:
+        end = f"{high:.3g}" if np.isfinite(high) else f"more than {sizes[-1]:.3g}"
+        why = f"an error of {error:.4g} may need from {low:.3g} to {end} samples, a factor above {widest_factor:g}"
+        return _refusal(kind, why, **details)
+    text = f"An error of {error:.4g} needs about n = {middle:.3g} (90 %: {low:.3g} to {high:.3g})."
+    if middle > CAUTION_FACTOR * points.largest:
+        text += f" That is more than {CAUTION_FACTOR:g} times the largest n measured: take it with caution."
+    return Statement(kind, middle, low, high, True, text, details)
+
+
+def marginal_value(forecast: Forecast, labels: float) -> Statement:
+    """State by how much the next labels lower the error.
+
+    Raises:
+        SettingError: no positive number of labels.
+    """
+    kind, points = "marginal_value", forecast.observations
+    if not labels > 0:
+        raise SettingError(f"labels={labels}: expected a positive number.")
+    if why := _no_trend(forecast):
+        return _refusal(kind, why, labels=labels)
+    after = points.largest + labels
+    paths = forecast.paths([points.largest, after])
+    middle, low, high = _spread(paths[:, 0] - paths[:, 1])
+    per = middle / labels * 1000
+    text = (
+        f"The next {labels:g} labels lower the error by {middle:.4f} (90 %: {low:.4f} to {high:.4f}),"
+        f" {per:.5f} per thousand."
+    )
+    if low <= 0 <= high:
+        text += " That they help at all is not certain."
+    if after > CAUTION_FACTOR * points.largest:
+        text += f" That reaches beyond {CAUTION_FACTOR:g} times the largest n measured: take it with caution."
+    return Statement(kind, middle, low, high, True, text, {"labels": labels, "n": points.largest})
+
+
+def inversion_distribution(k: int) -> list[int]:
+    """Return how many of the k! orders of k values have 0, 1, 2, … inversions (Mahonian numbers)."""
+    counts = [1]
+    for size in range(2, k + 1):
+        longer = [0] * (len(counts) + size - 1)
+        for inversions, count in enumerate(counts):
+            for more in range(size):
+                longer[inversions + more] += count
+        counts = longer
+    return counts
+
+
+def trend(n: ArrayLike, error: ArrayLike, significance: float = SIGNIFICANCE) -> Statement:
+    """Test whether the error falls with n at all, against chance order, one-sided.
+
+    Without repeats this is Mann's test: the exact share of orders of k errors with as few pairs in which a later
+    error is not lower. With repeats it is the test of Jonckheere and Terpstra, by its normal approximation with
+    correction for ties within sizes.
+
+    Args:
+        n: sizes, shape (m,).
+        error: errors, shape (m,).
+        significance: level below which chance is ruled out.
+
+    Source: Mann (1945), Nonparametric tests against trend, Econometrica 13(3); Jonckheere (1954), A distribution-free
+        k-sample test against ordered alternatives, Biometrika 41.
+    """
+    kind = "trend"
+    points = observe(n, error)
+    order = np.argsort(np.asarray(n, dtype=np.float64), kind="stable")
+    sizes, errors = np.asarray(n, dtype=np.float64)[order], np.asarray(error, dtype=np.float64)[order]
+    pairs = sizes[:, None] < sizes[None, :]
+    not_lower = np.where(pairs, (errors[None, :] > errors[:, None]) + 0.5 * (errors[None, :] == errors[:, None]), 0.0)
+    against, total = float(not_lower.sum()), int(pairs.sum())
+    k, m = len(np.unique(sizes)), len(sizes)
+    details: dict[str, Any] = {"pairs": total, "pairs_against": against, "sizes": k}
+    if k == m:
+        smallest = 1 / factorial(k) if k < 20 else 0.0
+        if smallest > significance:
+            why = f"{k} sizes without repeats come in falling order by chance in 1 of {factorial(k)} cases"
+            return _refusal(kind, why, **details)
+        p, test = _mann(k, against), "Mann, exact"
+    else:
+        if comb(m, m // 2) < 1 / significance or k < 2:
+            return _refusal(kind, f"{m} points at {k} sizes are too few for a test", **details)
+        p, test = _jonckheere(points.repeats if len(points.repeats) == k else np.ones(k), against, total), "Jonckheere"
+    details |= {"p": p, "test": test}
+    falls = p <= significance
+    share = 1 - 2 * against / total
+    verdict = "falls with n" if falls else "is not shown to fall with n"
+    text = f"The error {verdict} (p = {p:.2g}, {test}; later is lower in {total - against:g} of {total} pairs)."
+    return Statement(kind, share, None, None, falls, text, details)
+
+
+def _mann(k: int, against: float) -> float:
+    """Return the chance of at most `against` pairs out of order among k values without ties."""
+    if k <= 60:
+        counts = inversion_distribution(k)
+        # A tie counts half a pair; rounding up keeps the test on the safe side.
+        return sum(counts[: int(np.ceil(against)) + 1]) / factorial(k)
+    variance = k * (k - 1) * (2 * k + 5) / 72
+    return float(ndtr((against + 0.5 - k * (k - 1) / 4) / sqrt(variance)))
+
+
+def _jonckheere(repeats: ArrayLike, against: float, total: int) -> float:
+    """Return the chance of as few pairs out of order, by the normal approximation."""
+    r = np.asarray(repeats, dtype=np.float64)
+    m = float(r.sum())
+    variance = (m**2 * (2 * m + 3) - (r**2 * (2 * r + 3)).sum()) / 72
+    return float(ndtr((against + 0.5 - total / 2) / sqrt(variance)))
+
+
+def statements(
+    forecast: Forecast, threshold: float, labels: Sequence[float] = (1_000, 10_000), target: float | None = None
+) -> list[Statement]:
+    """Return every statement about a fitted curve; `target` asks for a data requirement."""
+    found = [local_exponent(forecast), asymptote(forecast), saturation(forecast, threshold)]
+    found += [marginal_value(forecast, number) for number in labels]
+    return found + ([] if target is None else [data_requirement(forecast, target)])
