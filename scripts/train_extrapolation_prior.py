@@ -2,9 +2,10 @@
 
 CURVES is a folder with sparse.points.csv.gz, sparse.truth.csv.gz, dense.points.csv.gz and dense.truth.csv.gz, columns
 curve,n,error[,stderr]: learning curves of LCDB 1.1 (CC BY 4.0) and of the benchmark of Alabdulmohsin, Neyshabur and
-Zhai (2022), Revisiting Neural Scaling Laws in Language and Vision (Apache-2.0). Curves are cross-validated by data set: the
-first part of a sparse curve's name, the task of an image curve, all language models at once. The figures that are
-printed, and the calibration of the intervals, come from curves whose data set was left out. Takes some ten minutes.
+Zhai (2022), Revisiting Neural Scaling Laws in Language and Vision (Apache-2.0). Curves are cross-validated by data
+set: the first part of a sparse curve's name, the task of an image curve, all language models at once. The figures
+that are printed, and the calibration of the intervals, come from curves whose data set was left out. It takes some
+ten minutes.
 """
 
 import argparse

@@ -155,7 +155,16 @@ def test_features_know_nothing_of_adaptations():
     assert importers("scaling.adapt") & {m for m in MODULES if m.startswith("scaling.features")} == set()
 
 
-@pytest.mark.parametrize("module", ["scaling", "scaling.evaluate", "scaling.sweep", "scaling.adapt"])
+def test_the_command_that_extrapolates_knows_the_core_alone():
+    assert {
+        name for name in touches("scaling.extrapolate", ("scaling",)) if not name.startswith("scaling.core")
+    } == set()
+    assert touches("scaling.extrapolate", ("pandas", *HEAVY)) == set()
+
+
+@pytest.mark.parametrize(
+    "module", ["scaling", "scaling.evaluate", "scaling.sweep", "scaling.adapt", "scaling.extrapolate"]
+)
 def test_importing_loads_nothing_heavy(module):
     code = f"import sys, {module}; print(*sorted({set(HEAVY)!r} & set(sys.modules)))"
     done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True)

@@ -1,0 +1,200 @@
+"""The command: CSV in, CSV out, and what it says of bad input."""
+
+import csv
+import gzip
+import subprocess
+import sys
+from pathlib import Path
+
+import numpy as np
+import pytest
+
+POINTS = "curve,n,error\n" + "".join(f"a,{n},{0.05 + 2 * n**-0.5:.6f}\n" for n in (100, 200, 400, 800))
+TARGETS = "curve,n\na,1600\na,3200\n"
+
+
+@pytest.fixture
+def extrapolate(command, place, capsys):
+    """Run the command on texts; return exit code, rows of OUT (None without one) and what was said."""
+
+    def run(points=POINTS, targets=TARGETS, names=("points.csv", "targets.csv", "out.csv")):
+        for name, text in zip(names, (points, targets), strict=False):
+            if text is not None:
+                content = text if isinstance(text, bytes) else text.encode()
+                Path(name).write_bytes(gzip.compress(content) if name.endswith(".gz") else content)
+        code = command("scaling.extrapolate", *names)
+        out = Path(names[2])
+        rows = None
+        if out.exists():
+            text = (gzip.decompress(out.read_bytes()) if names[2].endswith(".gz") else out.read_bytes()).decode()
+            rows = list(csv.DictReader(text.splitlines(keepends=True)))
+        return code, rows, capsys.readouterr().err
+
+    return run
+
+
+def test_every_target_is_answered_in_order(extrapolate):
+    code, rows, said = extrapolate()
+    assert (code, said) == (0, "")
+    assert list(rows[0]) == ["curve", "n", "error", "lower", "upper", "form"]
+    assert [(row["curve"], row["n"]) for row in rows] == [("a", "1600"), ("a", "3200")]
+    for row, truth in zip(rows, (0.05 + 2 * 1600**-0.5, 0.05 + 2 * 3200**-0.5), strict=True):
+        assert float(row["lower"]) <= truth <= float(row["upper"])
+        assert float(row["error"]) == pytest.approx(truth, rel=0.15)
+        assert row["form"] == "experts"
+
+
+def test_it_runs_as_a_process_of_its_own_and_loads_nothing_heavy(place):
+    Path("p.csv").write_text(POINTS)
+    Path("t.csv").write_text(TARGETS)
+    code = (
+        "import sys; sys.argv = ['', 'p.csv', 't.csv', 'o.csv']\n"
+        "from scaling.extrapolate import main; main()\n"
+        "print(*sorted({'torch', 'pandas', 'mlflow', 'matplotlib', 'hydra'} & set(sys.modules)))"
+    )
+    done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True)
+    assert (done.stdout.strip(), done.stderr) == ("", "")
+    again = [sys.executable, "-m", "scaling.extrapolate", "p.csv", "t.csv", "p2.csv"]
+    subprocess.run(again, check=True)
+    assert Path("p2.csv").read_bytes() == Path("o.csv").read_bytes()
+    assert {path.name for path in place.iterdir()} == {"p.csv", "t.csv", "o.csv", "p2.csv"}
+
+
+def test_compressed_files_give_the_same(extrapolate):
+    _, plain, _ = extrapolate()
+    _, packed, _ = extrapolate(names=("p.csv.gz", "t.csv.gz", "o.csv.gz"))
+    assert packed == plain
+
+
+def test_names_with_commas_and_quotes_and_n_as_it_was_written(extrapolate):
+    name = '"net, ""b"" | 5"'
+    points = POINTS.replace("a,", f"{name},")
+    _, rows, _ = extrapolate(points, f"n,curve\n1.6e3,{name}\n 1600.0,{name}\n")
+    assert [(row["curve"], row["n"]) for row in rows] == [('net, "b" | 5', "1.6e3"), ('net, "b" | 5', " 1600.0")]
+    assert rows[0]["error"] == rows[1]["error"]
+
+
+def test_renaming_shuffling_and_splitting_change_no_digit(extrapolate):
+    rng = np.random.default_rng(0)
+    curves = {c: 0.05 * i + 2 * np.array([50.0, 100, 200, 400]) ** -0.5 for i, c in enumerate("abc")}
+    lines = [
+        f"{c},{n},{value + rng.normal(0, 0.01):.4f}\n"
+        for c, values in curves.items()
+        for n, value in zip((50, 100, 200, 400), values, strict=True)
+        for _ in range(2)
+    ]
+    targets = [f"{c},{n}\n" for c in "abc" for n in (300, 800, 3200)]
+
+    def answers(points, wanted, back=lambda name: name):
+        _, rows, _ = extrapolate("curve,n,error\n" + "".join(points), "curve,n\n" + "".join(wanted))
+        return {(back(row["curve"]), row["n"]): tuple(row.values())[2:] for row in rows}
+
+    whole = answers(lines, targets)
+    shuffled = answers(rng.permutation(lines).tolist(), rng.permutation(targets).tolist())
+    renamed = answers([f"x{line}" for line in lines], [f"x{line}" for line in targets], lambda name: name[1:])
+    split = {}
+    for target in targets:
+        split |= answers([line for line in lines if line[0] == target[0]], [target])
+    assert whole == shuffled == renamed == split
+
+
+def test_the_answers_for_a_loss_say_so(extrapolate):
+    code, rows, said = extrapolate("curve,n,error\nl,10,4\nl,20,3.5\nl,40,3.2\nl,80,3\n", "curve,n\nl,160\n")
+    assert code == 0
+    assert rows[0]["form"] == "experts (loss)"
+    assert float(rows[0]["error"]) > 2
+    assert said.startswith("warning: l: has values above 1")
+
+
+@pytest.mark.parametrize(
+    ("points", "what"),
+    [
+        ("a,100,0.3\n", "fewer than 3 sizes"),
+        ("a,100,0.5\na,200,0.3\n", "fewer than 3 sizes"),
+        ("a,100,0.3\na,200,0.3\na,400,0.3\n", "is flat"),
+        ("a,100,0\na,200,0\na,400,0\n", "no error at all"),
+    ],
+)
+def test_what_shows_no_trend_is_answered_with_a_warning(extrapolate, points, what):
+    code, rows, said = extrapolate(f"curve,n,error\n{points}", "curve,n\na,800\n")
+    last = float(points.split(",")[-1])
+    assert (code, rows[0]["form"], float(rows[0]["error"])) == (0, "constant", pytest.approx(last, abs=1e-12))
+    assert float(rows[0]["upper"]) > last
+    assert what in said
+
+
+def test_targets_inside_the_points_and_far_beyond(extrapolate):
+    code, rows, _ = extrapolate(targets="curve,n\na,1\na,100\na,300\na,1e30\n")
+    assert code == 0
+    values = np.array([[float(row[key]) for key in ("lower", "error", "upper")] for row in rows])
+    assert (np.diff(values, axis=1) >= 0).all()
+    assert ((values >= 0) & (values <= 1)).all()
+    assert values[1, 1] == pytest.approx(0.25, abs=0.02)
+
+
+def test_nothing_asked_is_nothing_answered(extrapolate):
+    assert extrapolate(targets="curve,n\n")[:2] == (0, [])
+
+
+HEAD = "curve,n,error\n"
+
+
+@pytest.mark.parametrize(
+    ("points", "targets", "message"),
+    [
+        (HEAD + "a,100,nan\n", TARGETS, "points.csv, row 2, column error: got 'nan', expected a finite number"),
+        (HEAD + "a,100,0.1\na,200,\n", TARGETS, "points.csv, row 3, column error: got ''"),
+        (HEAD + "a,100,-0.1\n", TARGETS, "points.csv, row 2, column error: got '-0.1'"),
+        (HEAD + "a,100,inf\n", TARGETS, "points.csv, row 2, column error: got 'inf'"),
+        (HEAD + "a,0,0.1\n", TARGETS, "points.csv, row 2, column n: got '0', expected a number above 0"),
+        (HEAD + "a,-5,0.1\n", TARGETS, "points.csv, row 2, column n: got '-5'"),
+        (HEAD + "a,1e31,0.1\n", TARGETS, "points.csv, row 2, column n: got '1e31'"),
+        (HEAD + "a,1_0,0.1\n", TARGETS, "points.csv, row 2, column n: got '1_0'"),
+        ("curve,n,error,stderr\na,10,0.1,-1\n", TARGETS, "points.csv, row 2, column stderr: got '-1'"),
+        ("curve,n,error,stderr\na,10,0.1,nan\n", TARGETS, "points.csv, row 2, column stderr: got 'nan'"),
+        (POINTS, "curve,n\na,1600\nb,1600\n", "targets.csv, row 3, column curve: got 'b', expected one of"),
+        (POINTS, "curve,n\na,none\n", "targets.csv, row 2, column n: got 'none'"),
+        (POINTS, "curve,n\na,-1\n", "targets.csv, row 2, column n: got '-1'"),
+        ("curve,n\na,100\n", TARGETS, "points.csv, row 1: no column error; got curve,n."),
+        ("curve,n,n,error\na,1,1,0.5\n", TARGETS, "points.csv, row 1: column n stands there 2 times"),
+        (POINTS, "curve\na\n", "targets.csv, row 1: no column n"),
+        (HEAD + "a,100\n", TARGETS, "points.csv, row 2, column error: got 2 cells, expected the header's 3"),
+        (HEAD + 'a,100,"0.1\n', TARGETS, "not CSV"),
+        ("", TARGETS, "points.csv: empty"),
+        (b"\xff\xfe\x00", TARGETS, "points.csv: not a UTF-8 text file"),
+    ],
+)  # fmt: skip
+def test_bad_input_is_named_and_nothing_is_written(extrapolate, place, points, targets, message):
+    code, rows, said = extrapolate(points, targets)
+    assert (code, rows) == (1, None)
+    assert said.startswith("error: ")
+    assert message in said
+    assert len(said.splitlines()) <= 3
+    assert {path.name for path in place.iterdir()} == {"points.csv", "targets.csv"}
+
+
+def test_files_that_cannot_be_read(extrapolate, place):
+    assert (
+        "missing.csv: can't be read (No such file or directory)"
+        in extrapolate(None, None, ("missing.csv", "t", "o"))[2]
+    )
+    Path("p.csv.gz").write_text("not compressed")
+    assert "p.csv.gz: can't be read" in extrapolate(None, TARGETS, ("p.csv.gz", "t.csv", "o.csv"))[2]
+    Path("cut.csv.gz").write_bytes(gzip.compress(POINTS.encode())[:-12])
+    assert "cut.csv.gz: can't be read" in extrapolate(None, TARGETS, ("cut.csv.gz", "t.csv", "o.csv"))[2]
+    assert "can't be written" in extrapolate(names=("p.csv", "t.csv", "nowhere/o.csv"))[2]
+
+
+def test_an_old_answer_stays_when_the_new_one_fails(extrapolate):
+    Path("out.csv").write_text("curve,n\nold,1\n")
+    code, rows, _ = extrapolate(HEAD + "a,100,nan\n")
+    assert (code, rows) == (1, [{"curve": "old", "n": "1"}])
+
+
+@pytest.mark.skipif(not Path("/dev/stdout").exists(), reason="no /dev/stdout here")
+def test_the_answer_can_go_down_a_pipe(place):
+    Path("p.csv").write_text(POINTS)
+    Path("t.csv").write_text(TARGETS)
+    arguments = [sys.executable, "-m", "scaling.extrapolate", "p.csv", "t.csv", "/dev/stdout"]
+    done = subprocess.run(arguments, capture_output=True, text=True, check=True)
+    assert done.stdout.startswith("curve,n,error,lower,upper,form\na,1600,")
