@@ -243,7 +243,7 @@ def coverage(windows: list[Window], gates: list[Gate], tails: NDArray[np.float64
 
 def calibrate(windows: list[Window], gates: list[Gate]) -> NDArray[np.float64]:
     """Find the mixture's tails that cover as much as wanted; sparse and dense curves count the same."""
-    tails = np.concatenate([np.linspace(0.02, 0.15, 27), np.linspace(0.16, 0.45, 30)])
+    tails = np.concatenate([np.linspace(0.02, 0.14, 13), np.linspace(0.16, 0.44, 15)])
     by_kind = []
     for kind in ("sparse", "dense"):
         chosen = [i for i, window in enumerate(windows) if window.kind == kind]

@@ -12,8 +12,9 @@ from scaling.core.extrapolation.experts import Conditioned, Floats, condition
 from scaling.core.extrapolation.gate import Gate, features, learned
 from scaling.core.extrapolation.observations import Observations, observe
 
-#: The weight that the last level keeps beside the experts' mean: it guards against overshooting.
-CONSTANT_WEIGHT = 0.05
+#: The weight that the last value keeps beside the experts' mean, as a number of sizes that would have shown no trend:
+#: it guards the curves with few sizes against overshooting.
+CONSTANT_SIZES = 0.2
 #: Experts are kept by weight until they hold this much of it.
 KEPT_WEIGHT = 0.995
 #: Predictions are computed on a lattice of this many places an octave, and interpolated in u between them.
@@ -129,12 +130,10 @@ class Forecast:
         mean, variance = self.experts.predict(x)
         noise = self.observations.run_u_variance
         quantiles = mixture_quantiles(mean, np.sqrt(variance + noise + 1e-6), self.weights, levels)
-        last = self.observations.to_log(self._last)
-        centre = self.observations.to_log(
-            (1 - CONSTANT_WEIGHT) * self.observations.to_error((mean * self.weights).sum(-1))
-            + CONSTANT_WEIGHT * self.observations.to_error(last)
-        )
-        return np.where(x > 0, centre, (mean * self.weights).sum(-1)), quantiles
+        centre = (mean * self.weights).sum(-1)
+        share = CONSTANT_SIZES / len(self.observations.n)
+        guarded = (1 - share) * self.observations.to_error(centre) + share * self._last
+        return np.where(x > 0, self.observations.to_log(guarded), centre), quantiles
 
     @cached_property
     def _last(self) -> float:
