@@ -20,7 +20,7 @@ KEPT_WEIGHT = 0.995
 #: Predictions are computed on a lattice of this many places an octave, and interpolated in u between them.
 LATTICE = 16
 #: Halvings of the bracket when a quantile is sought.
-HALVINGS = 36
+HALVINGS = 26
 #: Fewer sizes than this say nothing of a trend.
 FEWEST_SIZES = 3
 #: A curve whose errors all lie within this share of its scale is flat.
