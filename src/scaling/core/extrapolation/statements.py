@@ -202,7 +202,7 @@ def data_requirement(forecast: Forecast, error: float, widest_factor: float = WI
     kind, points = "data_requirement", forecast.observations
     if not error > 0:
         raise SettingError(f"error={error}: expected a target above 0.")
-    details = {"error": error, "widest_factor": widest_factor}
+    details: dict[str, Any] = {"error": error, "widest_factor": widest_factor}
     if float(points.error[-1]) <= error:
         met = float(points.n[np.flatnonzero(points.error <= error)[0]])
         return Statement(kind, met, None, met, True, f"An error of {error:.4g} is reached at n = {met:g}.", details)
