@@ -45,6 +45,15 @@ def test_the_order_of_rows_changes_no_bit(values, random):
     np.testing.assert_array_equal(bounds(one), bounds(two))
 
 
+@pytest.mark.parametrize("seed", range(5))
+def test_the_order_of_many_repeats_changes_no_bit(seed):
+    rng = np.random.default_rng(seed)
+    n = np.repeat(N[:4], 7)
+    values, order = power_law(n) + rng.uniform(0, 0.05, 28), rng.permutation(28)
+    one, two = forecast(n, values).predict(2 * N), forecast(n[order], values[order]).predict(2 * N)
+    np.testing.assert_array_equal(bounds(one), bounds(two))
+
+
 @examples
 @given(st.lists(st.floats(1e-3, 1), min_size=3, max_size=7), st.lists(st.floats(0.1, 1e5), min_size=1, max_size=40))
 def test_other_targets_change_no_bit(values, targets):
