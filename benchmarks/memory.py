@@ -7,7 +7,6 @@ import argparse
 import subprocess
 import sys
 from collections.abc import Sequence
-from pathlib import Path
 
 import numpy as np
 from numpy.typing import NDArray
@@ -35,13 +34,13 @@ class Synthetic:
         return features
 
 
-def probe(rows: int, width: int) -> float:
+def probe(rows: int, width: int) -> int:
     """Run the linear probe in this process and return its peak memory in bytes."""
     from scaling.adapt.base import Subset, Task
     from scaling.adapt.linear_probe import LinearProbe
     from scaling.core.reporter import SilentReporter
     from scaling.data.base import ArrayImages, Dataset, Split
-    from scaling.machine import keep_freed_memory
+    from scaling.machine import keep_freed_memory, peak_memory
 
     keep_freed_memory()
     labels = {"train": np.arange(rows) % CLASSES, "test": np.arange(TEST_ROWS) % CLASSES}
@@ -50,8 +49,7 @@ def probe(rows: int, width: int) -> float:
     trainer = {"accelerator": "cpu", "devices": 1}
     task = Task(dataset, None, Synthetic(width, labels), "32-true", trainer, SilentReporter())  # type: ignore[arg-type]
     LinearProbe().run(task, Subset(np.arange(rows), labels["train"], 0))
-    line = next(line for line in Path("/proc/self/status").read_text().splitlines() if line.startswith("VmHWM"))
-    return int(line.split()[1]) * 1024
+    return peak_memory()
 
 
 def measure(rows: int, width: int) -> float:
