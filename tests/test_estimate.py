@@ -1,14 +1,16 @@
 """plan=true: what it says of pending work, from a probe, from earlier runs, and where nothing is left to do."""
 
 import re
+from contextlib import contextmanager
 
 import numpy as np
 import pytest
 
 from scaling.adapt import Knn
 from scaling.config import compose, plain
-from scaling.core.costs import ARITHMETIC, EARLIER, PROBE
+from scaling.core.costs import ARITHMETIC, EARLIER, PROBE, UNKNOWN
 from scaling.core.errors import SweepError
+from scaling.core.reporter import SilentReporter
 from scaling.estimate import estimate
 from scaling.evaluate import Job, evaluate_job
 from scaling.sweep import run_grid
@@ -154,3 +156,43 @@ def test_failed_points_are_pending_work(job, store, monkeypatch):
         run(one)
     assert estimate([one], store).points == 1
     assert store.metrics_of({"scaling.backbone": one.backbone_id}) == []
+
+
+def test_data_sets_that_share_training_samples_keep_their_own_test_sets(job, store, tmp_path):
+    rng = np.random.default_rng(0)
+    train, labels = rng.normal(size=(40, 3)), np.arange(40) % 2
+    jobs = []
+    for name, size in (("small", 10), ("large", 30)):
+        parts = {"train_features": train, "train_labels": labels}
+        np.savez(tmp_path / f"{name}.npz", **parts, test_features=rng.normal(size=(size, 3)), test_labels=labels[:size])
+        jobs.append(job("dataset=embeddings", f"dataset.path={tmp_path}/{name}.npz", "adaptation=knn", "n=20"))
+    assert estimate(jobs, store).points == 2
+
+
+class Nesting(SilentReporter):
+    """Remembers which stages were entered inside which."""
+
+    def __init__(self):
+        self.open, self.inside = [], []
+
+    @contextmanager
+    def stage(self, name, total=None):
+        self.inside.append((name, tuple(self.open)))
+        self.open.append(name)
+        yield lambda steps: None
+        self.open.pop()
+
+
+def test_the_time_of_a_fit_covers_no_forward_pass(job):
+    reporter = Nesting()
+    evaluate_job(job(*NETWORK, "n=50", "adaptation=linear_probe"), reporter)
+    assert ("features of train", ()) in reporter.inside
+    assert ("fit", ()) in reporter.inside
+    assert not [name for name, around in reporter.inside if around]
+
+
+def test_an_adaptation_that_says_no_cost_is_not_tried_on_made_up_features(job, store, monkeypatch):
+    monkeypatch.setattr("scaling.estimate.NEGLIGIBLE", 0.0)
+    monkeypatch.delattr("scaling.adapt.knn.Knn.cost")
+    monkeypatch.setattr("scaling.adapt.knn.Knn.run", lambda *_: 1 / 0)
+    assert estimate([job(*PIXELS, "n=400", "adaptation=knn")], store).fit_source == UNKNOWN

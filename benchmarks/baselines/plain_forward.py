@@ -20,6 +20,8 @@ class PlainForward:
     def __init__(self, network: nn.Module, preprocessing: Preprocessing, precision: str) -> None:
         self.network = for_inference(network, precision)
         self.preprocessing = preprocessing
+        if precision not in ("32-true", "bf16-mixed"):
+            raise ValueError(f"{precision}: this loop knows 32-true and bf16-mixed")
         self.dtype = torch.bfloat16 if precision == "bf16-mixed" else None
 
     @torch.inference_mode()

@@ -17,6 +17,7 @@ from scaling.core.costs import (
     PROBE,
     PROCESS_BYTES,
     RUN_BYTES,
+    UNKNOWN,
     Cost,
     Estimate,
     Rate,
@@ -66,7 +67,13 @@ def estimate(jobs: Sequence[Job], store: RunStore) -> Estimate:
     fit_seconds = sum(cost.multiply_adds * rates[job.point.curve_id].seconds for job, cost in fits)
     features = sum(work.images * (widths[key] * 4 + 4) for key, work in passes.items())
     runs = sum(8 * len(job.subset) + 12 * len(job.dataset.test) + RUN_BYTES for job in jobs)
-    peaks = [metrics.get("memory/peak_bytes", 0.0) for runs in earlier.values() for metrics in runs]
+    largest = max(len(job.subset) for job in jobs)
+    peaks = [
+        metrics.get("memory/peak_bytes", 0.0)
+        for runs in earlier.values()
+        for metrics in runs
+        if metrics["n"] <= largest
+    ]
     base = max(PROCESS_BYTES + max(map(_held, jobs)), peak_memory())
     return Estimate(
         points=len(jobs),
@@ -99,7 +106,7 @@ def _passes(jobs: Sequence[Job]) -> dict[str, _Passes]:
 
 
 def _pass_id(job: Job) -> str:
-    return f"{job.backbone_id} {job.dataset.train.sample_content}"
+    return " ".join([job.backbone_id, job.dataset.train.sample_content, job.dataset.test.sample_content])
 
 
 def _width(job: Job) -> int:
@@ -120,12 +127,9 @@ def _forward_rate(work: _Passes, store: RunStore) -> Rate:
     job = work.job
     if isinstance(job.model, Pixels):
         return Rate(0.0, ARITHMETIC)
-    found = store.metrics_of({BACKBONE: job.backbone_id, MACHINE: job.machine})
-    measured = [
-        (metrics["features_computed"], _seconds(metrics, _of_features))
-        for metrics in found
-        if metrics.get("features_computed", 0) >= FEWEST_IMAGES
-    ]
+    computed = f"metrics.features_computed >= {FEWEST_IMAGES}"
+    found = store.metrics_of({BACKBONE: job.backbone_id, MACHINE: job.machine}, computed)
+    measured = [(metrics["features_computed"], _seconds(metrics, _of_features)) for metrics in found]
     return Rate.of(measured, EARLIER) or Rate.of([_try_forward(job)], PROBE) or Rate(0.0, ARITHMETIC)
 
 
@@ -149,7 +153,9 @@ def _fit_rates(
         ]
         if (rate := Rate.of(measured, EARLIER)) is None:
             key = digest({"adaptation": job.adaptation.identity(), "name": job.adaptation.name, "width": width})
-            if key not in probes:
+            if not hasattr(job.adaptation, "cost"):  # what it does with made-up features can't be known
+                probes[key] = Rate(0.0, UNKNOWN)
+            elif key not in probes:
                 probes[key] = Rate.of([_try_fit(job, width)], PROBE) or Rate(0.0, ARITHMETIC)
             rate = probes[key]
         rates[curve] = rate

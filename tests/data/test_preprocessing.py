@@ -129,3 +129,17 @@ def test_every_parameter_is_part_of_the_identity():
     assert identity == {
         "resize": 9, "crop": 8, "interpolation": "bilinear", "mean": [0.1, 0.2, 0.3], "std": [1.0], "channels": 3,
     }  # fmt: skip
+
+
+def test_normalisation_stays_in_float32_whatever_the_default_type_is():
+    # Lightning's true half precisions change torch's default while a network runs.
+    images = torch.arange(48, dtype=torch.uint8).view(1, 3, 4, 4)
+    preprocessing = Preprocessing(mean=(0.485, 0.456, 0.406), std=(0.229, 0.224, 0.225))
+    expected = preprocessing.normalise(images)
+    torch.set_default_dtype(torch.bfloat16)
+    try:
+        got = preprocessing.normalise(images)
+    finally:
+        torch.set_default_dtype(torch.float32)
+    assert got.dtype == torch.float32
+    assert torch.equal(got, expected)

@@ -82,10 +82,13 @@ class Task:
 
     @cached_property
     def device(self) -> "torch.device":
-        """Where the trainer computes."""
+        """Where heads are fitted: where the trainer computes, but on the CPU where it can't do float64 (MPS)."""
+        import torch
+
         from scaling.lightning import device_of
 
-        return device_of(self.trainer)
+        device = device_of(self.trainer)
+        return torch.device("cpu") if device.type == "mps" else device
 
     @property
     def classes(self) -> int:

@@ -75,7 +75,8 @@ class LinearProbe:
         """Return what the search and the final fit take: moments, their eigenbasis, and Hessian-vector products."""
         rank = min(n, d)
         products = 2 * PRODUCTS * n * rank * classes * (self.folds + 1) * len(self.penalties)
-        return Cost(2 * n * d * rank + 20 * rank**3 + products, (n + m) * d * 4 + 5 * 4 * LOGIT_ELEMENTS)
+        logits = max(LOGIT_ELEMENTS, n * classes)  # one problem's logits are never split
+        return Cost(2 * n * d * rank + 20 * rank**3 + products, (n + m) * d * 4 + 5 * 4 * logits)
 
     def run(self, task: Task, subset: Subset) -> Outcome:
         """Choose the penalty, fit, and predict the subset and the test set."""
@@ -87,10 +88,11 @@ class LinearProbe:
         folds = stratified_folds(subset.labels, self.folds, subset.seed)
         can_choose = folds.max() > 0
         penalties = [float(p) for p in (self.penalties if can_choose else (self.default_penalty,))]
+        # The fit overwrites this array, and it is gone when the features are read again: one copy at a time.
+        waiting = [torch.from_numpy(task.train_features(subset)).to(task.device)]
         with task.reporter.stage("fit", total=len(penalties) + 1) as advance:
             fitted = fit(
-                # The fit overwrites this array, and it is gone when the features are read again: one copy at a time.
-                torch.from_numpy(task.train_features(subset)).to(task.device),
+                waiting.pop(),
                 torch.from_numpy(subset.labels).to(task.device),
                 task.classes,
                 penalties,

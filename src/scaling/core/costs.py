@@ -13,6 +13,7 @@ PROCESS_BYTES = 700e6
 RUN_BYTES = 100e3
 
 PROBE, EARLIER, ARITHMETIC = "from a short probe", "from earlier runs", "too little to measure"
+UNKNOWN = "not known before a first run"
 
 
 @dataclass(frozen=True)

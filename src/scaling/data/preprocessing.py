@@ -86,7 +86,8 @@ class Preprocessing:
 
         if self.channels is not None and batch.shape[1] == 1 and self.channels > 1:
             batch = batch.expand(-1, self.channels, -1, -1)
-        mean = torch.tensor(self.mean, device=batch.device).view(-1, 1, 1)
-        std = torch.tensor(self.std, device=batch.device).view(-1, 1, 1)
+        # Lightning's true half precisions make half the default: the arithmetic here stays in float32.
+        mean = torch.tensor(self.mean, dtype=torch.float32, device=batch.device).view(-1, 1, 1)
+        std = torch.tensor(self.std, dtype=torch.float32, device=batch.device).view(-1, 1, 1)
         # (x / 255 − mean) / std in two passes over the batch instead of three.
         return batch.float().mul_(1 / (255 * std)).sub_(mean / std)

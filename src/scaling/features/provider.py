@@ -89,6 +89,7 @@ class FeatureProvider:
             if good.all():
                 entry.touch()
                 return features
+            del features  # not held while the others are computed
         entry = entry or self._create(store, key, split)
         with entry.computing(lambda: self.reporter.note("waiting for features that another job computes")):
             if not entry.exists():  # pruned by another job while we waited

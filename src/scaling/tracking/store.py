@@ -231,12 +231,12 @@ class RunStore(Connection):
                 ]
         return [to_point(run) for run in runs]
 
-    def metrics_of(self, tags: Mapping[str, str], limit: int = 50) -> list[Mapping[str, float]]:
-        """Return the metrics of the newest finished points with these tags, in whichever experiment."""
+    def metrics_of(self, tags: Mapping[str, str], *conditions: str, limit: int = 50) -> list[Mapping[str, float]]:
+        """Return the metrics of the newest finished points with these tags and conditions, in whichever experiment."""
         if not self.exists():
             return []
         shown = [f"tags.`{key}` = '{value.replace(chr(39), chr(39) * 2)}'" for key, value in tags.items()]
-        condition = " and ".join([f"tags.`{KIND}` = 'point'", "attributes.status = 'FINISHED'", *shown])
+        condition = " and ".join([f"tags.`{KIND}` = 'point'", "attributes.status = 'FINISHED'", *shown, *conditions])
         with self.translated():
             experiments = [experiment.experiment_id for experiment in self.client.search_experiments()]
             found = self.client.search_runs(experiments, condition, max_results=limit)
