@@ -405,3 +405,19 @@ def test_an_entry_needs_no_more_than_its_folder(entry):
     entry.write(rows(4), features(4))
     again = FeatureEntry(entry.folder, COUNT, WIDTH, {})
     np.testing.assert_array_equal(again.read(rows(4))[0], features(4))
+
+
+def test_pruning_leaves_what_a_job_is_computing(store, three):
+    held = three[0]
+    with held.computing():
+        removed = store.prune(0)
+    assert held.exists()
+    assert {entry.folder for entry in removed} == {entry.folder for entry in three[1:]}
+
+
+def test_an_entry_that_another_job_pruned_has_no_size_and_no_age(store, three):
+    gone = three[0]
+    assert store.remove(gone)
+    gone.touch()
+    assert (gone.size(), gone.used()) == (0, 0.0)
+    assert store.remove(gone)  # twice does no harm

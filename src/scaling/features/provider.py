@@ -1,5 +1,6 @@
 """Features on demand: stored rows are read, the others are computed once and stored."""
 
+from contextlib import suppress
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any, Protocol, cast
@@ -85,11 +86,12 @@ class FeatureProvider:
         store, key = FeatureStore(Path(self.settings.dir)), self.key(split)
         entry = self.entry(split)
         if entry is not None:
-            features, good = entry.read(indices)
-            if good.all():
-                entry.touch()
-                return features
-            del features  # not held while the others are computed
+            with suppress(FileNotFoundError):  # another job may prune it before it is read
+                features, good = entry.read(indices)
+                if good.all():
+                    entry.touch()
+                    return features
+                del features  # not held while the others are computed
         entry = entry or self._create(store, key, split)
         with entry.computing(lambda: self.reporter.note("waiting for features that another job computes")):
             if not entry.exists():  # pruned by another job while we waited

@@ -19,7 +19,7 @@ import tempfile
 import time
 import zlib
 from collections.abc import Iterator, Mapping
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from dataclasses import dataclass
 from itertools import pairwise
 from pathlib import Path
@@ -48,6 +48,11 @@ class FeatureEntry:
     rows: int
     width: int
     label: Mapping[str, str]
+
+    @property
+    def lock(self) -> Path:
+        """The file that is locked while rows are computed; beside the folder, which may be pruned meanwhile."""
+        return self.folder.with_suffix(".lock")
 
     def present(self) -> NDArray[np.bool_]:
         """Say which rows are finished, shape (rows,)."""
@@ -90,8 +95,7 @@ class FeatureEntry:
     @contextmanager
     def computing(self, waiting: Any = None) -> Iterator[None]:
         """Hold the entry while its rows are computed. `waiting()` is called once if another job holds it."""
-        # Beside the folder: pruning may delete the folder while somebody waits.
-        lock = FileLock(self.folder.with_suffix(".lock"))
+        lock = FileLock(self.lock)
         try:
             lock.acquire(timeout=0)
         except Timeout:
@@ -109,15 +113,22 @@ class FeatureEntry:
 
     def touch(self) -> None:
         """Record that the entry was used, for pruning by age."""
-        os.utime(self.folder / DESCRIPTION)
+        with suppress(FileNotFoundError):  # another job may prune it at any time
+            os.utime(self.folder / DESCRIPTION)
 
     def used(self) -> float:
-        """Return when the entry was last used, in seconds since the epoch."""
-        return (self.folder / DESCRIPTION).stat().st_mtime
+        """Return when the entry was last used, in seconds since the epoch; 0 where it is gone."""
+        try:
+            return (self.folder / DESCRIPTION).stat().st_mtime
+        except FileNotFoundError:
+            return 0.0
 
     def size(self) -> int:
         """Return the bytes that the entry takes on disk; a sparse file takes what was written."""
-        return sum(file.stat().st_blocks * 512 for file in self.folder.iterdir() if file.is_file())
+        try:
+            return sum(file.stat().st_blocks * 512 for file in self.folder.iterdir() if file.is_file())
+        except FileNotFoundError:
+            return 0
 
     def _checksums(self) -> NDArray[np.uint32]:
         return np.fromfile(self.folder / CHECKSUMS, np.uint32)
@@ -170,13 +181,19 @@ class FeatureStore:
         found = [entry for folder in folders if (entry := self._open(folder)) is not None]
         return sorted(found, key=lambda entry: -entry.used())
 
-    def remove(self, entry: FeatureEntry) -> None:
-        """Delete an entry that no job is computing."""
-        with entry.computing():
-            shutil.rmtree(entry.folder)
+    def remove(self, entry: FeatureEntry) -> bool:
+        """Delete an entry, unless a job is computing it; say whether it is gone."""
+        try:
+            with FileLock(entry.lock, timeout=0):
+                shutil.rmtree(entry.folder, ignore_errors=True)
+        except Timeout:
+            return False
+        return True
 
     def prune(self, limit: int, keep: frozenset[Path] = frozenset()) -> list[FeatureEntry]:
         """Delete the entries used longest ago until all take at most `limit` bytes; return what was deleted.
+
+        Entries that a job is computing stay, whatever the limit.
 
         Args:
             limit: bytes that may stay.
@@ -189,9 +206,10 @@ class FeatureStore:
                 break
             if entry.folder in keep:
                 continue
-            total -= entry.size()
-            self.remove(entry)
-            removed.append(entry)
+            size = entry.size()
+            if self.remove(entry):
+                total -= size
+                removed.append(entry)
         return removed
 
     def _open(self, folder: Path) -> FeatureEntry | None:
