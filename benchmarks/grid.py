@@ -129,7 +129,7 @@ def whole_grid(size: int) -> None:
     for _ in range(REPEATS):
         bare.append(in_process_of_its_own("forward", size))
         with tempfile.TemporaryDirectory() as folder:
-            grid = (*settings(folder, size), WHOLE, "adaptation=linear_probe,knn")
+            grid = (*settings(folder, size), WHOLE, "adaptation=linear_probe_fine,knn")
             mine.append(timed(command("scaling.run", "-m", *grid, cwd=folder)))
     over = [own - 1.15 * other for own, other in zip(mine, bare, strict=True)]
     row(

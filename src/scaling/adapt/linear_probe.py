@@ -34,9 +34,7 @@ class LinearProbe:
         tolerance: the same for the final fit.
     """
 
-    penalties: tuple[float, ...] = (
-        1e-5, 2.6e-5, 6.8e-5, 1.8e-4, 4.6e-4, 1.2e-3, 3.2e-3, 8.3e-3, 2.2e-2, 5.6e-2, 1.5e-1, 3.8e-1, 1.0,
-    )  # fmt: skip
+    penalties: tuple[float, ...] = (1e-4, 1e-3, 1e-2, 1e-1, 1.0)
     folds: int = 5
     default_penalty: float = 1e-2
     stop_ratio: float = 1.1
