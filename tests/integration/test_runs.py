@@ -158,9 +158,10 @@ def test_a_plan_prints_and_writes_nothing(command, capsys, place):
     assert list(place.iterdir()) == []
 
 
-def test_a_plan_imports_neither_torch_nor_lightning(place):
+def test_a_plan_without_a_probe_imports_neither_torch_nor_lightning(place):
     script = (
-        "import sys; sys.argv = ['run', '-m', 'n=1000,2000', 'dataset=digits', 'plan=true']\n"
+        "import sys; sys.argv = ['run', '-m', 'n=100,200', 'model=pixels', 'dataset=digits', 'adaptation=knn',"
+        " 'plan=true']\n"
         "from scaling.run import main\nmain()\n"
         "heavy = {'torch', 'pytorch_lightning', 'timm'} & set(sys.modules)\nassert not heavy, heavy"
     )
