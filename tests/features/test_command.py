@@ -5,9 +5,10 @@ import os
 import numpy as np
 import pytest
 
+from scaling.core.costs import size
 from scaling.core.errors import SettingError
 from scaling.features import FeatureStore
-from scaling.features.__main__ import VERIFY_ROWS, parse_size, show_size
+from scaling.features.__main__ import VERIFY_ROWS, parse_size
 from scaling.features.store import CHECKSUMS, DESCRIPTION, ROWS
 
 COUNT, WIDTH = 8, 1024
@@ -52,8 +53,8 @@ def test_an_entry_is_listed_with_rows_and_size(store, features):
     code, lines = features("ls")
     assert code == 0
     assert lines[0] == f"{entry.folder.name[:8]}  net digits train 32-true"
-    assert lines[1].strip() == f"6/8 rows of 1024, {show_size(entry.size())}, used 3.0 days ago"
-    assert lines[2].startswith(f"1 entries, {show_size(entry.size())} in ")
+    assert lines[1].strip() == f"6/8 rows of 1024, {size(entry.size())}, used 3.0 days ago"
+    assert lines[2].startswith(f"1 entries, {size(entry.size())} in ")
 
 
 def test_the_entry_used_last_is_listed_first(store, features):

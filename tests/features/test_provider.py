@@ -1,5 +1,6 @@
 import os
 from contextlib import contextmanager
+from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
@@ -13,7 +14,7 @@ from scaling.core.subsets import subset_indices
 from scaling.data import Dataset, Digits, Preprocessing, Split
 from scaling.data.base import FileImages
 from scaling.features import FeatureEntry, FeatureProvider, FeatureSettings, FeatureStore, forward
-from scaling.features.store import ROWS
+from scaling.features.store import DESCRIPTION, ROWS
 from scaling.models import Pixels, TimmModel, TorchvisionModel
 from scaling.models.base import build
 
@@ -159,13 +160,41 @@ def test_damaged_row_is_computed_again_with_a_note(provide):
     assert "damaged" in again.reporter.notes[0]
 
 
-def test_truncated_store_is_an_error_with_the_remedy(provide):
+@pytest.mark.parametrize("name", [ROWS, DESCRIPTION])
+def test_entry_that_can_t_be_read_is_computed_again_with_a_note(provide, name):
     first = provide(Pixels())
-    first.rows("train", FIRST)
-    path = entry_of(first).folder / ROWS
+    before = first.rows("train", FIRST)
+    path = entry_of(first).folder / name
     path.write_bytes(path.read_bytes()[:100])
-    with pytest.raises(StoreError, match=r"is damaged\.\nDelete that folder"):
-        provide(Pixels()).rows("train", FIRST)
+    again = provide(Pixels())
+    np.testing.assert_array_equal(again.rows("train", FIRST), before)
+    assert again.computed == len(FIRST)
+    assert f"{path.parent} can't be read" in again.reporter.notes[0]
+
+
+def test_rows_that_are_stored_are_read_once_when_others_are_computed(provide, monkeypatch):
+    provide(Pixels()).rows("train", FIRST[:30])
+    read, fill = [], FeatureEntry.fill
+
+    def counting(self, features, indices, wanted):
+        good = fill(self, features, indices, wanted)
+        read.append(int(good.sum()))
+        return good
+
+    monkeypatch.setattr(FeatureEntry, "fill", counting)
+    provide(Pixels()).rows("train", FIRST)
+    assert read == [30, 0, 10]
+
+
+def test_weights_file_that_is_written_anew_gives_other_features(provide, tmp_path):
+    path, found = tmp_path / "weights.pt", []
+    for seed in (0, 1):
+        other = TorchvisionModel("resnet18", "resnet18", pretrained=False, preprocessing=SMALL, init_seed=seed)
+        torch.save(other.network().state_dict(), path)
+        provider = provide(replace(NETWORK, pretrained=True, weights=str(path)))
+        found.append(provider.rows("train", FIRST[:4]))
+        assert provider.computed == 4
+    assert not np.allclose(*found)
 
 
 def test_full_disk_stops_the_pass_with_the_stores_error(provide, monkeypatch):
@@ -266,9 +295,9 @@ def passed(monkeypatch):
         return features_of(network, batch)
 
     monkeypatch.setattr(forward, "features_of", watched)
-    forward.forward_pass.cache_clear()  # a batch size that was found stays with it
+    forward._forward_pass.cache_clear()  # a batch size that was found stays with it
     yield sizes
-    forward.forward_pass.cache_clear()
+    forward._forward_pass.cache_clear()
 
 
 def test_a_batch_size_that_is_found_computes_each_row_once(provide, digits, passed):

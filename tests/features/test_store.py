@@ -142,6 +142,29 @@ def test_truncated_file_makes_the_entry_absent_and_creating_says_it_is_damaged(s
 
 
 @pytest.mark.parametrize("name", [ROWS, CHECKSUMS, DESCRIPTION])
+def test_damaged_entry_is_discarded_and_made_anew(store, entry, name):
+    os.truncate(entry.folder / name, 10)
+    assert store.discard_damaged(KEY) == entry.folder
+    assert not store.create(KEY, COUNT, WIDTH, LABEL).present().any()
+
+
+def test_entry_that_can_be_read_is_never_discarded(store, entry):
+    entry.write(rows(3), features(3))
+    assert store.discard_damaged(KEY) is None
+    assert store.discard_damaged({"other": 1}) is None
+    assert entry.read(rows(3))[1].all()
+
+
+def test_filling_touches_only_the_rows_that_are_wanted(store, entry):
+    entry.write(rows(1, 2, 5), features(1, 2, 5))
+    found = np.full((4, WIDTH), 7, np.float32)
+    good = entry.fill(found, rows(1, 2, 4, 5), np.array([True, False, True, True]))
+    assert good.tolist() == [True, False, False, True]
+    np.testing.assert_array_equal(found[[0, 3]], features(1, 5))
+    assert (found[[1, 2]] == 7).all()
+
+
+@pytest.mark.parametrize("name", [ROWS, CHECKSUMS, DESCRIPTION])
 def test_missing_file_makes_the_entry_absent(store, entry, name):
     (entry.folder / name).unlink()
     assert store.find(KEY) is None

@@ -7,14 +7,14 @@ from typing import Any, ClassVar
 import numpy as np
 
 from scaling.adapt.base import Outcome, Subset, Task, positive_number
-from scaling.core.costs import Cost
+from scaling.core.costs import LOGIT_ELEMENTS, Cost
 from scaling.core.errors import SettingError
 from scaling.core.subsets import stratified_folds
 from scaling.data.base import Dataset
 from scaling.models.base import ModelSource
 
-#: Hessian-vector products that a penalty takes, about; and the elements of the largest matrices of the solver.
-PRODUCTS, LOGIT_ELEMENTS = 6, 1 << 24
+#: Hessian-vector products that a penalty takes, about.
+PRODUCTS = 6
 
 
 @dataclass(frozen=True)

@@ -23,8 +23,8 @@ import torch
 from numpy.typing import NDArray
 from torch import Tensor
 
-#: Elements of one logits matrix; more problems than fit are solved in groups. About five such matrices are held.
-LOGIT_ELEMENTS = 1 << 24
+from scaling.core.costs import LOGIT_ELEMENTS
+
 ROW_BLOCK = 4096
 INEXACTNESS = 0.2  # a Newton step may miss this share of its decrease, unless the tolerance asks for less
 SPARE = 0.25  # share of the tolerance that may be lost to the last step's inexactness
@@ -52,6 +52,7 @@ class Problems:
         self.before: Tensor | None = None  # the weights one penalty earlier, to extrapolate from
         self.objectives = torch.zeros(self.count, dtype=torch.float64, device=features.device)
         self.flattest = np.ones(self.count)  # smallest eigenvalue met of each preconditioned Hessian
+        # More problems than fit are solved in groups. About five matrices of logits are held.
         self.group = max(1, LOGIT_ELEMENTS // (len(features) * classes))
 
     def solve(self, penalty: float, tolerance: float, max_iterations: int) -> tuple[int, bool]:

@@ -6,6 +6,7 @@ from pathlib import Path
 
 import numpy as np
 
+from scaling.core.costs import size
 from scaling.core.errors import ScalingError, SettingError
 from scaling.features.store import FeatureEntry, FeatureStore, age
 from scaling.terminal import console
@@ -19,17 +20,12 @@ def parse_size(text: str) -> int:
     number = text.strip().lower().removesuffix("b")
     unit = number[-1:] if number[-1:] in "kmgt" else ""
     try:
-        size = float(number.removesuffix(unit)) * UNITS[unit]
+        count = float(number.removesuffix(unit)) * UNITS[unit]
     except ValueError:
-        size = -1.0
-    if not 0 <= size < float("inf"):
+        count = -1.0
+    if not 0 <= count < float("inf"):
         raise SettingError(f"{text!r} is not a size: expected a number with an optional K, M, G or T, such as 20G.")
-    return int(size)
-
-
-def show_size(size: int) -> str:
-    """Write a size in megabytes."""
-    return f"{size / 1e6:,.1f} MB"
+    return int(count)
 
 
 def line(entry: FeatureEntry) -> str:
@@ -38,7 +34,7 @@ def line(entry: FeatureEntry) -> str:
     done = int(entry.present().sum())
     return (
         f"{entry.folder.name[:8]}  {names}\n          {done}/{entry.rows} rows of {entry.width},"
-        f" {show_size(entry.size())}, used {age(entry):.1f} days ago"
+        f" {size(entry.size())}, used {age(entry):.1f} days ago"
     )
 
 
@@ -47,7 +43,7 @@ def ls(store: FeatureStore) -> int:
     entries = store.entries()
     for entry in entries:
         console().print(line(entry), markup=False)
-    total = show_size(sum(entry.size() for entry in entries))
+    total = size(sum(entry.size() for entry in entries))
     console().print(f"{len(entries)} entries, {total} in {store.root}", markup=False)
     return 0
 

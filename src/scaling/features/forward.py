@@ -20,7 +20,7 @@ from scaling.data.preprocessing import Preprocessing
 from scaling.features.batches import Batches, BatchSizer
 from scaling.features.store import FeatureEntry
 from scaling.lightning import device_of, quiet_trainer
-from scaling.models.base import Backbone, ModelSource, build
+from scaling.models.base import Backbone, ModelSource, build, weights_version
 from scaling.models.inference import for_inference
 
 #: Rows are made durable about this often: what a killed job loses at most, in seconds of work.
@@ -135,9 +135,15 @@ class ForwardPass:
                 indices = indices[~entry.present()[indices]]
 
 
-@lru_cache(maxsize=1)
 def forward_pass(source: ModelSource, precision: str, batch_size: int | None, accelerated: bool) -> ForwardPass:
     """Make a model ready once a process, for as long as the sweep stays with it; None tries batch sizes."""
+    return _forward_pass(source, weights_version(source), precision, batch_size, accelerated)
+
+
+@lru_cache(maxsize=1)
+def _forward_pass(
+    source: ModelSource, version: str | None, precision: str, batch_size: int | None, accelerated: bool
+) -> ForwardPass:
     sizes = (batch_size,) if batch_size is not None else ACCELERATOR_SIZES if accelerated else CPU_SIZES
     network = for_inference(build(source).network, precision)
     return ForwardPass(network, source.resolved_preprocessing(), BatchSizer(sizes))

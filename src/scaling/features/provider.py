@@ -83,27 +83,23 @@ class FeatureProvider:
         Returns:
             Features that enter the model's head, shape (k, d).
         """
-        store, key = FeatureStore(Path(self.settings.dir)), self.key(split)
-        entry = self.entry(split)
+        store, entry = FeatureStore(Path(self.settings.dir)), self.entry(split)
+        features, good = None, np.zeros(len(indices), np.bool_)
         if entry is not None:
             with suppress(FileNotFoundError):  # another job may prune it before it is read
                 features, good = entry.read(indices)
-                if good.all():
-                    entry.touch()
-                    return features
-                del features  # not held while the others are computed
-        entry = entry or self._create(store, key, split)
-        with entry.computing(lambda: self.reporter.note("waiting for features that another job computes")):
-            if not entry.exists():  # pruned by another job while we waited
-                entry = self._create(store, key, split)
-            self._complete(entry, split, indices)
-            features, good = entry.read(indices)
-            entry.touch()
-        if self.settings.size_limit is not None:
-            both = {found.folder for part in ("train", "test") if (found := self.entry(part))}
-            store.prune(self.settings.size_limit, keep=frozenset(both))
+        entry = entry or self._create(store, split)
+        if features is None:
+            features = np.empty((len(indices), entry.width), np.float32)
+        if not good.all():
+            with entry.computing(lambda: self.reporter.note("waiting for features that another job computes")):
+                if not entry.exists():  # pruned by another job while we waited
+                    entry = self._create(store, split)
+                good |= self._complete(entry, split, features, indices, ~good)
+            self._prune(store)
         if not good.all():
             raise OSError(f"Features in {entry.folder} changed on disk right after they were written.")
+        entry.touch()
         return features
 
     def entry(self, split: str) -> FeatureEntry | None:
@@ -122,9 +118,12 @@ class FeatureProvider:
             "layer": "head_input",
         }
 
-    def _create(self, store: FeatureStore, key: dict[str, Any], split: str) -> FeatureEntry:
+    def _create(self, store: FeatureStore, split: str) -> FeatureEntry:
         from scaling.features.forward import width
 
+        key = self.key(split)
+        if folder := store.discard_damaged(key):
+            self.reporter.note(f"what was stored in {folder} can't be read: its features are computed again")
         images = self._images(split)
         found = width(build(self.source), self.source.resolved_preprocessing(), images)
         label = {
@@ -138,21 +137,30 @@ class FeatureProvider:
     def _images(self, split: str) -> Images:
         return cast(Images, self.dataset.split(split).samples)
 
-    def _complete(self, entry: FeatureEntry, split: str, indices: NDArray[np.int64]) -> None:
-        """Compute the rows that are missing, or that changed on disk since they were written."""
-        from scaling.features.forward import forward_pass
-        from scaling.lightning import device_of, emulates_bf16
-
-        _, good = entry.read(indices)
-        missing = indices[~good]
+    def _complete(
+        self, entry: FeatureEntry, split: str, features: NDArray[np.float32], indices: NDArray[np.int64],
+        wanted: NDArray[np.bool_],
+    ) -> NDArray[np.bool_]:  # fmt: skip
+        """Fill in the wanted rows, computing those that are missing or changed on disk; say which of them are good."""
+        good = entry.fill(features, indices, wanted)  # another job may have been faster
+        absent = wanted & ~good
+        missing = indices[absent]
         damaged = missing[entry.present()[missing]]
         if len(damaged):
             self.reporter.note(
                 f"{len(damaged)} feature rows in {entry.folder} were damaged on disk: they are computed again"
             )
             entry.forget(damaged)
-        if len(missing) == 0:
-            return
+        if len(missing):
+            self._compute(entry, split, missing)
+            good |= entry.fill(features, indices, absent)
+        return good
+
+    def _compute(self, entry: FeatureEntry, split: str, missing: NDArray[np.int64]) -> None:
+        """Run the network over some images and store their rows."""
+        from scaling.features.forward import forward_pass
+        from scaling.lightning import device_of, emulates_bf16
+
         device = device_of(self.trainer)
         if self.computed == 0 and self.precision.startswith("bf16") and emulates_bf16(device):
             self.reporter.note(
@@ -163,3 +171,9 @@ class FeatureProvider:
             trainer = {**self.trainer, "precision": self.precision}
             forward.compute(entry, self._images(split), missing, self.settings.workers, trainer, advance)
         self.computed += len(missing)
+
+    def _prune(self, store: FeatureStore) -> None:
+        """Keep the store within its limit; what this data set and model need now stays."""
+        if self.settings.size_limit is not None:
+            both = {found.folder for part in ("train", "test") if (found := self.entry(part))}
+            store.prune(self.settings.size_limit, keep=frozenset(both))

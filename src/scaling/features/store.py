@@ -64,11 +64,28 @@ class FeatureEntry:
         Returns:
             Features of shape (k, width), and a mask of shape (k,).
         """
-        stored = np.memmap(self.folder / ROWS, np.float32, "r", shape=(self.rows, self.width))
-        features = stored[indices]
-        expected = self._checksums()[indices]
-        actual = np.fromiter((checksum(row) for row in features), np.uint32, len(features))
-        return features, (expected != 0) & (actual == expected)
+        features = np.empty((len(indices), self.width), np.float32)
+        return features, self.fill(features, indices, np.ones(len(indices), np.bool_))
+
+    def fill(
+        self, features: NDArray[np.float32], indices: NDArray[np.int64], wanted: NDArray[np.bool_]
+    ) -> NDArray[np.bool_]:
+        """Read the wanted rows into their places, the others staying as they are; say which of these are good.
+
+        Args:
+            features: rows of the samples `indices`, shape (k, width), contiguous; written to.
+            wanted: which of them to read, shape (k,).
+
+        Returns:
+            A mask of shape (k,), False where nothing was wanted.
+        """
+        expected = np.where(wanted, self._checksums()[indices], 0)
+        places = np.flatnonzero(expected)  # a row that was never finished needs no reading
+        _read_rows(self.folder / ROWS, features, places, indices[places])
+        actual = np.fromiter((checksum(features[place]) for place in places), np.uint32, len(places))
+        good = np.zeros(len(indices), np.bool_)
+        good[places] = actual == expected[places]
+        return good
 
     def write(self, indices: NDArray[np.int64], features: NDArray[np.float32]) -> None:
         """Write rows, then their checksums; each is on disk before the next step.
@@ -144,11 +161,24 @@ class FeatureStore:
         """Return the entry for a key, or None where nothing was computed yet."""
         return self._open(self.root / digest(key)[:32])
 
+    def discard_damaged(self, key: Mapping[str, Any]) -> Path | None:
+        """Delete what stands in an entry's place and can't be read as one; return its folder, None where all is well.
+
+        Features can be computed again, so nothing is lost that matters.
+        """
+        folder = self.root / digest(key)[:32]
+        if not folder.exists() or self._open(folder) is not None:
+            return None
+        with FileLock(folder.with_suffix(".lock")):
+            if self._open(folder) is None:  # another job may have replaced it while we waited
+                shutil.rmtree(folder, ignore_errors=True)
+        return folder
+
     def create(self, key: Mapping[str, Any], rows: int, width: int, label: Mapping[str, str]) -> FeatureEntry:
         """Return the entry for a key; it appears whole or not at all, whoever else creates it meanwhile.
 
         Raises:
-            StoreError: the folder can't be written to.
+            StoreError: the folder can't be written to, or something else stands in its place.
         """
         folder = self.root / digest(key)[:32]
         description = {"format": FORMAT, "rows": rows, "width": width, "label": dict(label), "key": key}
@@ -253,8 +283,19 @@ def _write_rows(path: Path, indices: NDArray[np.int64], rows: NDArray[Any]) -> N
         os.fsync(file.fileno())
 
 
-def _runs(indices: NDArray[np.int64]) -> Iterator[tuple[int, int]]:
-    """Yield the (start, stop) of each stretch of consecutive indices."""
-    breaks = np.flatnonzero(np.diff(indices) != 1) + 1
-    edges = [0, *breaks.tolist(), len(indices)]
-    return pairwise(edges) if len(indices) else iter(())
+def _read_rows(path: Path, rows: NDArray[Any], places: NDArray[np.int64], indices: NDArray[np.int64]) -> None:
+    """Read stored rows into their places. Plain reads: the pages of a memory map would count as the process's own."""
+    width = rows.shape[1] * rows.itemsize
+    with path.open("rb", buffering=0) as file:
+        for start, stop in _runs(indices, places):
+            chunk = memoryview(rows[places[start] : places[start] + stop - start].data).cast("B")
+            position = int(indices[start]) * width
+            while chunk and (count := os.preadv(file.fileno(), [chunk], position)):
+                chunk, position = chunk[count:], position + count
+
+
+def _runs(*indices: NDArray[np.int64]) -> Iterator[tuple[int, int]]:
+    """Yield the (start, stop) of each stretch in which all of these run on one by one."""
+    breaks = np.flatnonzero(np.any([np.diff(each) != 1 for each in indices], axis=0)) + 1
+    edges = [0, *breaks.tolist(), len(indices[0])]
+    return pairwise(edges) if len(indices[0]) else iter(())

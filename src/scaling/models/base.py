@@ -62,10 +62,21 @@ class ModelSource(Hashable, Protocol):
         ...
 
 
-@lru_cache(maxsize=1)
 def build(source: ModelSource) -> Backbone:
-    """Build a model once a process, for as long as the sweep stays with it."""
+    """Build a model once a process, for as long as the sweep stays with it and its weights file is the same."""
+    return _build(source, weights_version(source))
+
+
+@lru_cache(maxsize=1)
+def _build(source: ModelSource, version: str | None) -> Backbone:
     return source.build()
+
+
+def weights_version(source: ModelSource) -> str | None:
+    """Return the hash of the weights file that the settings name; a notebook may write it anew between two points."""
+    if not isinstance(source, NetworkSource) or not source.pretrained or source.weights is None:
+        return None
+    return weights.file_digest(weights.locate(source.weights, source.weights_need))
 
 
 @dataclass(frozen=True)
