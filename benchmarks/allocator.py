@@ -39,7 +39,7 @@ def in_process_of_its_own(thresholds: bool) -> float:
     """Run `measure` in a new process."""
     done = subprocess.run(
         [sys.executable, "-m", "benchmarks.allocator", str(int(thresholds))],
-        env=environment(), check=True, capture_output=True, text=True,
+        env=environment(), check=True, stdout=subprocess.PIPE, text=True,
     )  # fmt: skip
     return float(done.stdout.split()[-1])
 

@@ -1,9 +1,10 @@
 """Whole grids on Fashion-MNIST and EfficientNet-Lite0, against the articles' loop and a bare forward pass.
 
-`python -m benchmarks.grid`. Grids that are timed without start-up run in one process after a small warm-up grid.
+`python -m benchmarks.grid [ROW …]`, the rows being articles, second, double and whole. Grids that are timed without
+start-up run in one process after a small warm-up grid.
 """
 
-import json
+import argparse
 import subprocess
 import sys
 import tempfile
@@ -45,23 +46,23 @@ def run(*grid: Sequence[str]) -> float:
     return timed(lambda: run_grid(candidates, launch))
 
 
-def measure(what: str, size: int) -> dict[str, float]:
-    """Measure one grid after a warm-up; called in a process of its own."""
+def measure(what: str, size: int) -> float:
+    """Return the seconds of one grid after a warm-up; called in a process of its own."""
     if what == "forward":
-        return {"seconds": bare_forward(size)}
+        return bare_forward(size)
     with tempfile.TemporaryDirectory() as folder:
         shared = [[override] for override in settings(folder, size)]
         run(["dataset=digits"], ["n=100"], *shared)
         if what == "articles":
             sizes = [f"n={n}" for n in ARTICLE_SIZES]
-            return {"seconds": run(["adaptation=as_is"], ["adaptation.label_space=raw"], sizes, *shared)}
+            return run(["adaptation=as_is"], ["adaptation.label_space=raw"], sizes, *shared)
         if what == "second":
             points = (["n=1000", "n=2000"], [f"seed={seed}" for seed in range(5)])
             run(["adaptation=as_is"], ["adaptation.label_space=raw"], *points, *shared)
             seconds = run(["adaptation=linear_probe"], *points, *shared)
-            return {"seconds": (seconds - fit_seconds(folder)) / 10}
+            return (seconds - fit_seconds(folder)) / 10
         adaptations = ["adaptation=linear_probe", "adaptation=knn"]
-        return {"seconds": run(adaptations, ["n=1000", f"n={what}"], *shared)}
+        return run(adaptations, ["n=1000", f"n={what}"], *shared)
 
 
 def bare_forward(size: int) -> float:
@@ -95,32 +96,50 @@ def fit_seconds(folder: str) -> float:
 def in_process_of_its_own(what: str, size: int) -> float:
     """Run `measure` in a new process."""
     done = subprocess.run(
-        [sys.executable, "-m", "benchmarks.grid", what, str(size)],
-        env=environment(), check=True, capture_output=True, text=True,
+        [sys.executable, "-m", "benchmarks.grid", "--here", what, str(size)],
+        env=environment(), check=True, stdout=subprocess.PIPE, text=True,
     )  # fmt: skip
-    return json.loads(done.stdout.splitlines()[-1])["seconds"]
+    return float(done.stdout.splitlines()[-1])
 
 
-def articles_loop(size: int, extra: dict[str, str]) -> list[float]:
-    """Return the seconds an image takes in the articles' loop, pass by pass."""
+def articles_loop(size: int, extra: dict[str, str]) -> float:
+    """Return the seconds an image takes in the articles' loop."""
     done = subprocess.run(
-        [sys.executable, "-m", "benchmarks.baselines.article_loop", DATA, str(size), str(ARTICLE_IMAGES), str(REPEATS)],
-        env=environment() | extra, check=True, capture_output=True, text=True,
+        [sys.executable, "-m", "benchmarks.baselines.article_loop", DATA, str(size), str(ARTICLE_IMAGES), "1"],
+        env=environment() | extra, check=True, stdout=subprocess.PIPE, text=True,
     )  # fmt: skip
-    return [float(line) / ARTICLE_IMAGES for line in done.stdout.split()]
+    return float(done.stdout.split()[-1]) / ARTICLE_IMAGES
 
 
 def against_the_articles() -> None:
     """Print the rows of the articles' loop: train and test at each of five n."""
     images = sum(ARTICLE_SIZES) + TEST_IMAGES * len(ARTICLE_SIZES)
-    mine = [in_process_of_its_own("articles", 96) for _ in range(REPEATS)]
-    for name, target, extra in (("", "≥ 15", {}), (", given our allocator settings", "≥ 7", MALLOC)):
-        theirs = [images * seconds for seconds in articles_loop(96, extra)]
+    mine, plain, tuned = [], [], []
+    for _ in range(REPEATS):
+        plain.append(images * articles_loop(96, {}))
+        mine.append(in_process_of_its_own("articles", 96))
+        tuned.append(images * articles_loop(96, MALLOC))
+    for name, target, theirs in (("", "≥ 15", plain), (", given our allocator settings", "≥ 7", tuned)):
         ratios = [other / own for other, own in zip(theirs, mine, strict=True)]
         row(
             f"the articles' loop{name} ÷ our grid, five n, 96 px", target, spread(ratios, "×", 1),
             f"{spread(mine, 's', 0)}; the loop {spread(theirs, 's', 0)}",
         )  # fmt: skip
+
+
+def second_adaptation() -> None:
+    """Print the row of an adaptation over features that are stored."""
+    seconds = [in_process_of_its_own("second", 32) for _ in range(REPEATS)]
+    row("a second adaptation over stored features, a point beyond its fit", "≤ 0.25 s", spread(seconds), "")
+
+
+def twice_the_size() -> None:
+    """Print the row of a grid up to 2 n against one up to n."""
+    pairs = [(in_process_of_its_own("10000", 64), in_process_of_its_own("5000", 64)) for _ in range(REPEATS)]
+    row(
+        "cost at 2× the largest n ÷ cost at n (5 000)", "≤ 2.1", spread([a / b for a, b in pairs], "×"),
+        f"{spread([a for a, _ in pairs], 's', 0)}; {spread([b for _, b in pairs], 's', 0)}",
+    )  # fmt: skip
 
 
 def whole_grid(size: int) -> None:
@@ -138,24 +157,28 @@ def whole_grid(size: int) -> None:
     )  # fmt: skip
 
 
-def main() -> None:
-    """Print the table, or with arguments one measurement."""
-    if len(sys.argv) > 1:
-        found = measure(sys.argv[1], int(sys.argv[2]))
-        print(json.dumps(found))
+ROWS = {
+    "articles": against_the_articles,
+    "second": second_adaptation,
+    "double": twice_the_size,
+    "whole": lambda: whole_grid(96),
+}
+
+
+def main(arguments: Sequence[str] = ()) -> None:
+    """Print the table, or one measurement."""
+    parser = argparse.ArgumentParser(description=__doc__)
+    parser.add_argument("rows", nargs="*", metavar="ROW", help=f"of {', '.join(ROWS)}; none for all")
+    parser.add_argument("--here", nargs=2, metavar=("WHAT", "SIZE"), help="measure in this process and print seconds")
+    options = parser.parse_args(arguments)
+    if options.here:
+        print(measure(options.here[0], int(options.here[1])))
         return
     row(f"grids, {PRECISION}", "target", "measured", "seconds")
     row("---", "---", "---", "---")
-    against_the_articles()
-    second = [in_process_of_its_own("second", 32) for _ in range(REPEATS)]
-    row("a second adaptation over stored features, a point beyond its fit", "≤ 0.25 s", spread(second), "")
-    pairs = [(in_process_of_its_own("10000", 64), in_process_of_its_own("5000", 64)) for _ in range(REPEATS)]
-    row(
-        "cost at 2× the largest n ÷ cost at n (5 000)", "≤ 2.1", spread([a / b for a, b in pairs], "×"),
-        f"{spread([a for a, _ in pairs], 's', 0)}; {spread([b for _, b in pairs], 's', 0)}",
-    )  # fmt: skip
-    whole_grid(96)
+    for name in options.rows or ROWS:
+        ROWS[name]()
 
 
 if __name__ == "__main__":
-    main()
+    main(sys.argv[1:])

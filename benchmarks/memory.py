@@ -6,32 +6,38 @@ The limit is the features' size plus 1 GiB; Python, torch and Lightning count.
 import argparse
 import subprocess
 import sys
+import tempfile
 from collections.abc import Sequence
+from pathlib import Path
 
 import numpy as np
 from numpy.typing import NDArray
 
 from benchmarks.timing import environment, row
 
-CLASSES, TEST_ROWS, BLOCK = 10, 1_000, 4096
+CLASSES, TEST_ROWS, BLOCK = 10, 1_000, 1 << 14
 GIB = 2**30
 
 
-class Synthetic:
-    """Stands in for the feature store: rows are drawn anew whenever they are asked for, the same each time."""
+class Stored:
+    """Synthetic features in a feature store on disk."""
 
-    def __init__(self, width: int, labels: dict[str, NDArray[np.int64]]) -> None:
-        self.width, self.labels, self.computed = width, labels, 0
-        self.centres = 0.1 * np.random.default_rng(0).normal(size=(CLASSES, width)).astype(np.float32)
+    def __init__(self, folder: str, width: int, labels: dict[str, NDArray[np.int64]]) -> None:
+        """Fill the store, block by block."""
+        from scaling.features import FeatureStore
+
+        self.computed, store, rng = 0, FeatureStore(Path(folder)), np.random.default_rng(0)
+        centres = 0.1 * rng.normal(size=(CLASSES, width)).astype(np.float32)
+        self.entries = {split: store.create({"split": split}, len(found), width, {}) for split, found in labels.items()}
+        for split, found in labels.items():
+            for start in range(0, len(found), BLOCK):
+                rows = np.arange(start, min(start + BLOCK, len(found)))
+                features = rng.standard_normal((len(rows), width), dtype=np.float32)
+                self.entries[split].write(rows, features + centres[found[rows]])
 
     def rows(self, split: str, indices: NDArray[np.int64]) -> NDArray[np.float32]:
-        """Return features of consecutive rows."""
-        features = np.empty((len(indices), self.width), np.float32)
-        for start in range(0, len(indices), BLOCK):
-            block = features[start : start + BLOCK]
-            np.random.default_rng((start, len(split))).standard_normal(dtype=np.float32, out=block)
-            block += self.centres[self.labels[split][indices[start : start + BLOCK]]]
-        return features
+        """Return rows from the store."""
+        return self.entries[split].read(indices)[0]
 
 
 def probe(rows: int, width: int) -> int:
@@ -47,8 +53,10 @@ def probe(rows: int, width: int) -> int:
     splits = [Split(ArrayImages(np.zeros((len(found), 1, 1, 1), np.uint8)), found) for found in labels.values()]
     dataset = Dataset("synthetic", tuple("abcdefghij"), *splits, "synthetic", "here")
     trainer = {"accelerator": "cpu", "devices": 1}
-    task = Task(dataset, None, Synthetic(width, labels), "32-true", trainer, SilentReporter())  # type: ignore[arg-type]
-    LinearProbe().run(task, Subset(np.arange(rows), labels["train"], 0))
+    with tempfile.TemporaryDirectory() as folder:
+        features = Stored(folder, width, labels)
+        task = Task(dataset, None, features, "32-true", trainer, SilentReporter())  # type: ignore[arg-type]
+        LinearProbe().run(task, Subset(np.arange(rows), labels["train"], 0))
     return peak_memory()
 
 
