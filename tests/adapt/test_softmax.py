@@ -290,3 +290,23 @@ def test_results_depend_on_the_bounds_of_memory_by_rounding_alone(monkeypatch, l
     assert parts.chosen == whole.chosen
     torch.testing.assert_close(parts.held_out_loss, whole.held_out_loss, rtol=1e-3, atol=1e-5)
     assert abs(excess(parts, data, PENALTIES[parts.chosen])) <= 1e-4
+
+
+def test_decomposition_that_fails_in_single_precision_is_made_in_double(monkeypatch):
+    decompose = torch.linalg.eigh
+
+    def failing(matrix):
+        if matrix.dtype == torch.float32:
+            raise torch.linalg.LinAlgError("the algorithm failed to converge")
+        return decompose(matrix)
+
+    features, labels = samples(60, 12)
+
+    def solve():
+        return fit(torch.from_numpy(features.copy()), torch.from_numpy(labels), 3, [1e-2])
+
+    expected = solve()
+    monkeypatch.setattr(torch.linalg, "eigh", failing)
+    found = solve()
+    assert found.weight.dtype == torch.float32
+    torch.testing.assert_close(found.weight, expected.weight, rtol=1e-3, atol=1e-4)

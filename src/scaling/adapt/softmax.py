@@ -10,12 +10,13 @@ product (see `newton`); penalties go from strong to weak, each starting from the
 """
 
 from collections.abc import Callable
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 
+import numpy as np
 import torch
 from torch import Tensor
 
-from scaling.adapt.newton import ROW_BLOCK, Problems
+from scaling.adapt.newton import ROW_BLOCK, Problems, eigh
 
 MAX_ITERATIONS = 1000
 
@@ -86,44 +87,73 @@ def fit(
             factor: they take the most iterations and lose more and more.
         advance: called with the steps done, len(penalties) + 1 in all.
     """
-    frame = Frame.of(features)
-    everything = torch.ones(1, len(features), device=features.device)
-    final = frame.problems(labels, classes, everything)
-    losses, accuracies, iterations, converged = [], [], [], []
-    chosen = 0
+    frame, search = Frame.of(features), Search()
     if folds is not None:
-        members = torch.arange(int(folds.max()) + 1, device=folds.device)
-        # The last problem is the final one's: it goes along, to start from.
-        search = frame.problems(labels, classes, torch.cat([(folds != members[:, None]).float(), everything]))
-        starts = []
-        for penalty in penalties:
-            steps, solved = search.solve(penalty, search_tolerance, max_iterations)
-            starts.append(search.weights[-1:].clone())
-            loss, accuracy = search.held_out()
-            losses.append(loss[:-1])
-            accuracies.append(accuracy[:-1])
-            iterations.append(steps)
-            converged.append(solved)
-            advance(1)
-            means = [float(entry.mean()) for entry in losses]
-            if means[-1] > stop_ratio * min(means):
-                break
-        chosen = means.index(min(means))  # of equal losses the stronger penalty, which stands first
-        final.weights = starts[chosen]
-    advance(len(penalties) - len(losses))
-    steps, solved = final.solve(penalties[chosen], tolerance, max_iterations)
+        search.run(frame, labels, classes, penalties, folds, search_tolerance, max_iterations, stop_ratio, advance)
+    advance(len(penalties) - len(search.losses))
+    final = frame.problems(labels, classes, torch.ones(1, len(features), device=features.device))
+    if search.starts:
+        final.weights = search.starts[search.chosen]
+    steps, solved = final.solve(penalties[search.chosen], tolerance, max_iterations)
     advance(1)
     weight, bias = frame.head(final.weights[0])
     empty = torch.empty(0, 0)
     return Fit(
         weight=weight,
         bias=bias,
-        chosen=chosen,
-        held_out_loss=torch.stack(losses) if losses else empty,
-        held_out_accuracy=torch.stack(accuracies) if accuracies else empty,
-        iterations=[*iterations, steps],
-        converged=[*converged, solved],
+        chosen=search.chosen,
+        held_out_loss=torch.stack(search.losses) if search.losses else empty,
+        held_out_accuracy=torch.stack(search.accuracies) if search.losses else empty,
+        iterations=[*search.iterations, steps],
+        converged=[*search.converged, solved],
     )
+
+
+@dataclass
+class Search:
+    """The cross-validation of penalties as far as it went; nothing of it where there is nothing to choose.
+
+    Attributes:
+        losses, accuracies: held-out, shape (k,) for k folds, one entry a penalty tried; so with the others.
+        starts: weights (1, outputs, r + 1) of a fit of all rows.
+    """
+
+    losses: list[Tensor] = field(default_factory=list)
+    accuracies: list[Tensor] = field(default_factory=list)
+    iterations: list[int] = field(default_factory=list)
+    converged: list[bool] = field(default_factory=list)
+    starts: list[Tensor] = field(default_factory=list)
+
+    @property
+    def means(self) -> list[float]:
+        """Held-out loss of each penalty."""
+        return [float(entry.mean()) for entry in self.losses]
+
+    @property
+    def chosen(self) -> int:
+        """Position of the lowest loss; of equal losses the stronger penalty's, which stands first."""
+        return int(np.argmin(self.means)) if self.losses else 0
+
+    def run(
+        self, frame: "Frame", labels: Tensor, classes: int, penalties: list[float], folds: Tensor, tolerance: float,
+        max_iterations: int, stop_ratio: float, advance: Callable[[int], None],
+    ) -> None:  # fmt: skip
+        """Try the penalties from strong to weak; the arguments are those of `fit`."""
+        members = torch.arange(int(folds.max()) + 1, device=folds.device)
+        # The last problem has all rows: it goes along, for the final fit to start from.
+        masks = torch.cat([(folds != members[:, None]).float(), torch.ones(1, len(folds), device=folds.device)])
+        problems = frame.problems(labels, classes, masks)
+        for penalty in penalties:
+            steps, solved = problems.solve(penalty, tolerance, max_iterations)
+            self.starts.append(problems.weights[-1:].clone())
+            loss, accuracy = problems.held_out()
+            self.losses.append(loss[:-1])
+            self.accuracies.append(accuracy[:-1])
+            self.iterations.append(steps)
+            self.converged.append(solved)
+            advance(1)
+            if self.means[-1] > stop_ratio * min(self.means):
+                break
 
 
 def path(
@@ -205,7 +235,7 @@ def rotate(features: Tensor) -> tuple[Tensor, Tensor, Tensor]:
     """
     rows, width = features.shape
     if rows < width:
-        moments, left = torch.linalg.eigh(features @ features.T / rows)
+        moments, left = eigh(features @ features.T / rows)
         moments = moments.clamp_min(0)
         # Centred rows span at most n - 1 directions: what is left over is rounding noise, and left out.
         real = moments > 1e-6 * moments[-1]
@@ -215,7 +245,7 @@ def rotate(features: Tensor) -> tuple[Tensor, Tensor, Tensor]:
     second = torch.zeros(width, width, device=features.device)
     for block in features.split(ROW_BLOCK):
         second.addmm_(block.T, block)
-    moments, basis = torch.linalg.eigh(second / rows)
+    moments, basis = eigh(second / rows)
     for block in features.split(ROW_BLOCK):
         block.copy_(block @ basis)
     return basis, moments.clamp_min(0), features
