@@ -8,6 +8,9 @@ from pathlib import Path
 
 import pytest
 
+if "PYTEST_XDIST_WORKER" in os.environ:  # several threads in each of several workers would wait for each other
+    os.environ["OMP_NUM_THREADS"] = "1"
+
 #: The smallest real grid: no network at all, features are the pixels, a fit takes milliseconds.
 DIGITS = ("model=pixels", "dataset=digits", "adaptation=knn")
 
