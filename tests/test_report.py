@@ -10,7 +10,7 @@ import pytest
 
 from scaling.core.curves import COLUMNS, Point, curves_of
 from scaling.core.identity import GridPoint
-from scaling.report import FILES, Comparison, Gap, Report, collect, compare, find_gaps, show, write
+from scaling.report import FILES, Gap, Published, Report, collect, compare, find_gaps, show, write
 from scaling.tracking import FINGERPRINT, REASON, RunStore
 
 POINT = Point(
@@ -204,7 +204,7 @@ def test_names_cannot_write_into_the_page(tmp_path):
 
 
 def test_the_page_says_what_is_missing_double_and_published(tmp_path):
-    comparison = Comparison("test accuracy, net", "an article", 0.75, 0.01, None)
+    comparison = Published("test accuracy, net", "an article", 0.75, 0.01, None)
     text = page(tmp_path, POINT, gaps=[GAP], duplicates={"f": 3}, comparisons=[comparison])
     assert "net digits knn n=100 seed=0: failed (out of memory)" in text
     assert "3 finished runs" in text
@@ -218,7 +218,7 @@ def test_a_complete_grid_is_said_to_be_complete(tmp_path):
 
 
 def test_the_screen_says_what_is_missing_double_and_published(tmp_path, capsys):
-    comparison = Comparison("test accuracy, net", "an article", 0.75, 0.01, 0.5)
+    comparison = Published("test accuracy, net", "an article", 0.75, 0.01, 0.5)
     show(report(POINT, gaps=[GAP], duplicates={"f": 3}, comparisons=[comparison]), tmp_path)
     lines = capsys.readouterr().out.splitlines()
     assert "missing: net digits knn n=100 seed=0: failed (out of memory)" in lines
