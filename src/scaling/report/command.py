@@ -1,49 +1,22 @@
 """The command: settings → store → files, screen and parent run."""
 
 import sys
+from collections.abc import Mapping
 from pathlib import Path
+from typing import Any
 
 import hydra
 from omegaconf import DictConfig
 
-from scaling import terminal
 from scaling.config import VERSION_BASE, config_path, plain, run_application, stops_on_user_errors
-from scaling.core.errors import StoreError
+from scaling.core.errors import SettingError, StoreError
+from scaling.core.metrics import metric_of
 from scaling.core.secrets import mask
-from scaling.report.collect import Report, collect
+from scaling.findings import Settings
+from scaling.report.collect import collect
 from scaling.report.files import write
+from scaling.report.screen import show
 from scaling.tracking import RunStore
-
-
-def show(report: Report, folder: Path) -> None:
-    """Print the tables, what is missing or double, and where the files are."""
-    screen = terminal.console()
-    for table in terminal.curve_tables(report.curves):
-        screen.print(table)
-    for gap in report.gaps:
-        screen.print(f"missing: {gap}", markup=False)
-    for fingerprint, count in report.duplicates.items():
-        screen.print(
-            f"duplicate: {name_of(report, fingerprint)} has {count} finished runs; the newest counts",
-            markup=False,
-        )
-    for item in report.comparisons:
-        measured = "–" if item.measured is None else f"{item.measured:.4f}"
-        screen.print(
-            f"published: {item.what}: {measured}, expected {item.expected} ± {item.tolerance}: {item.verdict}",
-            markup=False,
-        )
-    screen.print(f"report: {folder / 'report.html'}", markup=False)
-
-
-def name_of(report: Report, fingerprint: str) -> str:
-    """Return the words for a fingerprint."""
-    return next(
-        f"{curve.label} n={point.n} seed={point.seed}"
-        for curve in report.curves
-        for point in curve.points
-        if point.fingerprint == fingerprint
-    )
 
 
 @hydra.main(version_base=VERSION_BASE, config_path=config_path(), config_name="report")
@@ -51,16 +24,46 @@ def name_of(report: Report, fingerprint: str) -> str:
 def application(config: DictConfig) -> None:
     """Make the report of an experiment."""
     settings = plain(config)
+    asked = asked_of(settings)
     uri = settings["tracking"]["uri"]
     experiment = settings["tracking"]["experiment"] or newest_experiment(uri)
     store = RunStore(uri, experiment)
     store.must_exist()
-    report = collect(store)
+    report = collect(store, asked)
     folder = Path(settings["output"]) / report.experiment
-    write(report, folder)
+    files = write(report, folder)
     show(report, folder)
     if report.parent is not None:  # its curves as metrics were drawn when the sweep ended
-        store.log_artifacts(report.parent, folder, "report")
+        store.log_files(report.parent, files, "report")
+
+
+def asked_of(settings: Mapping[str, Any]) -> Settings:
+    """Return what is asked of the findings.
+
+    Raises:
+        SettingError: a setting of the wrong kind, or one that can't be.
+    """
+    metric_of(str(settings["metric"]))
+    threshold = settings["threshold"]
+    return Settings(
+        metric=str(settings["metric"]),
+        threshold=None if threshold is None else number("threshold", threshold),
+        targets=numbers("targets", settings["targets"]),
+        labels=tuple(int(value) for value in numbers("labels", settings["labels"])),
+        level=number("level", settings["level"]),
+    )
+
+
+def number(name: str, value: Any) -> float:
+    """Return a setting as a number."""
+    if isinstance(value, bool) or not isinstance(value, int | float):
+        raise SettingError(f"{name}={value}: expected a number.")
+    return float(value)
+
+
+def numbers(name: str, value: Any) -> tuple[float, ...]:
+    """Return a setting as numbers; a single one is taken for a list of one."""
+    return tuple(number(name, entry) for entry in (value if isinstance(value, list) else [value]))
 
 
 def newest_experiment(uri: str | None) -> str:

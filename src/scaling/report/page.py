@@ -1,46 +1,56 @@
 """The page: one self-contained file."""
 
-from collections.abc import Mapping
-from pathlib import Path
+from functools import cache
+from importlib.resources import files
 from typing import Any
 
-from scaling.core.curves import Curve
+from scaling.core.extrapolation.statements import Statement
+from scaling.figures import plotly_script
 from scaling.report.collect import Report
+from scaling.report.findings_tables import finding_tables
+from scaling.report.payload import as_script, payload
+from scaling.report.tables import main_table
+
+#: With more curves than this, statements are folded and figures begin with the first few.
+MANY_CURVES = 12
+#: Above this the table of numbers scrolls within the page.
+LONG_TABLE = 40
 
 
-def render(report: Report, figures: Mapping[str, Path]) -> str:
-    """Return the page: one self-contained file."""
-    import base64
-
+def render(report: Report) -> str:
+    """Return the page: script, styles and numbers in one text."""
     from jinja2 import Environment, PackageLoader, StrictUndefined
 
-    images = {
-        name.removesuffix(".png"): base64.b64encode(path.read_bytes()).decode()
-        for name, path in figures.items()
-        if name.endswith(".png")
-    }
     environment = Environment(loader=PackageLoader("scaling", "templates"), autoescape=True, undefined=StrictUndefined)
+    findings = report.findings
     return environment.get_template("report.html.j2").render(
-        report=report, images=images, summaries=[summary(curve) for curve in report.curves]
+        report=report,
+        findings=findings,
+        numbers=main_table(report.curves, findings),
+        tables=finding_tables(report.curves, findings) if findings else {},
+        payload=as_script(payload(report)),
+        plotly=plotly_script(),
+        styles=template("report.css"),
+        scripts=[template("figures.js"), template("page.js")],
+        datasets=sorted({curve.points[0].dataset for curve in report.curves}),
+        many=len(report.curves) > MANY_CURVES,
+        most=MANY_CURVES,
+        long=LONG_TABLE,
+        shown=shown_statements,
     )
 
 
-def summary(curve: Curve) -> dict[str, Any]:
-    """Return a curve's table: one row an n, aggregated over seeds."""
-    test, train, gap = (curve.band(name) for name in ("test_accuracy", "train_accuracy", "upgradeability"))
-    interval = [curve.band(name).mean for name in ("test_low", "test_high")]
-    entries = [
-        {
-            "n": n,
-            "seeds": len(curve.at(n)),
-            "train": train.mean[i],
-            "test": test.mean[i],
-            "interval": (interval[0][i], interval[1][i]),
-            "range": (test.low[i], test.high[i]),
-            "no_draw_variance": curve.no_draw_variance(n),
-            "upgradeability": gap.mean[i],
-            "runs": [point.run_id for point in curve.at(n)],
-        }
-        for i, n in enumerate(curve.n.tolist())
-    ]
-    return {"label": curve.label, "curve_id": curve.curve_id, "rows": entries}
+@cache
+def template(name: str) -> str:
+    """Return a text from beside the template."""
+    return files("scaling").joinpath("templates", name).read_text(encoding="utf-8")
+
+
+def shown_statements(statements: tuple[Statement, ...]) -> list[dict[str, Any]]:
+    """Return statements as a term and its text."""
+    return [{"term": term(item), "text": item.text, "told": item.told} for item in statements]
+
+
+def term(statement: Statement) -> str:
+    """Name what a statement is about."""
+    return statement.kind.replace("_", " ")
