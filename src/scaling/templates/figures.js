@@ -94,7 +94,8 @@ function layout(look, x, y, range, zero) {
   const title = (text) => ({ text, font: { size: 13 }, standoff: 8 });
   const axis = { gridcolor: look.line, linecolor: look.line, zeroline: false, automargin: true, tickfont: { size: 12 } };
   return {
-    paper_bgcolor: "rgba(0,0,0,0)", plot_bgcolor: "rgba(0,0,0,0)", font: { color: look.ink, size: 12 }, showlegend: false,
+    paper_bgcolor: "rgba(0,0,0,0)", plot_bgcolor: "rgba(0,0,0,0)", font: { color: look.ink, size: 12 }, showlegend: false, autosize: true,
+    modebar: { bgcolor: "rgba(0,0,0,0)", color: look.soft, activecolor: look.ink },
     margin: { l: 40, r: 12, t: 28, b: 40 }, hovermode: "closest", hoverlabel: { align: "left" }, dragmode: false,
     xaxis: { ...axis, type: state.axis, title: title(x), ...(state.axis === "log" ? { dtick: "D2", exponentformat: "none", separatethousands: true } : {}) },
     yaxis: { ...axis, title: title(y) },
