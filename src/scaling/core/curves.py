@@ -18,6 +18,10 @@ class Point:
     Attributes:
         settings: flat settings that change the score, by which curves of one report are told apart.
         pool: size of the whole training set, for "all seeds share this subset"; None where unknown.
+        metrics: everything that the run logged as numbers, by name.
+        seconds: from the run's start to its end; None where unknown.
+        machine: where it ran, in words.
+        artifacts: URI of the folder with what the run kept; empty where unknown.
     """
 
     curve_id: str
@@ -35,6 +39,10 @@ class Point:
     test_high: float = float("nan")
     pool: int | None = None
     settings: Mapping[str, str] = field(default_factory=dict)
+    metrics: Mapping[str, float] = field(default_factory=dict)
+    seconds: float | None = None
+    machine: str = ""
+    artifacts: str = ""
 
     @property
     def upgradeability(self) -> float:

@@ -3,7 +3,12 @@
 from collections.abc import Mapping
 from dataclasses import dataclass
 
+import numpy as np
+from numpy.typing import NDArray
+
 from scaling.core.errors import SettingError
+
+Floats = NDArray[np.float64]
 
 #: Names by the last part, or the part before a class's name: what people call them, and whether more is better.
 KNOWN: Mapping[str, tuple[str, bool]] = {
@@ -61,3 +66,51 @@ def metric_of(name: str) -> Metric:
     title, higher = KNOWN[kind]
     words = f"{split} {title} {of}".strip()
     return Metric(f"{split}/{rest}", words, higher, higher)
+
+
+def sample_values(
+    metric: Metric, labels: NDArray[np.integer], predicted: NDArray[np.integer], log_prob: NDArray[np.floating]
+) -> NDArray[np.float32] | None:
+    """Return one value a test sample; their mean is the metric, their variance / m that of the metric.
+
+    For a mean over samples these are its terms. Balanced accuracy and macro-F1 are smooth functions of means: their
+    value plus the empirical influence function of each sample, whose variance is the infinitesimal jackknife's, the
+    limit of the bootstrap over samples.
+
+    Args:
+        labels, predicted, log_prob: of the m test samples, shape (m,).
+
+    Returns:
+        Shape (m,); None where predictions don't tell the metric.
+
+    Source: Efron (1982), The jackknife, the bootstrap and other resampling plans, section 6.
+    """
+    right = (predicted == labels).astype(np.float64)
+    if metric.name == "test/accuracy":
+        return right.astype(np.float32)
+    if metric.name == "test/nll":
+        return -log_prob.astype(np.float32)
+    if metric.name == "test/balanced_accuracy":
+        return _balanced_accuracy(labels, right).astype(np.float32)
+    if metric.name == "test/macro_f1":
+        return _macro_f1(labels, predicted, right).astype(np.float32)
+    return None
+
+
+def _balanced_accuracy(labels: NDArray[np.integer], right: Floats) -> Floats:
+    support = np.bincount(labels)
+    recall = np.bincount(labels, weights=right) / np.maximum(support, 1)
+    present = support > 0
+    weight = len(labels) / (np.maximum(support, 1) * present.sum())
+    return recall[present].mean() + weight[labels] * (right - recall[labels])
+
+
+def _macro_f1(labels: NDArray[np.integer], predicted: NDArray[np.integer], right: Floats) -> Floats:
+    classes = int(labels.max()) + 1
+    known = (predicted >= 0) & (predicted < classes)
+    claimed = np.where(known, predicted, 0)
+    size = np.bincount(labels, minlength=classes) + np.bincount(claimed, weights=known, minlength=classes)
+    score = 2 * np.bincount(labels, weights=right, minlength=classes) / np.maximum(size, 1)
+    weight = len(labels) / (classes * np.maximum(size, 1))
+    loss = score * weight
+    return score.mean() + 2 * right * weight[labels] - loss[labels] - known * loss[claimed]
