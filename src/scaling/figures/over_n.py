@@ -1,8 +1,6 @@
 """Curves over n: they go into the axes that the caller hands in."""
 
 from collections.abc import Callable, Mapping, Sequence
-from math import nan
-from operator import attrgetter
 from typing import TYPE_CHECKING
 
 import numpy as np
@@ -11,6 +9,7 @@ from scaling.core.curves import Curve, Point
 from scaling.core.metrics import Metric, metric_of
 from scaling.figures.style import look
 from scaling.findings import Ahead, Findings
+from scaling.findings.samples import score_of
 
 if TYPE_CHECKING:
     from matplotlib.axes import Axes
@@ -22,9 +21,7 @@ ACCURACY = metric_of("test/accuracy")
 
 def value_of(metric: Metric) -> Callable[[Point], float]:
     """Return the function that reads a metric from a point; NaN where its run didn't log it."""
-    if metric == ACCURACY:
-        return attrgetter("test_accuracy")
-    return lambda point: point.metrics.get(metric.name, nan)
+    return lambda point: score_of(point, metric)
 
 
 def draw_band(

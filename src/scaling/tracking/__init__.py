@@ -3,8 +3,9 @@
 from typing import Any
 
 from scaling.core.curves import COLUMNS, curves_of, newest_by_fingerprint, rows
-from scaling.tracking.artifacts import RunLinks, StoredPredictions
+from scaling.tracking.artifacts import RunLinks
 from scaling.tracking.connection import resolve_uri
+from scaling.tracking.predictions import StoredPredictions
 from scaling.tracking.records import (
     BACKBONE,
     CURVE,
