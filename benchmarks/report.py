@@ -23,7 +23,7 @@ from benchmarks.timing import environment, row
 MODELS, ADAPTATIONS, DATASETS = 5, 5, 4
 SIZES = (100, 200, 500, 1_000, 2_000, 5_000, 10_000, 20_000, 40_000, 60_000)
 SEEDS, TESTED, CLASSES, POOL = 10, 10_000, 10, 60_000
-SWEEP = "0" * 32
+SWEEP = "f" * 32
 GIB = 2**30
 START = 1_700_000_000_000
 
