@@ -7,6 +7,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from scaling.core.errors import SettingError
+from scaling.core.scores import Predictions
 
 Floats = NDArray[np.float64]
 
@@ -68,28 +69,24 @@ def metric_of(name: str) -> Metric:
     return Metric(f"{split}/{rest}", words, higher, higher)
 
 
-def sample_values(
-    metric: Metric, labels: NDArray[np.integer], predicted: NDArray[np.integer], log_prob: NDArray[np.floating]
-) -> NDArray[np.float32] | None:
+def sample_values(metric: Metric, test: Predictions) -> NDArray[np.float32] | None:
     """Return one value a test sample; their mean is the metric, their variance / m that of the metric.
 
     For a mean over samples these are its terms. Balanced accuracy and macro-F1 are smooth functions of means: their
     value plus the empirical influence function of each sample, whose variance is the infinitesimal jackknife's, the
     limit of the bootstrap over samples.
 
-    Args:
-        labels, predicted, log_prob: of the m test samples, shape (m,).
-
     Returns:
-        Shape (m,); None where predictions don't tell the metric.
+        Shape (m,), for m test samples; None where predictions don't tell the metric.
 
     Source: Efron (1982), The jackknife, the bootstrap and other resampling plans, section 6.
     """
+    labels, predicted = test.labels, test.predicted
     right = (predicted == labels).astype(np.float64)
     if metric.name == "test/accuracy":
         return right.astype(np.float32)
     if metric.name == "test/nll":
-        return -log_prob.astype(np.float32)
+        return -test.log_prob.astype(np.float32)
     if metric.name == "test/balanced_accuracy":
         return _balanced_accuracy(labels, right).astype(np.float32)
     if metric.name == "test/macro_f1":

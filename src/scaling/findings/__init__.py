@@ -17,11 +17,10 @@ from scaling.findings.results import (
     Ranks,
     Relation,
     Settings,
-    TestPredictions,
     Variance,
 )  # fmt: skip
 
 __all__ = [
     "Ahead", "Comparison", "Complexity", "Cost", "Crossover", "CurveFindings", "Findings", "Gain", "Gap", "ModelSize",
-    "PredictionSource", "Pretraining", "Ranks", "Relation", "Settings", "TestPredictions", "Variance", "find",
+    "PredictionSource", "Pretraining", "Ranks", "Relation", "Settings", "Variance", "find",
 ]  # fmt: skip

@@ -12,6 +12,7 @@ from scaling.core.curves import Point
 from scaling.core.errors import SettingError
 from scaling.core.extrapolation.statements import Statement
 from scaling.core.metrics import Metric
+from scaling.core.scores import Predictions
 
 Floats = NDArray[np.float64]
 
@@ -43,27 +44,10 @@ class Settings:
             raise SettingError(f"labels={list(self.labels)}: expected numbers above 0.")
 
 
-@dataclass(frozen=True)
-class TestPredictions:
-    """What a run kept of its test set.
-
-    Attributes:
-        labels: true classes, shape (m,).
-        predicted: predicted outputs, shape (m,).
-        log_prob: natural logarithm of the probability given to the true class, shape (m,).
-    """
-
-    __test__ = False  # pytest would take the name for a test
-
-    labels: NDArray[np.integer[Any]]
-    predicted: NDArray[np.integer[Any]]
-    log_prob: NDArray[np.floating[Any]]
-
-
 class PredictionSource(Protocol):
     """Where stored predictions come from."""
 
-    def of(self, point: Point) -> TestPredictions | None:
+    def of(self, point: Point) -> Predictions | None:
         """Return a point's predictions on the test set, or None where they can't be had."""
         ...
 

@@ -9,8 +9,9 @@ from numpy.typing import NDArray
 
 from scaling.core.curves import Curve, Point
 from scaling.core.metrics import Metric, sample_values
+from scaling.core.scores import Predictions
 from scaling.core.variance import Components, components
-from scaling.findings.results import Floats, PredictionSource, TestPredictions
+from scaling.findings.results import Floats, PredictionSource
 
 #: What a rate of 0 or 1 still leaves open: two samples for either side (Agresti and Coull 1998).
 RATE_PSEUDO = (0.0, 0.0, 1.0, 1.0)
@@ -92,9 +93,9 @@ def _values(
     return np.stack(rows), labels
 
 
-def row_of(kept: TestPredictions, metric: Metric) -> NDArray[np.float32] | None:
+def row_of(kept: Predictions, metric: Metric) -> NDArray[np.float32] | None:
     """Return the values of a run's test samples; None where they can't tell the metric."""
     if len(kept.labels) < 2:
         return None
-    values = sample_values(metric, kept.labels, kept.predicted, kept.log_prob)
+    values = sample_values(metric, kept)
     return values if values is not None and bool(np.isfinite(values).all()) else None

@@ -10,7 +10,7 @@ from zipfile import BadZipFile
 import numpy as np
 
 from scaling.core.curves import Point
-from scaling.findings.results import TestPredictions
+from scaling.core.scores import Predictions
 
 if TYPE_CHECKING:
     from scaling.tracking.store import RunStore
@@ -24,7 +24,7 @@ class StoredPredictions:
 
     store: "RunStore"
 
-    def of(self, point: Point) -> TestPredictions | None:
+    def of(self, point: Point) -> Predictions | None:
         """Return a run's predictions on the test set; None where it kept none, or none that can be read."""
         folder = local_folder(point.artifacts)
         if folder is not None:
@@ -44,10 +44,11 @@ def local_folder(uri: str) -> Path | None:
     return Path(uri) if uri.startswith("/") else None
 
 
-def read(path: Path) -> TestPredictions | None:
+def read(path: Path) -> Predictions | None:
     """Read predictions.npz; None where it isn't there or is damaged. Nothing in it is unpickled."""
     try:
         with np.load(path, allow_pickle=False) as kept:
-            return TestPredictions(kept["test_labels"], kept["test_predicted"], kept["test_log_prob"])
+            labels, predicted = (kept[name].astype(np.int64) for name in ("test_labels", "test_predicted"))
+            return Predictions(labels, predicted, kept["test_log_prob"])
     except (OSError, ValueError, KeyError, EOFError, BadZipFile):
         return None
