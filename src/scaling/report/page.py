@@ -5,7 +5,7 @@ from importlib.resources import files
 from typing import Any
 
 from scaling.core.extrapolation.statements import Statement
-from scaling.figures import plotly_script
+from scaling.figures import plotly_script, short_labels
 from scaling.report.collect import Report
 from scaling.report.findings_tables import finding_tables
 from scaling.report.payload import as_script, payload
@@ -36,6 +36,7 @@ def render(report: Report) -> str:
         many=len(report.curves) > MANY_CURVES,
         most=MANY_CURVES,
         long=LONG_TABLE,
+        shared=short_labels([curve.label for curve in report.curves])[1],
         shown=shown_statements,
     )
 

@@ -90,14 +90,37 @@ function caution(curves) {
   return [Math.min(...found.map((curve) => curve.caution)), Math.max(...found.map((curve) => curve.forecast.n.at(-1)))];
 }
 
-function layout(look, x, y, range, zero) {
+// 1, 2 and 5 of each decade, written out; only the decades where that were too many.
+function ticks(traces) {
+  const values = traces.flatMap((trace) => trace.x).filter((value) => value > 0);
+  if (state.axis !== "log" || !values.length) return {};
+  const [low, high] = [Math.min(...values), Math.max(...values)];
+  const found = (steps) => {
+    const made = [];
+    for (let power = Math.floor(Math.log10(low)); power <= Math.log10(high); power++)
+      for (const step of steps) if (step * 10 ** power >= low / 1.3 && step * 10 ** power <= high * 1.3) made.push(step * 10 ** power);
+    return made;
+  };
+  const [fine, middle] = [found([1, 2, 5]), found([1, 3])];
+  const tickvals = fine.length <= 8 ? fine : middle.length <= 9 ? middle : found([1]);
+  return { tickvals, ticktext: tickvals.map(short) };
+}
+
+const UNITS = [[1e12, "T"], [1e9, "G"], [1e6, "M"]];
+function short(value) {
+  const unit = UNITS.find(([size]) => value >= size);
+  if (unit) return `${Number((value / unit[0]).toPrecision(3))} ${unit[1]}`;
+  return value >= 1 ? String(Math.round(value)).replace(/\B(?=(\d{3})+$)/g, "\u2009") : String(Number(value.toPrecision(3)));
+}
+
+function layout(look, traces, x, y, range, zero) {
   const title = (text) => ({ text, font: { size: 13 }, standoff: 8 });
   const axis = { gridcolor: look.line, linecolor: look.line, zeroline: false, automargin: true, tickfont: { size: 12 } };
   return {
     paper_bgcolor: "rgba(0,0,0,0)", plot_bgcolor: "rgba(0,0,0,0)", font: { color: look.ink, size: 12 }, showlegend: false, autosize: true,
     modebar: { bgcolor: "rgba(0,0,0,0)", color: look.soft, activecolor: look.ink },
     margin: { l: 40, r: 12, t: 28, b: 40 }, hovermode: "closest", hoverlabel: { align: "left" }, dragmode: false,
-    xaxis: { ...axis, type: state.axis, title: title(x), ...(state.axis === "log" ? { dtick: "D2", exponentformat: "none", separatethousands: true } : {}) },
+    xaxis: { ...axis, type: state.axis, title: title(x), ...ticks(traces) },
     yaxis: { ...axis, title: title(y) },
     shapes: [
       ...(range ? [{ type: "rect", xref: "x", yref: "paper", x0: range[0], x1: range[1], y0: 0, y1: 1, fillcolor: faded("#888888", 0.16), line: { width: 0 }, layer: "below" }] : []),
@@ -118,7 +141,7 @@ const drawings = {
       if (state.over === "n" && state.seeds) traces.push(seedTrace(curve, column(curve, "value").map(fromValue), look, yTitle()));
       traces.push({ ...line, meta: "mean" });
     }
-    return [traces, layout(look, xTitle(), yTitle(), caution(curves), false)];
+    return [traces, layout(look, traces, xTitle(), yTitle(), caution(curves), false)];
   },
   upgradeability(dataset, look) {
     const traces = [];
@@ -132,7 +155,7 @@ const drawings = {
       if (state.over === "n" && state.seeds) traces.push(seedTrace(curve, gaps, look, "upgradeability"));
       traces.push(line);
     }
-    return [traces, layout(look, xTitle(), "test accuracy − train accuracy", null, true)];
+    return [traces, layout(look, traces, xTitle(), "test accuracy − train accuracy", null, true)];
   },
   train_and_test(dataset, look) {
     const curves = visible(dataset), traces = [];
@@ -145,7 +168,7 @@ const drawings = {
       train.marker = { ...train.marker, symbol: curve.symbol + "-open" };
       traces.push({ ...train, meta: "train" }, { ...test, meta: "mean" });
     }
-    return [traces, layout(look, xTitle(), `${shareTitle()}: test solid, train dotted`, data.metric.accuracy ? caution(curves) : null, false)];
+    return [traces, layout(look, traces, xTitle(), `${shareTitle()}: test solid, train dotted`, data.metric.accuracy ? caution(curves) : null, false)];
   },
   pretraining(dataset, look) {
     const traces = data.pretraining.map((pair) => [pair, data.curves.find((curve) => curve.id === pair.curve)])
@@ -156,7 +179,7 @@ const drawings = {
         error_y: { type: "data", symmetric: false, array: pair.high.map((v, i) => (v === null ? 0 : v - pair.gain[i])),
                    arrayminus: pair.low.map((v, i) => (v === null ? 0 : pair.gain[i] - v)), thickness: 1.2, width: 3 },
         line: { color: ink(curve.colour, look), width: 2 }, marker: { symbol: curve.symbol, size: 8 } }));
-    return [traces, layout(look, "n training samples", `gain in ${data.metric.title}`, null, true)];
+    return [traces, layout(look, traces, "n training samples", `gain in ${data.metric.title}`, null, true)];
   },
   complexity(dataset, look) {
     const traces = data.sizes.filter((row) => row[state.size] !== null && row[state.quantity] !== null).map((row) => {
@@ -165,6 +188,6 @@ const drawings = {
                textposition: "top center", hovertext: [`<b>${escaped(curve.label)}</b><br>${row[state.size].toPrecision(3)}: ${row[state.quantity].toPrecision(3)}`],
                hoverinfo: "text", marker: { symbol: curve.symbol, size: 11, color: ink(curve.colour, look) }, meta: "size" };
     });
-    return [traces, layout(look, state.size, state.quantity, null, false)];
+    return [traces, layout(look, traces, state.size, state.quantity, null, false)];
   },
 };

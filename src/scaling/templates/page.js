@@ -1,8 +1,9 @@
 "use strict";
 // The page: controls, the chosen run, links and sorting. Figures are drawn anew when something changes.
 const MANY = 12;
-const config = { responsive: true, displaylogo: false, modeBarButtonsToRemove: ["select2d", "lasso2d", "autoScale2d"],
-                 toImageButtonOptions: { format: "svg" } };
+// Named one by one: a later plotly's button that sends something elsewhere must not come in by itself.
+const config = { responsive: true, displaylogo: false, toImageButtonOptions: { format: "svg" },
+                 modeBarButtons: [["toImage"], ["zoom2d", "pan2d", "zoomIn2d", "zoomOut2d", "resetScale2d"]] };
 
 function drawAll() {
   const look = theme();
