@@ -2,7 +2,6 @@
 
 import json
 from collections.abc import Mapping, Sequence
-from math import isfinite
 from typing import Any
 
 import numpy as np
@@ -12,6 +11,7 @@ from scaling.core.metrics import Metric, metric_of
 from scaling.figures import MARKERS, look, seconds_of, short_labels, value_of
 from scaling.findings import Ahead, CurveFindings, Findings
 from scaling.report.collect import Report
+from scaling.report.tables import known
 
 #: Plotly's names of the markers.
 SYMBOLS = dict(zip(MARKERS, ("circle", "square", "triangle-up", "diamond", "triangle-down", "cross", "x"), strict=True))
@@ -89,13 +89,13 @@ def gap_interval(found: CurveFindings | None, sizes: Sequence[int]) -> dict[str,
     }
 
 
-def ahead(forecast: Ahead, largest: int) -> dict[str, list[float]]:
+def ahead(forecast: Ahead, largest: int) -> dict[str, list[float | None]]:
     """Return the part of a forecast beyond the largest n, at not too many places, as errors."""
     beyond = np.flatnonzero(forecast.n >= largest * (1 - 1e-9))
     if len(beyond) > MOST_PLACES:
         beyond = beyond[np.linspace(0, len(beyond) - 1, MOST_PLACES).round().astype(int)]
     names = ("n", "error", "low50", "high50", "low90", "high90")
-    return {name: [float(f"{value:.5g}") for value in getattr(forecast, name)[beyond]] for name in names}
+    return {name: [known(float(f"{value:.5g}")) for value in getattr(forecast, name)[beyond]] for name in names}
 
 
 def pretraining(findings: Findings) -> list[dict[str, Any]]:
@@ -116,11 +116,6 @@ def sizes(findings: Findings) -> list[dict[str, Any]]:
     if len({row.model for row in rows}) < 2:
         return []
     return [{"curve": row.curve_id, **{name: getattr(row, name) for name in names}} for row in rows]
-
-
-def known(value: float) -> float | None:
-    """Round as curves.csv does; JSON has no NaN."""
-    return round(value, 12) if isfinite(value) else None
 
 
 def as_script(content: Any) -> str:

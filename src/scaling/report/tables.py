@@ -78,7 +78,7 @@ def main_table(curves: Sequence[Curve], findings: Findings | None) -> Table:
     if other:
         gaps, columns = {}, (*columns, share(metric.title, metric.name))
     rows = [
-        (*row, float(value)) if other else row
+        (*row, known(value)) if other else row
         for curve in curves
         for row, value in zip(_rows(curve, gaps), _values(curve, findings), strict=True)
     ]
@@ -99,8 +99,13 @@ def _rows(curve: Curve, gaps: dict[tuple[str, int], Gap]) -> list[tuple[Any, ...
         spread = (None, None) if seeds == 1 or curve.no_draw_variance(n) else (test.low[i], test.high[i])
         values = (train.mean[i], test.mean[i], low[i], high[i], *spread, gap.mean[i])
         interval = (paired.low, paired.high) if paired else (None, None)
-        rows.append((curve.label, n, seeds, *(None if v is None else round(float(v), 12) for v in values), *interval))
+        rows.append((curve.label, n, seeds, *(known(v) for v in values), *interval))
     return rows
+
+
+def known(value: float | None) -> float | None:
+    """Round as curves.csv does; what is not a number is not known."""
+    return round(float(value), 12) if value is not None and isfinite(value) else None
 
 
 def as_csv(table: Table) -> str:
