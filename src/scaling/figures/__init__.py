@@ -68,7 +68,7 @@ def figure(draw: Drawing, curves: Sequence[Curve], findings: Findings | None = N
     from matplotlib.figure import Figure
 
     labels, shared = short_labels([curve.label for curve in curves])
-    page = Figure(figsize=(7, 4.2 + LEGEND_ROW * len(curves)), layout="constrained")
+    page = Figure(figsize=(7, 4.2 + LEGEND_ROW * (len(curves) + (findings is not None))), layout="constrained")
     ax = page.subplots()
     extra: dict[str, Any] = {} if findings is None else {"findings": findings}
     draw(ax, curves, [legible(label) for label in labels], **extra)

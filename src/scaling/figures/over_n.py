@@ -17,6 +17,7 @@ if TYPE_CHECKING:
 #: With more curves than this, forecasts are lines without bands: bands over bands can't be told apart.
 MOST_BANDS = 4
 ACCURACY = metric_of("test/accuracy")
+FORECAST = "forecast; on grey more than 4 times the largest n"
 
 
 def value_of(metric: Metric) -> Callable[[Point], float]:
@@ -43,9 +44,8 @@ def scaling_curves(
         draw_band(ax, curve, value_of(metric), position, label)
         if metric == ACCURACY:
             draw_intervals(ax, curve, position)
-    if findings:
-        draw_forecasts(ax, curves, findings)
-    over_n(ax, curves, metric.title, f"Scaling: {metric.title} over n")
+    beyond = draw_forecasts(ax, curves, findings) if findings else []
+    over_n(ax, curves, metric.title, f"Scaling: {metric.title} over n", beyond)
 
 
 def draw_intervals(ax: "Axes", curve: Curve, position: int) -> None:
@@ -57,19 +57,25 @@ def draw_intervals(ax: "Axes", curve: Curve, position: int) -> None:
     )  # fmt: skip
 
 
-def draw_forecasts(ax: "Axes", curves: Sequence[Curve], findings: Findings) -> None:
-    """Draw what is expected beyond the largest n, and shade where that reaches beyond four times of it."""
+def draw_forecasts(ax: "Axes", curves: Sequence[Curve], findings: Findings) -> list[int]:
+    """Draw what is expected beyond the largest n, and shade where that reaches beyond four times of it.
+
+    Returns:
+        The sizes between which the ground is shaded; empty without forecasts.
+    """
     found = {entry.curve_id: entry for entry in findings.curves}
-    caution = []
+    starts, ends = [], []
     for position, curve in enumerate(curves):
         entry = found.get(curve.curve_id)
         if entry is not None and entry.forecast is not None:
             draw_ahead(ax, curve, entry.forecast, findings.metric, position, bands=len(curves) <= MOST_BANDS)
-            caution.append((entry.caution_from, float(entry.forecast.n[-1])))
-    if caution:
-        ax.axvspan(
-            min(start for start, _ in caution), max(end for _, end in caution), color="#999999", alpha=0.15, lw=0
-        )
+            starts.append(entry.caution_from)
+            ends.append(float(entry.forecast.n[-1]))
+    if not starts:
+        return []
+    ax.axvspan(min(starts), max(ends), color="#999999", alpha=0.15, linewidth=0)
+    ax.plot([], [], "--", color="#777777", linewidth=1.2, label=FORECAST)
+    return [round(min(starts)), round(max(ends))]
 
 
 def draw_ahead(ax: "Axes", curve: Curve, ahead: Ahead, metric: Metric, position: int, bands: bool) -> None:
@@ -132,18 +138,20 @@ def seconds_of(findings: Findings) -> Mapping[tuple[str, int], float | None]:
     return {(cost.curve_id, cost.n): cost.fit_seconds for cost in findings.costs}
 
 
-def over_n(ax: "Axes", curves: Sequence[Curve], quantity: str, title: str) -> None:
-    """Label the axes: n logarithmic, with the sizes that were run as ticks."""
+def over_n(ax: "Axes", curves: Sequence[Curve], quantity: str, title: str, beyond: Sequence[int] = ()) -> None:
+    """Label the axes: n logarithmic, with the sizes that were run, and some beyond them, as ticks."""
     from matplotlib.ticker import FixedLocator, NullFormatter, NullLocator
 
     sizes = sorted({int(n) for curve in curves for n in curve.n})
+    single = len(sizes) == 1 and not beyond
     ax.set_xscale("log")
     if len(sizes) <= 8:
+        sizes += beyond
         ax.xaxis.set_major_locator(FixedLocator(sizes))
         ax.xaxis.set_minor_locator(NullLocator())
         ax.set_xticks(sizes, [f"{n:,}".replace(",", " ") for n in sizes])
     ax.xaxis.set_minor_formatter(NullFormatter())
-    if len(sizes) == 1:
+    if single:
         ax.set_xlim(sizes[0] / 2, sizes[0] * 2)
     finish(ax, "n training samples", quantity, title)
 

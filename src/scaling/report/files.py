@@ -72,3 +72,4 @@ def write_figures(report: Report, folder: Path) -> None:
         page = figures.figure(draw, curves, report.findings)
         for suffix in FORMATS:
             page.savefig(folder / f"{name}.{suffix}", dpi=DPI, format=suffix)
+            page.set_layout_engine("none")  # its places are found; a figure of a hundred curves takes seconds for it

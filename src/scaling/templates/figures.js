@@ -13,7 +13,7 @@ const percent = (value, sign) => (value === null ? "–" : (sign && value >= 0 ?
 const asError = () => state.show === "error" && data.metric.bounded;
 const fromValue = (value) => (value === null ? null : round(asError() ? 1 - value : value));
 const fromShare = (value) => (value === null ? null : round(state.show === "error" ? 1 - value : value));
-const fromError = (error) => round(data.metric.bounded && state.show !== "error" ? 1 - error : error);
+const fromError = (error) => (error === null ? null : round(data.metric.bounded && state.show !== "error" ? 1 - error : error));
 const yTitle = () => (asError() ? data.metric.title.replace("accuracy", "error") === data.metric.title
   ? `1 − ${data.metric.title}` : data.metric.title.replace("accuracy", "error") : data.metric.title);
 const shareTitle = () => (state.show === "error" ? "error" : "accuracy");
