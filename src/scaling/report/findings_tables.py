@@ -9,19 +9,25 @@ from scaling.report.tables import SEEDS, Column, N, Table, share
 DATASET, TEXT = Column("data set", "dataset"), Column("in words", "text")
 
 
-def finding_tables(curves: Sequence[Curve], findings: Findings) -> dict[str, list[Table]]:
-    """Return the tables of each part of the page that has any."""
+#: The parts of the page that have tables.
+PARTS = ("comparisons", "ranks", "crossovers", "pretraining", "complexity", "variance", "costs")
+
+
+def finding_tables(curves: Sequence[Curve], findings: Findings | None) -> dict[str, list[Table]]:
+    """Return the tables of each part of the page, those that have rows."""
+    if findings is None:
+        return {name: [] for name in PARTS}
     labels = {curve.curve_id: curve.label for curve in curves}
-    parts = {
-        "comparisons": [comparisons(findings, labels)],
-        "ranks": [ranks(i, entry, labels) for i, entry in enumerate(findings.ranks)],
-        "crossovers": [crossovers(findings, labels)],
-        "pretraining": [pretraining(findings, labels)],
-        "variance": [variance(findings)],
-        "costs": [costs(findings, labels)],
-        "complexity": [sizes(findings), relations(findings)],
-    }
-    return {name: [table for table in tables if table.rows] for name, tables in parts.items()}
+    tables = (
+        [comparisons(findings, labels)],
+        [ranks(i, entry, labels) for i, entry in enumerate(findings.ranks)],
+        [crossovers(findings, labels)],
+        [pretraining(findings, labels)],
+        [sizes(findings), relations(findings)],
+        [variance(findings)],
+        [costs(findings, labels)],
+    )
+    return {name: [table for table in made if table.rows] for name, made in zip(PARTS, tables, strict=True)}
 
 
 def comparisons(findings: Findings, labels: Mapping[str, str]) -> Table:

@@ -27,7 +27,7 @@ def render(report: Report) -> str:
         report=report,
         findings=findings,
         numbers=main_table(report.curves, findings),
-        tables=finding_tables(report.curves, findings) if findings else {},
+        tables=finding_tables(report.curves, findings),
         payload=as_script(payload(report)),
         plotly=plotly_script(),
         styles=template("report.css"),
