@@ -14,7 +14,7 @@ import scaling
 
 ROOT = Path(scaling.__file__).parent
 TORCH = ("torch", "torchvision", "timm", "pytorch_lightning", "lightning", "safetensors")
-HEAVY = ("torch", "torchvision", "timm", "pytorch_lightning", "mlflow", "matplotlib")
+HEAVY = ("torch", "torchvision", "timm", "pytorch_lightning", "mlflow", "matplotlib", "plotly")
 ROOMS_WITH_TORCH = tuple(f"scaling.{room}" for room in ("data", "models", "features", "adapt", "lightning", "evaluate"))
 
 
@@ -128,8 +128,20 @@ def test_mlflow_is_imported_by_tracking_alone():
     assert {module.rpartition(".")[0] for module in importers("mlflow")} == {"scaling.tracking"}
 
 
-def test_matplotlib_is_imported_by_figures_alone():
-    assert importers("matplotlib", "plotly") == {"scaling.figures"}
+def test_matplotlib_and_plotly_are_imported_by_figures_alone():
+    found = importers("matplotlib", "plotly")
+    assert found
+    assert {name for name in found if not f"{name}.".startswith("scaling.figures.")} == set()
+
+
+@pytest.mark.parametrize("module", [m for m in MODULES if m.startswith("scaling.report")])
+def test_a_report_is_made_of_runs_and_drawings_and_runs_nothing(module):
+    assert touches(module, (*ROOMS_WITH_TORCH, "scaling.point", "scaling.sweep", "scaling.run")) == set()
+
+
+def test_what_a_report_holds_and_shows_reaches_the_store_by_its_command_and_collection_alone():
+    found = {module for module in importers("scaling.tracking") if module.startswith("scaling.report")}
+    assert found <= {f"scaling.report.{name}" for name in ("collect", "command", "gaps")}
 
 
 @pytest.mark.parametrize(("module", "other"), [("tracking", "figures"), ("figures", "tracking")])

@@ -10,13 +10,23 @@ from matplotlib.colors import to_hex
 from matplotlib.figure import Figure
 
 from scaling.core.curves import Point, curves_of
-from scaling.figures import COLOURS, figure, scaling_curves, short_labels, upgradeability_curves
+from scaling.figures import (
+    COLOURS,
+    drawings,
+    figure,
+    plotly_script,
+    scaling_curves,
+    short_labels,
+    train_and_test_curves,
+    upgradeability_curves,
+)  # fmt: skip
+from scaling.findings import Settings, find
 
 POINT = Point(
     curve_id="c", model="net", dataset="digits", adaptation="knn", n=10, n_requested="10", seed=0,
     train_accuracy=0.9, test_accuracy=0.8, fingerprint="f", run_id="r", test_low=0.75, test_high=0.875,
 )  # fmt: skip
-DRAWINGS = [scaling_curves, upgradeability_curves]
+DRAWINGS = [scaling_curves, upgradeability_curves, train_and_test_curves]
 
 
 def points(*entries, **changes):
@@ -112,7 +122,11 @@ def test_n_is_drawn_logarithmically_and_named(draw):
 
 @pytest.mark.parametrize(
     ("draw", "words"),
-    [(scaling_curves, "test accuracy"), (upgradeability_curves, "test accuracy − train accuracy")],
+    [
+        (scaling_curves, "test accuracy"),
+        (upgradeability_curves, "test accuracy − train accuracy"),
+        (train_and_test_curves, "accuracy"),
+    ],
 )
 def test_the_quantity_is_named(draw, words):
     assert drawn(draw, *SEEDS).get_ylabel() == words
@@ -209,3 +223,68 @@ def test_labels_are_shown_as_they_are(name):
     page.savefig(io.BytesIO())
     (text,) = page.axes[0].get_legend().get_texts()
     assert name.strip("$_") in text.get_text()
+
+
+# ---- with findings -------------------------------------------------------------------------------------------
+
+
+class Nothing:
+    """Keeps no predictions."""
+
+    def of(self, point):
+        return None
+
+
+def falling(**changes):
+    """A curve of six sizes whose error falls by a power law, with times and the size of its model."""
+    entries = [(n, seed, 1.0, 1 - 0.5 * (n / 50) ** -0.4 + seed / 500) for n in SIZES for seed in (0, 1)]
+    changes = {"metrics": {"time/fit_s": 2.0, "model/parameters": 1e6, "model/flops": 1e9}} | changes
+    return points(*entries, **changes)
+
+
+SIZES = (50, 100, 200, 400, 800, 1600)
+
+
+def with_findings(*some):
+    curves = curves_of(some)
+    return curves, find(curves, Nothing(), Settings())
+
+
+def test_the_forecast_goes_on_dashed_and_is_shaded_beyond_four_times_the_largest_n():
+    curves, found = with_findings(*falling())
+    ax = figure(scaling_curves, curves, found).axes[0]
+    (ahead,) = [line for line in ax.lines if line.get_linestyle() == "--" and len(line.get_xdata())]
+    assert ahead.get_xdata()[0] == pytest.approx(1600, rel=0.1)
+    assert ahead.get_xdata()[0] >= 1600
+    assert ahead.get_xdata()[-1] == pytest.approx(8 * 1600)
+    assert ahead.get_ydata()[0] == pytest.approx(curves[0].band("test_accuracy").mean[-1], abs=0.03)
+    (shade,) = [part for part in ax.patches if part.get_alpha() == 0.15]
+    assert shade.get_x() == 4 * 1600
+    assert len(bands(ax)) == 3
+    assert [text.get_text() for text in ax.get_xticklabels()][-3:] == ["1 600", "6 400", "12 800"]
+    assert len(legend(ax)) == 2
+
+
+def test_there_is_a_figure_of_all_that_was_found():
+    scratch = falling(curve_id="d", model="net-random", settings={"model.pretrained": "False", "model.name": "net"})
+    trained = falling(settings={"model.pretrained": "True", "model.name": "net"})
+    large = falling(
+        curve_id="e", model="large", dataset="other/one", metrics={"time/fit_s": 1.0, "model/parameters": 1e7}
+    )
+    curves, found = with_findings(*trained, *scratch, *large)
+    drawn_ones = drawings(curves, found)
+    assert list(drawn_ones) == [
+        "scaling", "upgradeability", "train_and_test", "scaling-digits", "scaling-other_one", "cost", "pretraining",
+        "complexity",
+    ]  # fmt: skip
+    pages = {name: figure(draw, some, found).axes[0] for name, (draw, some) in drawn_ones.items()}
+    assert legend(pages["scaling-other_one"])[0] == "large other/one knn"
+    assert [list(line.get_xdata()) for line in lines(pages["cost"], 2)] == [[1.0] * 6, [2.0] * 6]
+    assert pages["complexity"].get_xscale() == "log"
+    (gain,) = pages["pretraining"].containers
+    assert list(gain.lines[0].get_ydata()) == [0.0] * 6
+
+
+def test_the_script_of_the_page_is_plotlys_own():
+    assert "Plotly" in plotly_script()
+    assert "</script" not in plotly_script().lower()

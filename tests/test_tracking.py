@@ -33,6 +33,7 @@ from scaling.tracking import (
     resolve_uri,
 )
 from scaling.tracking import store as store_module
+from scaling.tracking.artifacts import links
 from scaling.tracking.connection import explain
 from scaling.tracking.records import HEARTBEAT, HOST, PROCESS
 
@@ -651,3 +652,32 @@ def test_mlflow_takes_every_metric_key(name, store):
     run_id = store.client.create_run(store.experiment_id).info.run_id
     store.log_value(run_id, f"test/class_accuracy/{name}", 0.5, 1)
     assert list(store.client.get_run(run_id).data.metrics.values()) == [0.5]
+
+
+# ---- where runs are shown, and what they keep ----------------------------------------------------------------
+
+
+@pytest.mark.parametrize(
+    ("uri", "address", "served"),
+    [
+        ("http://host:5000", "http://host:5000/#/experiments/3/runs/r", True),
+        ("https://me:secret@host/mlflow/", "https://host/mlflow/#/experiments/3/runs/r", True),
+        ("sqlite:////a/mlflow.db", "http://127.0.0.1:5000/#/experiments/3/runs/r", False),
+        ("postgresql://me:secret@db/runs", "http://127.0.0.1:5000/#/experiments/3/runs/r", False),
+    ],
+)
+def test_a_link_leads_to_the_server_or_to_the_local_ui_and_holds_no_password(uri, address, served):
+    found = links(uri, "3")
+    assert (found.to("r"), found.served) == (address, served)
+
+
+def test_what_a_run_keeps_is_read_from_the_disk_or_fetched(store, sweep, tmp_path):
+    (tmp_path / "log.txt").write_text("it went well")
+    run_id = claim(store, sweep).run_id
+    finish(store, run_id, tmp_path)
+    run = run_of(store, run_id)
+    assert store.kept(run, "log.txt") == "it went well"
+    assert store.read(run_id, "mlflow-artifacts:/elsewhere", "log.txt") == b"it went well"
+    assert store.kept(run, "none.txt") is None
+    assert store.read(run_id, "mlflow-artifacts:/elsewhere", "none.txt") is None
+    assert store.kept(None, "log.txt") is None

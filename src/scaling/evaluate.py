@@ -165,6 +165,7 @@ class Evaluation:
     score: Score
     outcome: Outcome
     features_computed: int
+    model_size: Mapping[str, float]
 
 
 def evaluate_job(job: Job, reporter: Reporter | None = None) -> Evaluation:
@@ -180,4 +181,5 @@ def evaluate_job(job: Job, reporter: Reporter | None = None) -> Evaluation:
     features = job.provider(reporter)
     task = Task(job.dataset, job.model, features, job.precision, job.trainer, reporter)
     outcome = job.adaptation.run(task, job.subset)
-    return Evaluation(score(outcome.train, outcome.test, job.dataset.class_names), outcome, features.computed)
+    scores = score(outcome.train, outcome.test, job.dataset.class_names)
+    return Evaluation(scores, outcome, features.computed, features.model_size)

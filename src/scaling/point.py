@@ -92,6 +92,7 @@ class PointRunner:
         started = time.monotonic()
         outcome = evaluation.outcome
         metrics = {**evaluation.score.metrics(), **outcome.metrics}
+        metrics |= evaluation.model_size
         metrics["features_computed"] = float(evaluation.features_computed)
         metrics["memory/peak_bytes"] = float(machine.peak_memory())
         metrics |= {f"time/{name.replace(' ', '_')}_s": seconds for name, seconds in log.seconds.items()}

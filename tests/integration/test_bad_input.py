@@ -90,7 +90,7 @@ def test_a_gpu_that_is_not_there_is_named(command, capsys, place):
     [
         ("scaling.run", ["n=10,20"], ["-m"]),
         ("scaling.run", ["-m", *DIGITS, "n=50", "tracking.experiment=a,b"], ["one value a sweep"]),
-        ("scaling.report", ["foo=1"], ["There is no setting foo", "tracking, output"]),
+        ("scaling.report", ["foo=1"], ["There is no setting foo", "tracking, metric"]),
     ],
 )
 def test_a_misunderstanding_is_answered_with_the_remedy(module, arguments, words, command, capsys):

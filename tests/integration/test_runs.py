@@ -13,6 +13,7 @@ from tests.conftest import DIGITS
 from scaling.adapt import Knn
 from scaling.core.curves import COLUMNS
 from scaling.core.errors import AdaptationError
+from scaling.report import FILES
 from scaling.tracking import CURVE, FINGERPRINT, KIND, PARENT, REASON, SWEEP, RunStore
 
 GRID = ("-m", *DIGITS, "n=50,100", "seed=0,1")
@@ -173,9 +174,8 @@ def test_the_report_equals_the_store(command, capsys):
     assert command("scaling.run", *GRID) == 0
     assert command("scaling.report") == 0
     folder = Path("reports/scaling")
-    assert sorted(path.name for path in folder.iterdir()) == [
-        "curves.csv", "report.html", "scaling.png", "upgradeability.png",
-    ]  # fmt: skip
+    written = sorted(path.name for path in folder.iterdir())
+    assert {*FILES, "findings.json", "numbers.csv", "numbers.md", "numbers.tex", "scaling.pdf"} <= set(written)
     with (folder / "curves.csv").open(newline="") as file:
         rows = list(csv.DictReader(file))
     assert tuple(rows[0]) == COLUMNS
@@ -185,7 +185,22 @@ def test_the_report_equals_the_store(command, capsys):
     page = (folder / "report.html").read_text()
     assert "pixels digits knn" in page
     names = [entry.path for entry in store.client.list_artifacts(sweeps(store)[0].info.run_id, "report")]
-    assert "report/report.html" in names
+    assert sorted(names) == [f"report/{name}" for name in written]
+
+
+def test_any_logged_metric_can_be_reported_and_others_are_refused_by_those_there_are(command, capsys):
+    assert command("scaling.run", *GRID) == 0
+    assert command("scaling.report", "metric=test/macro_f1", "targets=[0.9]") == 0
+    with Path("reports/scaling/numbers.csv").open(newline="") as file:
+        shown = {float(row["test/macro_f1"]) for row in csv.DictReader(file)}
+    assert shown == pytest.approx({run.data.metrics["test/macro_f1"] for run in points(RunStore())})
+    capsys.readouterr()
+    assert command("scaling.report", "metric=test/top5_accurac") == 1
+    assert "test/macro_f1" in capsys.readouterr().err
+    assert command("scaling.report", "metric=test/class_accuracy/none") == 1
+    assert "They have: test/accuracy, test/balanced_accuracy" in capsys.readouterr().err
+    assert command("scaling.report", "threshold=much") == 1
+    assert "threshold=much: expected a number" in capsys.readouterr().err
 
 
 def test_the_report_names_missing_points(command, capsys, monkeypatch):

@@ -51,4 +51,4 @@ def test_the_wheel_carries_every_config_and_template(site):
     inside = {str(path.relative_to(site / "scaling")) for path in (site / "scaling").rglob("*") if path.is_file()}
     configs = {str(path.relative_to(CHECKOUT)) for path in (CHECKOUT / "conf").rglob("*.yaml")}
     assert configs <= inside
-    assert {"py.typed", "templates/report.html.j2", "core/extrapolation/gate.npz"} <= inside
+    assert {"py.typed", "templates/report.html.j2", "templates/page.js", "core/extrapolation/gate.npz"} <= inside

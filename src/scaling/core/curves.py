@@ -1,8 +1,10 @@
 """Grid points that differ only in n and seed form a curve. Points in, curves and their statistics out."""
 
 from collections import defaultdict
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
+from functools import cached_property
+from operator import attrgetter
 from typing import Any
 
 import numpy as np
@@ -16,6 +18,10 @@ class Point:
     Attributes:
         settings: flat settings that change the score, by which curves of one report are told apart.
         pool: size of the whole training set, for "all seeds share this subset"; None where unknown.
+        metrics: everything that the run logged as numbers, by name.
+        seconds: from the run's start to its end; None where unknown.
+        machine: where it ran, in words.
+        artifacts: URI of the folder with what the run kept; empty where unknown.
     """
 
     curve_id: str
@@ -33,6 +39,10 @@ class Point:
     test_high: float = float("nan")
     pool: int | None = None
     settings: Mapping[str, str] = field(default_factory=dict)
+    metrics: Mapping[str, float] = field(default_factory=dict)
+    seconds: float | None = None
+    machine: str = ""
+    artifacts: str = ""
 
     @property
     def upgradeability(self) -> float:
@@ -57,18 +67,27 @@ class Curve:
     label: str
     points: tuple[Point, ...]
 
+    @cached_property
+    def _by_n(self) -> dict[int, list[Point]]:
+        """The points at each n, by seed; n ascending."""
+        groups: dict[int, list[Point]] = defaultdict(list)
+        for point in sorted(self.points, key=lambda point: (point.n, point.seed)):
+            groups[point.n].append(point)
+        return dict(groups)
+
     @property
     def n(self) -> NDArray[np.int64]:
         """The distinct n, ascending, shape (k,)."""
-        return np.unique([point.n for point in self.points])
+        return np.array(list(self._by_n), dtype=np.int64)
 
     def at(self, n: int) -> list[Point]:
         """Return the points at this n, by seed."""
-        return sorted((point for point in self.points if point.n == n), key=lambda point: point.seed)
+        return list(self._by_n.get(n, ()))
 
-    def band(self, quantity: str) -> Band:
-        """Aggregate a quantity (an attribute of Point) over seeds at each n."""
-        groups = [np.array([getattr(point, quantity) for point in self.at(int(n))]) for n in self.n]
+    def band(self, quantity: str | Callable[[Point], float]) -> Band:
+        """Aggregate a quantity (an attribute of Point, or a function of it) over seeds at each n."""
+        value = attrgetter(quantity) if isinstance(quantity, str) else quantity
+        groups = [np.array([value(point) for point in points]) for points in self._by_n.values()]
         return Band(
             mean=np.array([group.mean() for group in groups]),
             low=np.array([group.min() for group in groups]),

@@ -28,12 +28,16 @@ def parse_size(text: str) -> int:
     return int(count)
 
 
+def name_of(entry: FeatureEntry) -> str:
+    """Say whose features an entry holds."""
+    return " ".join(entry.label.get(key, "?") for key in ("model", "dataset", "split", "precision"))
+
+
 def line(entry: FeatureEntry) -> str:
     """Describe an entry in one line."""
-    names = " ".join(entry.label.get(key, "?") for key in ("model", "dataset", "split", "precision"))
     done = int(entry.present().sum())
     return (
-        f"{entry.folder.name[:8]}  {names}\n          {done}/{entry.rows} rows of {entry.width},"
+        f"{entry.folder.name[:8]}  {name_of(entry)}\n          {done}/{entry.rows} rows of {entry.width},"
         f" {size(entry.size())}, used {age(entry):.1f} days ago"
     )
 
@@ -66,7 +70,7 @@ def verify(store: FeatureStore) -> int:
 def prune(store: FeatureStore, limit: int) -> int:
     """Delete the entries used longest ago until the rest fits the limit."""
     for entry in store.prune(limit):
-        console().print(f"deleted {entry.folder.name[:8]}  {' '.join(entry.label.values())}", markup=False)
+        console().print(f"deleted {entry.folder.name[:8]}  {name_of(entry)}", markup=False)
     return ls(store)
 
 

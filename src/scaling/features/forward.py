@@ -184,5 +184,9 @@ def width(backbone: Backbone, preprocessing: Preprocessing, images: Images) -> i
     """Return the number of features of one image, without a pass where the head tells it."""
     if backbone.head is not None:
         return backbone.head.in_features
-    batch = preprocessing.normalise(preprocessing.geometry(images.read(np.array([0]))))
-    return int(backbone.network(batch).flatten(1).shape[1])
+    return int(backbone.network(first_image(preprocessing, images)).flatten(1).shape[1])
+
+
+def first_image(preprocessing: Preprocessing, images: Images) -> Tensor:
+    """Return a normalised batch (1, C, H, W) as the network gets it."""
+    return preprocessing.normalise(preprocessing.geometry(images.read(np.array([0]))))

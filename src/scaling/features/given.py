@@ -1,5 +1,6 @@
 """Features that come with the data set: the rows of its vectors are handed out as they are."""
 
+from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import ClassVar, cast
 
@@ -22,6 +23,7 @@ class GivenFeatures:
     dataset: Dataset
 
     computed: ClassVar[int] = 0
+    model_size: ClassVar[Mapping[str, float]] = {}
 
     def rows(self, split: str, indices: NDArray[np.int64]) -> NDArray[np.float32]:
         """Return the rows (k, d) of samples of a split, a copy that the caller may change."""

@@ -1,5 +1,6 @@
 """Features on demand: stored rows are read, the others are computed once and stored."""
 
+from collections.abc import Mapping
 from contextlib import suppress
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -16,6 +17,8 @@ from scaling.models.base import ModelSource, build
 
 #: Raise when the same settings give other features than before.
 FEATURE_VERSION = 2
+#: What an entry of the store knows of its model's size, under the names that runs log it by.
+SIZE = ("model/parameters", "model/flops")
 
 
 @dataclass(frozen=True)
@@ -47,6 +50,11 @@ class Features(Protocol):
     @property
     def computed(self) -> int:
         """Rows that were computed for this grid point, for the record."""
+        ...
+
+    @property
+    def model_size(self) -> Mapping[str, float]:
+        """Parameters and FLOPs of the model under the names they are logged by, as far as they are known."""
         ...
 
     def rows(self, split: str, indices: NDArray[np.int64]) -> NDArray[np.float32]:
@@ -106,6 +114,13 @@ class FeatureProvider:
         """Return what is stored of a split, or None."""
         return FeatureStore(Path(self.settings.dir)).find(self.key(split))
 
+    @property
+    def model_size(self) -> Mapping[str, float]:
+        """Parameters and FLOPs of the model, kept beside its features: no network is built to know them."""
+        entry = self.entry("test") or self.entry("train")
+        kept = {} if entry is None else entry.label
+        return {name: float(kept[name]) for name in SIZE if name in kept}
+
     def key(self, split: str) -> dict[str, Any]:
         """Return everything that the features of a split are a function of."""
         if self.model_identity is None:
@@ -119,18 +134,21 @@ class FeatureProvider:
         }
 
     def _create(self, store: FeatureStore, split: str) -> FeatureEntry:
-        from scaling.features.forward import width
+        from scaling.features.forward import first_image, width
+        from scaling.models.size import size_of
 
         key = self.key(split)
         if folder := store.discard_damaged(key):
             self.reporter.note(f"what was stored in {folder} can't be read: its features are computed again")
-        images = self._images(split)
-        found = width(build(self.source), self.source.resolved_preprocessing(), images)
+        images, backbone, preprocessing = self._images(split), build(self.source), self.source.resolved_preprocessing()
+        found = width(backbone, preprocessing, images)
+        size = size_of(backbone, first_image(preprocessing, images).shape[1:])
         label = {
             "model": self.source.id,
             "dataset": self.dataset.name,
             "split": split,
             "precision": self.precision,
+            **{name: repr(value) for name, value in size.items()},
         }
         return store.create(key, len(images), found, label)
 

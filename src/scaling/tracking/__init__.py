@@ -3,7 +3,9 @@
 from typing import Any
 
 from scaling.core.curves import COLUMNS, curves_of, newest_by_fingerprint, rows
+from scaling.tracking.artifacts import RunLinks
 from scaling.tracking.connection import resolve_uri
+from scaling.tracking.predictions import StoredPredictions
 from scaling.tracking.records import (
     BACKBONE,
     CURVE,
@@ -27,8 +29,8 @@ from scaling.tracking.store import RunStore
 
 __all__ = [
     "BACKBONE", "CURVE", "FINGERPRINT", "KIND", "MACHINE", "PARENT", "POOL", "PRECISION_USED", "REASON", "SWEEP",
-    "Claim", "PointState", "RunStore", "Sweep", "fetch_runs", "is_stale", "metric_key", "opened", "resolve_uri",
-    "to_point",
+    "Claim", "PointState", "RunLinks", "RunStore", "StoredPredictions", "Sweep", "fetch_runs", "is_stale",
+    "metric_key", "opened", "resolve_uri", "to_point",
 ]  # fmt: skip
 
 

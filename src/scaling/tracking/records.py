@@ -119,6 +119,10 @@ def to_point(run: "Run") -> Point:
         test_high=metrics.get("test/accuracy_high", float("nan")),
         pool=int(tags[POOL]) if POOL in tags else None,
         settings={key: value for key, value in params.items() if key.startswith(SETTING_PREFIXES)},
+        metrics=metrics,
+        seconds=(run.info.end_time - run.info.start_time) / 1000 if run.info.end_time is not None else None,
+        machine=tags.get(MACHINE, ""),
+        artifacts=run.info.artifact_uri or "",
     )
 
 

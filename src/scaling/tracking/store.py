@@ -1,6 +1,5 @@
 """Grid points and sweeps as MLflow runs: claimed, logged, finished, and fetched back."""
 
-import tempfile
 import threading
 import time
 from collections.abc import Iterable, Iterator, Mapping, Sequence
@@ -11,6 +10,7 @@ from typing import TYPE_CHECKING, Any
 from scaling.core.curves import Point, curves_of
 from scaling.core.identity import GridPoint
 from scaling.core.secrets import mask
+from scaling.tracking import artifacts
 from scaling.tracking.connection import PAGE, Connection
 from scaling.tracking.records import (
     CURVE,
@@ -213,6 +213,12 @@ class RunStore(Connection):
         with self.translated():
             self.client.log_artifacts(run_id, str(folder), path)
 
+    def log_files(self, run_id: str, files: Iterable[Path], path: str) -> None:
+        """Keep some files with a run."""
+        with self.translated():
+            for file in files:
+                self.client.log_artifact(run_id, str(file), path)
+
     def _end(self, run_id: str, status: str, reason: str) -> None:
         self.client.set_tag(run_id, REASON, mask(reason)[:5000])
         self.client.set_terminated(run_id, status)
@@ -259,10 +265,19 @@ class RunStore(Connection):
         with self.translated():
             return self.client.get_experiment(experiment_id).name
 
+    def read(self, run_id: str, uri: str, name: str) -> bytes | None:
+        """Return the bytes of an artifact below a run's URI, or None where there is none of that name."""
+        return artifacts.read(self.client, run_id, uri, name)
+
+    def kept(self, run: "Run | None", name: str) -> str | None:
+        """Return the text of a run's artifact, or None where it has none of that name."""
+        content = None if run is None else self.read(run.info.run_id, run.info.artifact_uri or "", name)
+        return None if content is None else content.decode("utf-8", errors="replace")
+
     def artifact(self, run_id: str, name: str) -> str | None:
         """Return the text of an artifact, or None where the run has none of that name."""
-        with tempfile.TemporaryDirectory() as folder:
-            try:
-                return Path(self.client.download_artifacts(run_id, name, folder)).read_text()
-            except Exception:  # each kind of artifact store has an exception of its own for "not there"
-                return None
+        return self.kept(self.client.get_run(run_id), name)
+
+    def links(self) -> artifacts.RunLinks:
+        """Return where the MLflow UI shows the runs of this experiment."""
+        return artifacts.links(self.uri, self.experiment_id)

@@ -1,0 +1,86 @@
+"""What the limit of upgradeability suggests: more data close the gap, both curves are flat, or it can't be told."""
+
+from typing import Any
+
+import numpy as np
+
+from scaling.core.extrapolation.forecast import Forecast
+from scaling.core.extrapolation.statements import CAUTION_FACTOR, COVERAGE, Statement
+
+#: Paths that are drawn of each curve.
+PATHS = 2000
+
+
+def limit(test: Forecast, train: Forecast, threshold: float) -> Statement:
+    """State what test and train error do between the largest n and 4 times as many.
+
+    Args:
+        test, train: forecasts of the two errors.
+        threshold: change that matters, in units of the error.
+
+    Returns:
+        A statement whose estimate is the gap (test error − train error) at 4 times the largest n, its verdict in
+        details: "data_limited" where the test error falls and the gap closes, both by more than the threshold,
+        "saturated" where neither error changes by more, "not_closing" where the test error falls by more and the gap
+        doesn't close by as much, "open" where the points can't tell.
+
+    Each is told with a chance of at least 95 %. The two curves are drawn independently of each other: what they share
+    (the subsets) is not used, which makes intervals wider rather than narrower.
+    """
+    kind, tail = "limit", (1 - COVERAGE) / 2
+    here, there = test.observations.largest, CAUTION_FACTOR * test.observations.largest
+    if test.experts is None:
+        why = " and ".join(test.flags).replace("_", " ")
+        text = f"Cannot be told from these points: the test error shows no trend ({why})."
+        return Statement(kind, None, None, None, False, text, {"verdict": "open", "threshold": threshold})
+    falls, gap_now, gap_then, moves = _paths(test, train, here, there)
+    closes = gap_now - gap_then
+    low, middle, high = (float(value) for value in np.quantile(gap_then, [tail, 0.5, 1 - tail]))
+    chance = {
+        "falls": float((falls > threshold).mean()),
+        "closes": float((closes > threshold).mean()),
+        "flat": float(((np.abs(falls) <= threshold) & (np.abs(moves) <= threshold)).mean()),
+    }
+    verdict = _verdict(chance, 1 - tail)
+    details: dict[str, Any] = {
+        "verdict": verdict, "threshold": threshold, "n": there, **{f"chance_{k}": v for k, v in chance.items()},
+        "test_error": float(np.median(test.paths([there], PATHS))), "gap_now": float(np.median(gap_now)),
+    }  # fmt: skip
+    text = _words(verdict, details, (middle, low, high))
+    if verdict == "open":
+        return Statement(kind, None, None, None, False, text, details)
+    return Statement(kind, middle, low, high, True, text, details)
+
+
+def _paths(test: Forecast, train: Forecast, here: float, there: float) -> tuple[np.ndarray, ...]:
+    """Return by how much the test error falls, the gap now and then, and by how much the train error moves."""
+    tested = test.paths([here, there], PATHS)
+    # A train error without a trend, often 0, is taken to stay where it is.
+    level = float(train.observations.error[-1])
+    trained = np.full((PATHS, 2), level) if train.experts is None else train.paths([here, there], PATHS)
+    # Paths come sorted by expert; another order keeps the two curves independent.
+    trained = trained[np.random.default_rng(1).permutation(PATHS)]
+    gap = tested - trained
+    return tested[:, 0] - tested[:, 1], gap[:, 0], gap[:, 1], trained[:, 1] - trained[:, 0]
+
+
+def _verdict(chance: dict[str, float], needed: float) -> str:
+    if chance["falls"] >= needed:
+        if chance["closes"] >= needed:
+            return "data_limited"
+        return "not_closing" if chance["closes"] <= 1 - needed else "open"
+    return "saturated" if chance["flat"] >= needed else "open"
+
+
+def _words(verdict: str, details: dict[str, Any], gap: tuple[float, float, float]) -> str:
+    to = f"Up to n = {details['n']:g}"
+    left = f"a gap of {gap[0]:.4f} is left there (90 %: {gap[1]:.4f} to {gap[2]:.4f})"
+    return {
+        "data_limited": f"Data-limited: {to[0].lower()}{to[1:]} the test error falls and closes the gap to the train"
+        f" error; {left}.",
+        "saturated": f"Saturated: {to[0].lower()}{to[1:]} neither the test nor the train error changes by more than"
+        f" {details['threshold']:.4f}; {left}, which more data of this kind don't close.",
+        "not_closing": f"{to} the test error falls and the train error with it: {left}. The gap does not close.",
+        "open": "Cannot be told from these points: whether the gap closes or both errors stay where they are, up to"
+        f" n = {details['n']:g}.",
+    }[verdict]

@@ -1,0 +1,51 @@
+"""Figures of what was found beyond curves: the gain of pre-training, and scalability against the size of models."""
+
+from collections.abc import Sequence
+from typing import TYPE_CHECKING
+
+import numpy as np
+
+from scaling.core.curves import Curve
+from scaling.figures.over_n import finish
+from scaling.figures.style import legible, look
+from scaling.findings import Findings, ModelSize
+
+if TYPE_CHECKING:
+    from matplotlib.axes import Axes
+
+
+def pretraining_gains(
+    ax: "Axes", curves: Sequence[Curve], labels: Sequence[str], findings: Findings | None = None
+) -> None:
+    """Draw pre-trained − from scratch over n with its paired interval, one line a pair of curves."""
+    assert findings is not None
+    names = {curve.curve_id: label for curve, label in zip(curves, labels, strict=True)}
+    for position, pair in enumerate(findings.pretraining):
+        colour, marker = look(position)
+        n, gain = [entry.n for entry in pair.gains], np.array([entry.gain for entry in pair.gains])
+        known = [
+            (value if entry.low is None else entry.low, value if entry.high is None else entry.high)
+            for entry, value in zip(pair.gains, gain, strict=True)
+        ]
+        reach = np.abs(np.array(known).reshape(-1, 2).T - gain)
+        label = names.get(pair.a, pair.a)
+        ax.errorbar(n, gain, reach, color=colour, marker=marker, markersize=5, capsize=3, linewidth=1.6, label=label)
+    ax.axhline(0, color="#777777", linewidth=0.8, zorder=0)
+    ax.set_xscale("log")
+    finish(ax, "n training samples", f"gain in {findings.metric.title}", "What pre-training gains over n")
+
+
+def model_sizes(ax: "Axes", curves: Sequence[Curve], labels: Sequence[str], findings: Findings | None = None) -> None:
+    """Draw the local exponent of each curve against its model's parameters."""
+    assert findings is not None
+    for position, row in enumerate(sized(findings)):
+        colour, marker = look(position)
+        label = legible(f"{row.model} {row.dataset} {row.adaptation}")
+        ax.plot(row.parameters or 0, row.exponent or 0, marker, color=colour, markersize=8, label=label)
+    ax.set_xscale("log")
+    finish(ax, "parameters", "local exponent", "How fast the error falls, against the size of the model")
+
+
+def sized(findings: Findings) -> list[ModelSize]:
+    """Return the curves whose model's size and exponent are known."""
+    return [row for row in findings.complexity.rows if row.parameters and row.exponent is not None]

@@ -1,0 +1,167 @@
+"""Curves over n: they go into the axes that the caller hands in."""
+
+from collections.abc import Callable, Mapping, Sequence
+from typing import TYPE_CHECKING
+
+import numpy as np
+
+from scaling.core.curves import Curve, Point
+from scaling.core.metrics import Metric, metric_of
+from scaling.figures.style import look
+from scaling.findings import Ahead, Findings
+from scaling.findings.samples import score_of
+
+if TYPE_CHECKING:
+    from matplotlib.axes import Axes
+
+#: With more curves than this, forecasts are lines without bands: bands over bands can't be told apart.
+MOST_BANDS = 4
+ACCURACY = metric_of("test/accuracy")
+FORECAST = "forecast; on grey more than 4 times the largest n"
+
+
+def value_of(metric: Metric) -> Callable[[Point], float]:
+    """Return the function that reads a metric from a point; NaN where its run didn't log it."""
+    return lambda point: score_of(point, metric)
+
+
+def draw_band(
+    ax: "Axes", curve: Curve, quantity: str | Callable[[Point], float], position: int, label: str, line: str = "-"
+) -> None:
+    """Draw the mean over seeds as a line, and the range over seeds as a band."""
+    band, (colour, marker) = curve.band(quantity), look(position)
+    ax.plot(curve.n, band.mean, line, color=colour, marker=marker, markersize=5, linewidth=1.6, label=label)
+    if (band.high > band.low).any():
+        ax.fill_between(curve.n, band.low, band.high, color=colour, alpha=0.18, linewidth=0)
+
+
+def scaling_curves(
+    ax: "Axes", curves: Sequence[Curve], labels: Sequence[str], findings: Findings | None = None
+) -> None:
+    """Draw the metric over n, one line a curve, a bar for the 95 % interval of the test set, the forecast dashed."""
+    metric = findings.metric if findings else ACCURACY
+    for position, (curve, label) in enumerate(zip(curves, labels, strict=True)):
+        draw_band(ax, curve, value_of(metric), position, label)
+        if metric == ACCURACY:
+            draw_intervals(ax, curve, position)
+    beyond = draw_forecasts(ax, curves, findings) if findings else []
+    over_n(ax, curves, metric.title, f"Scaling: {metric.title} over n", beyond)
+
+
+def draw_intervals(ax: "Axes", curve: Curve, position: int) -> None:
+    """Draw the 95 % interval of the test set as bars."""
+    mean, low, high = (curve.band(name).mean for name in ("test_accuracy", "test_low", "test_high"))
+    ax.errorbar(
+        curve.n, mean, [(mean - low).clip(min=0), (high - mean).clip(min=0)], fmt="none", capsize=2,
+        color=look(position)[0], linewidth=0.9,
+    )  # fmt: skip
+
+
+def draw_forecasts(ax: "Axes", curves: Sequence[Curve], findings: Findings) -> list[int]:
+    """Draw what is expected beyond the largest n, and shade where that reaches beyond four times of it.
+
+    Returns:
+        The sizes between which the ground is shaded; empty without forecasts.
+    """
+    found = {entry.curve_id: entry for entry in findings.curves}
+    starts, ends = [], []
+    for position, curve in enumerate(curves):
+        entry = found.get(curve.curve_id)
+        if entry is not None and entry.forecast is not None:
+            draw_ahead(ax, curve, entry.forecast, findings.metric, position, bands=len(curves) <= MOST_BANDS)
+            starts.append(entry.caution_from)
+            ends.append(float(entry.forecast.n[-1]))
+    if not starts:
+        return []
+    ax.axvspan(min(starts), max(ends), color="#999999", alpha=0.15, linewidth=0)
+    ax.plot([], [], "--", color="#777777", linewidth=1.2, label=FORECAST)
+    return [round(min(starts)), round(max(ends))]
+
+
+def draw_ahead(ax: "Axes", curve: Curve, ahead: Ahead, metric: Metric, position: int, bands: bool) -> None:
+    """Draw one forecast from the largest n on: dashed, with its 50 % and 90 % intervals."""
+    beyond = ahead.n >= curve.n[-1] * (1 - 1e-9)
+    n, colour = ahead.n[beyond], look(position)[0]
+    shown = {name: as_metric(getattr(ahead, name)[beyond], metric) for name in AHEAD}
+    ax.plot(n, shown["error"], "--", color=colour, linewidth=1.2)
+    if bands:
+        ax.fill_between(n, shown["low90"], shown["high90"], color=colour, alpha=0.10, linewidth=0)
+        ax.fill_between(n, shown["low50"], shown["high50"], color=colour, alpha=0.16, linewidth=0)
+
+
+AHEAD = ("error", "low50", "high50", "low90", "high90")
+
+
+def as_metric(error: np.ndarray, metric: Metric) -> np.ndarray:
+    """Turn errors back into the metric."""
+    return 1 - error if metric.bounded else error
+
+
+def upgradeability_curves(
+    ax: "Axes", curves: Sequence[Curve], labels: Sequence[str], findings: Findings | None = None
+) -> None:
+    """Draw P(test) − P(train) over n, one line a curve."""
+    for position, (curve, label) in enumerate(zip(curves, labels, strict=True)):
+        draw_band(ax, curve, "upgradeability", position, label)
+    ax.axhline(0, color="#777777", linewidth=0.8, zorder=0)
+    over_n(ax, curves, "test accuracy − train accuracy", "Upgradeability over n")
+
+
+def train_and_test_curves(
+    ax: "Axes", curves: Sequence[Curve], labels: Sequence[str], findings: Findings | None = None
+) -> None:
+    """Draw train accuracy (dotted) beside test accuracy."""
+    for position, (curve, label) in enumerate(zip(curves, labels, strict=True)):
+        draw_band(ax, curve, "test_accuracy", position, label)
+        draw_band(ax, curve, "train_accuracy", position, "", line=":")
+    over_n(ax, curves, "accuracy", "Test accuracy (solid) and train accuracy (dotted) over n")
+
+
+def cost_curves(ax: "Axes", curves: Sequence[Curve], labels: Sequence[str], findings: Findings | None = None) -> None:
+    """Draw the metric over the seconds that fitting and predicting took, means over seeds."""
+    from matplotlib.ticker import NullFormatter
+
+    assert findings is not None
+    seconds = seconds_of(findings)
+    for position, (curve, label) in enumerate(zip(curves, labels, strict=True)):
+        taken = np.array([seconds.get((curve.curve_id, n)) or np.nan for n in curve.n.tolist()])
+        colour, marker = look(position)
+        mean = curve.band(value_of(findings.metric)).mean
+        ax.plot(taken, mean, color=colour, marker=marker, markersize=5, linewidth=1.6, label=label)
+    ax.set_xscale("log")
+    ax.xaxis.set_minor_formatter(NullFormatter())
+    finish(ax, "seconds to fit and predict", findings.metric.title, f"Cost: {findings.metric.title} over time")
+
+
+def seconds_of(findings: Findings) -> Mapping[tuple[str, int], float | None]:
+    """Return the seconds of fitting by curve and n."""
+    return {(cost.curve_id, cost.n): cost.fit_seconds for cost in findings.costs}
+
+
+def over_n(ax: "Axes", curves: Sequence[Curve], quantity: str, title: str, beyond: Sequence[int] = ()) -> None:
+    """Label the axes: n logarithmic, with the sizes that were run, and some beyond them, as ticks."""
+    from matplotlib.ticker import FixedLocator, NullFormatter, NullLocator
+
+    sizes = sorted({int(n) for curve in curves for n in curve.n})
+    single = len(sizes) == 1 and not beyond
+    ax.set_xscale("log")
+    if len(sizes) <= 8:
+        sizes += beyond
+        ax.xaxis.set_major_locator(FixedLocator(sizes))
+        ax.xaxis.set_minor_locator(NullLocator())
+        ax.set_xticks(sizes, [f"{n:,}".replace(",", " ") for n in sizes])
+    ax.xaxis.set_minor_formatter(NullFormatter())
+    if single:
+        ax.set_xlim(sizes[0] / 2, sizes[0] * 2)
+    finish(ax, "n training samples", quantity, title)
+
+
+def finish(ax: "Axes", x: str, y: str, title: str) -> None:
+    """Name the axes, and put the legend below them."""
+    ax.set_xlabel(x)
+    ax.set_ylabel(y)
+    ax.set_title(title, loc="left", fontsize=11)
+    ax.grid(visible=True, color="#dddddd", linewidth=0.6)
+    ax.spines[["top", "right"]].set_visible(False)
+    # Below the axes no curve is covered, however many there are.
+    ax.legend(loc="upper left", bbox_to_anchor=(0, -0.16), frameon=False, fontsize=8.5, ncols=1, borderaxespad=0)

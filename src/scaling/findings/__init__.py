@@ -1,0 +1,26 @@
+"""What finished points say together: forecasts, statements, variances, comparisons. Points in, findings out."""
+
+from scaling.findings.finding import find
+from scaling.findings.results import (
+    Ahead,
+    Comparison,
+    Complexity,
+    Cost,
+    Crossover,
+    CurveFindings,
+    Findings,
+    Gain,
+    Gap,
+    ModelSize,
+    PredictionSource,
+    Pretraining,
+    Ranks,
+    Relation,
+    Settings,
+    Variance,
+)  # fmt: skip
+
+__all__ = [
+    "Ahead", "Comparison", "Complexity", "Cost", "Crossover", "CurveFindings", "Findings", "Gain", "Gap", "ModelSize",
+    "PredictionSource", "Pretraining", "Ranks", "Relation", "Settings", "Variance", "find",
+]  # fmt: skip

@@ -1,0 +1,95 @@
+"""Scalability against the size of models: parameters and FLOPs beside exponent, asymptote and saturation."""
+
+from collections.abc import Iterator, Mapping, Sequence
+from itertools import groupby, product
+
+from scaling.core.curves import Curve
+from scaling.core.ranks import association
+from scaling.findings.results import Complexity, CurveFindings, ModelSize, Relation
+
+PARAMETERS, FLOPS = "model/parameters", "model/flops"
+SIZES = ("parameters", "flops")
+QUANTITIES = ("exponent", "asymptote", "saturation", "error")
+#: Settings of a data set that decide the size of a model's input.
+INPUT = ("dataset.input_size",)
+
+
+def complexity(curves: Sequence[Curve], findings: Sequence[CurveFindings], last: Mapping[str, float]) -> Complexity:
+    """Put each curve beside the size of its model.
+
+    Args:
+        findings: of the same curves, in their order.
+        last: each curve's mean error at its largest n, by curve_id.
+    """
+    known = _sizes(curves)
+    rows = []
+    for curve, found in zip(curves, findings, strict=True):
+        told = {item.kind: item.estimate for item in found.statements if item.told}
+        parameters, flops = known.get(_model(curve), (None, None))
+        point = curve.points[0]
+        rows.append(
+            ModelSize(
+                curve.curve_id,
+                point.dataset,
+                point.adaptation,
+                point.model,
+                parameters,
+                flops,
+                told.get("local_exponent"),
+                told.get("asymptote"),
+                told.get("saturation"),
+                last[curve.curve_id],
+            )
+        )
+    return Complexity(tuple(rows), tuple(relations(rows)))
+
+
+def _model(curve: Curve) -> tuple[object, ...]:
+    """Return what a model's size is a function of, as far as settings tell."""
+    point = curve.points[0]
+    settings = tuple(
+        sorted((key, value) for key, value in point.settings.items() if key.startswith("model.") or key in INPUT)
+    )
+    return point.model, point.dataset, settings
+
+
+def _sizes(curves: Sequence[Curve]) -> dict[tuple[object, ...], tuple[float | None, float | None]]:
+    """Return parameters and FLOPs of each model, from any run that logged them."""
+    found: dict[tuple[object, ...], tuple[float | None, float | None]] = {}
+    for curve in curves:
+        logged = next((point.metrics for point in curve.points if PARAMETERS in point.metrics), None)
+        if logged is not None:
+            found.setdefault(_model(curve), (logged[PARAMETERS], logged.get(FLOPS)))
+    return found
+
+
+def relations(rows: Sequence[ModelSize]) -> Iterator[Relation]:
+    """Yield whether each quantity goes with each size, within one data set and adaptation."""
+
+    def group(row: ModelSize) -> tuple[str, str]:
+        return row.dataset, row.adaptation
+
+    for (dataset, adaptation), members in groupby(sorted(rows, key=group), key=group):
+        same = list(members)
+        for size, quantity in product(SIZES, QUANTITIES):
+            known = [row for row in same if getattr(row, size) is not None and getattr(row, quantity) is not None]
+            if len({row.model for row in known}) > 1:
+                yield relation(dataset, adaptation, size, quantity, known)
+
+
+def relation(dataset: str, adaptation: str, size: str, quantity: str, rows: Sequence[ModelSize]) -> Relation:
+    """Test whether a quantity goes with a size."""
+    found = association([getattr(row, size) for row in rows], [getattr(row, quantity) for row in rows])
+    title = "FLOPs" if size == "flops" else size
+    pair = f"{quantity} and {title} on {dataset} with {adaptation}"
+    if found.tau is None or found.p is None:
+        text = f"Whether {pair} go together cannot be told: one of them is the same in all {found.k} models."
+    elif not found.told:
+        text = (
+            f"Whether {pair} go together cannot be told from {found.k} models: even a perfect order would be too likely"
+            f" by chance (Kendall's tau = {found.tau:.2f})."
+        )
+    else:
+        verdict = "go together" if found.p <= 0.05 else "are not shown to go together"
+        text = f"Over {found.k} models {pair} {verdict} (Kendall's tau = {found.tau:.2f}, p = {found.p:.2g})."
+    return Relation(dataset, adaptation, size, quantity, found.k, found.tau, found.p, found.told, text)

@@ -1,0 +1,112 @@
+"""What one curve tells: its forecast and the statements that rest on it."""
+
+from collections.abc import Sequence
+from dataclasses import replace
+from math import sqrt
+
+import numpy as np
+
+from scaling.core.curves import Curve
+from scaling.core.extrapolation import Forecast, forecast
+from scaling.core.extrapolation.statements import (
+    CAUTION_FACTOR,
+    Statement,
+    asymptote,
+    data_requirement,
+    local_exponent,
+    marginal_value,
+    saturation,
+    trend,
+)  # fmt: skip
+from scaling.core.limits import limit
+from scaling.core.metrics import Metric
+from scaling.core.scores import Z_95
+from scaling.findings.results import Ahead, CurveFindings, Floats, Gap, Settings, Variance
+from scaling.findings.samples import score_of, train_score_of
+
+#: Places of a forecast's grid, and how far it reaches as a factor of the largest n.
+PLACES, REACH = 97, 8.0
+
+
+def curve_findings(
+    curve: Curve, metric: Metric, settings: Settings, variances: Sequence[Variance], gaps: Sequence[Gap]
+) -> CurveFindings:
+    """Fit a curve and state what it tells."""
+    n, error = errors(curve, metric, train=False)
+    fitted = forecast(n, error, _stderr(n, variances))
+    trained_n, trained_error = errors(curve, metric, train=True)
+    trained = forecast(trained_n, trained_error) if len(trained_n) else None
+    threshold = settings.threshold or measurable(variances)
+    return CurveFindings(
+        curve_id=curve.curve_id,
+        label=curve.label,
+        dataset=curve.points[0].dataset,
+        statements=tuple(statements(fitted, trained, n, error, threshold, metric, settings)),
+        forecast=ahead(fitted),
+        train_forecast=None if trained is None else ahead(trained),
+        caution_from=CAUTION_FACTOR * float(n.max()),
+        flags=fitted.flags,
+        variance=tuple(variances),
+        gaps=tuple(gaps),
+    )
+
+
+def errors(curve: Curve, metric: Metric, train: bool) -> tuple[Floats, Floats]:
+    """Return n and error of each measurement, shape (k,) each; seeds that share their subset are one measurement."""
+    score = train_score_of if train else score_of
+    sizes, found = [], []
+    for n in curve.n.tolist():
+        values = [metric.error(value) for p in curve.at(n) if np.isfinite(value := score(p, metric))]
+        if curve.no_draw_variance(n) and values:
+            values = [float(np.mean(values))]
+        sizes += [float(n)] * len(values)
+        # 1 − 0.9999999999999999 and the like: the noise of binary fractions is no error.
+        found += [max(value, 0.0) for value in values]
+    return np.array(sizes), np.array(found)
+
+
+def _stderr(n: Floats, variances: Sequence[Variance]) -> Floats | None:
+    """Return the test set's standard error where no repeats tell the noise, else None: repeats tell all of it."""
+    if len(np.unique(n)) < len(n):
+        return None
+    known = {row.n: row.test for row in variances}
+    return np.array([np.nan if known[int(size)] is None else known[int(size)] for size in n], dtype=np.float64)
+
+
+def measurable(variances: Sequence[Variance]) -> float | None:
+    """Return the smallest difference at the largest n that two runs on test sets of this size can show."""
+    test = max(variances, key=lambda row: row.n).test
+    return Z_95 * sqrt(2) * test if test else None
+
+
+def ahead(fitted: Forecast) -> Ahead:
+    """Predict on the grid that figures are drawn from."""
+    points = fitted.observations
+    made = fitted.predict(np.geomspace(points.n[0], REACH * points.largest, PLACES))
+    return Ahead(made.n, made.error, made.lower50, made.upper50, made.lower90, made.upper90)
+
+
+def statements(
+    fitted: Forecast,
+    trained: Forecast | None,
+    n: Floats,
+    error: Floats,
+    threshold: float | None,
+    metric: Metric,
+    settings: Settings,
+) -> list[Statement]:
+    """Return all statements about a curve."""
+    found = [trend(n, error), local_exponent(fitted), asymptote(fitted)]
+    found.append(saturation(fitted, threshold) if threshold else _no_threshold("saturation"))
+    for target in settings.targets:
+        required = data_requirement(fitted, metric.error(target))
+        found.append(replace(required, details={**required.details, "target": target}))
+    found += [marginal_value(fitted, number) for number in settings.labels]
+    if trained is not None:
+        found.append(limit(fitted, trained, threshold) if threshold else _no_threshold("limit"))
+    return found
+
+
+def _no_threshold(kind: str) -> Statement:
+    why = "what the test set can measure is not known without stored predictions; set a threshold"
+    return Statement(kind, None, None, None, False, f"Cannot be told from these points: {why}.", {})

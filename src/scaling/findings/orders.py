@@ -1,0 +1,148 @@
+"""How the order of curves changes over n: ranks, and where one overtakes another."""
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field
+from itertools import combinations, groupby, pairwise
+
+import numpy as np
+from numpy.typing import NDArray
+
+from scaling.core.comparisons import PAIR_PSEUDO
+from scaling.core.crossover import Crossing, crossing, differences
+from scaling.core.metrics import Metric
+from scaling.core.ranks import concordance, ranks, tau
+from scaling.core.variance import components
+from scaling.findings.pairs import ALL_PAIRS, Pair, Rows
+from scaling.findings.results import Crossover, Floats, Ranks
+
+#: Means of curves (curve_id) at each n.
+Means = Mapping[int, Mapping[str, float]]
+
+
+def rank_table(dataset: str, means: Means, metric: Metric, labels: Mapping[str, str]) -> Ranks | None:
+    """Rank a data set's curves at each n; None where no n has two curves."""
+    sizes = [n for n in sorted(means) if len(means[n]) > 1]
+    if not sizes:
+        return None
+    names = sorted({name for n in sizes for name in means[n]}, key=labels.__getitem__)
+    sign = 1.0 if metric.higher_is_better else -1.0
+    table = [_ranks_at(means[n], names, sign) for n in sizes]
+    everywhere = [i for i in range(len(names)) if all(row[i] is not None for row in table)]
+    whole = np.array([[row[i] for i in everywhere] for row in table], dtype=np.float64)
+    # Curves that are missing at some n shift the ranks of the others: they are ranked anew.
+    agreement = concordance([ranks(-row) for row in whole]) if len(everywhere) > 1 else None
+    steps = tuple(_step(means[here], means[there]) for here, there in pairwise(sizes))
+    text = _words(sizes, names, table, agreement, labels)
+    columns = tuple(zip(*table, strict=True))
+    return Ranks(dataset, tuple(sizes), tuple(names), columns, steps, agreement, text)
+
+
+def _ranks_at(means: Mapping[str, float], names: Sequence[str], sign: float) -> list[float | None]:
+    present = list(means)
+    found = dict(zip(present, ranks([sign * means[name] for name in present]).tolist(), strict=True))
+    return [found.get(name) for name in names]
+
+
+def _step(here: Mapping[str, float], there: Mapping[str, float]) -> float | None:
+    both = [name for name in here if name in there]
+    return tau([here[name] for name in both], [there[name] for name in both]) if len(both) > 1 else None
+
+
+def _words(
+    sizes: Sequence[int],
+    names: Sequence[str],
+    table: Sequence[Sequence[float | None]],
+    agreement: float | None,
+    labels: Mapping[str, str],
+) -> str:
+    def leader(row: Sequence[float | None]) -> str:
+        return labels[min(zip(row, names, strict=True), key=lambda at: (at[0] is None, at[0] or 0.0))[1]]
+
+    spans = [(name, [n for n, _ in group]) for name, group in groupby(
+        ((n, leader(row)) for n, row in zip(sizes, table, strict=True)), key=lambda at: at[1]
+    )]  # fmt: skip
+    if len(spans) == 1 and len(sizes) > 1:
+        text = f"By its mean {spans[0][0]} ranks first at every n."
+    else:
+        told = (f"{name} at n = {run[0]}" + (f" to {run[-1]}" if len(run) > 1 else "") for name, run in spans)
+        text = f"By its mean ranks first: {'; '.join(told)}."
+    if agreement is None:
+        return text
+    return f"{text} Over n the ranks agree to W = {agreement:.2f} (1: one order at every n, 0: none)."
+
+
+@dataclass
+class Duel:
+    """What is kept of a pair of curves from n to n until their crossover can be sought."""
+
+    pair: Pair
+    n: list[int] = field(default_factory=list)
+    by_seed: list[Floats] = field(default_factory=list)
+    samples: list[NDArray[np.float32] | None] = field(default_factory=list)
+    residual: list[float] = field(default_factory=list)
+
+    def add(self, n: int, rows: Rows, metric: Metric) -> None:
+        """Take the pair's rows at the next n."""
+        sign = 1.0 if metric.higher_is_better else -1.0
+        scores = sign * (rows.scores[0] - rows.scores[1])
+        self.n.append(n)
+        self.by_seed.append(scores[:1] if rows.a.same and rows.b.same else scores)
+        if rows.values is None:
+            self.samples.append(None)
+            self.residual.append(0.0)
+            return
+        d = np.float32(sign) * (rows.values[0] - rows.values[1])
+        table = components(d, PAIR_PSEUDO if metric.bounded else ())
+        self.samples.append(d.mean(0))
+        self.residual.append(table.residual / (table.seeds * table.tested))
+
+    def crossing(self) -> Crossing | None:
+        """Find the crossover; None where neither seeds nor predictions say how sure the differences are."""
+        samples = [kept for kept in self.samples if kept is not None]
+        known = len(samples) == len(self.samples) and len({len(kept) for kept in samples}) == 1
+        if not known and all(len(scores) < 2 for scores in self.by_seed):
+            return None
+        return crossing(
+            differences(
+                np.array(self.n, dtype=np.float64),
+                self.by_seed,
+                np.stack(samples) if known else None,
+                np.array(self.residual),
+            )
+        )
+
+
+def duels(means: Means, metric: Metric) -> list[Duel]:
+    """Choose the pairs of a data set's curves whose order changes; of many curves, of those that lead somewhere."""
+    names = list(dict.fromkeys(name for n in sorted(means) for name in means[n]))
+    if len(names) > ALL_PAIRS:
+        best = max if metric.higher_is_better else min
+        leading = {best(at, key=at.__getitem__) for at in means.values() if len(at) > 1}
+        names = [name for name in names if name in leading]
+    changing = []
+    for a, b in combinations(names, 2):
+        gaps = [at[a] - at[b] for at in means.values() if a in at and b in at]
+        if min(gaps, default=0.0) < 0 < max(gaps, default=0.0):
+            changing.append(Duel((a, b)))
+    return changing
+
+
+def crossover(dataset: str, duel: Duel, labels: Mapping[str, str]) -> Crossover:
+    """State where the curves of a pair cross, or why it can't be told."""
+    found = duel.crossing()
+    a, b = duel.pair
+    if found is not None and found.n is not None and not found.overtaken:
+        a, b = b, a
+    if found is None:
+        text = f"Where {labels[a]} and {labels[b]} cross cannot be told: one seed, and no stored predictions."
+        return Crossover(dataset, a, b, None, None, None, False, text)
+    if found.n is None or found.low is None or found.high is None:
+        text = (
+            f"Where {labels[a]} and {labels[b]} cross cannot be told from these points: their order changes, but not"
+            " by more than seeds and test samples explain."
+        )
+        return Crossover(dataset, a, b, None, None, None, False, text)
+    text = f"{labels[b]} overtakes {labels[a]} at about n = {found.n:.3g} (90 %: {found.low:.3g} to {found.high:.3g})."
+    if found.changes > 1:
+        text += f" It is the last of {found.changes} changes of the lead that can be told."
+    return Crossover(dataset, a, b, found.n, found.low, found.high, True, text)

@@ -1,0 +1,120 @@
+"""From the runs of an experiment to all that a report says."""
+
+import json
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field
+from typing import Any
+
+from scaling.core.curves import Curve, curves_of, newest_by_fingerprint
+from scaling.core.errors import SettingError, StoreError
+from scaling.core.metrics import metric_of
+from scaling.core.secrets import mask
+from scaling.findings import Findings, Settings, find
+from scaling.report.gaps import Gap, find_gaps
+from scaling.report.published import Published, compare
+from scaling.tracking import KIND, PARENT, RunLinks, RunStore, StoredPredictions, opened, to_point
+
+#: Of so many sweeps, the newest, the page shows configuration and environment.
+SWEEPS_SHOWN = 5
+
+
+@dataclass(frozen=True)
+class SweepRecord:
+    """How a sweep was run: its command, and what one of its runs kept of config and environment; masked."""
+
+    name: str
+    command: str
+    config: str
+    environment: str
+
+
+@dataclass(frozen=True)
+class Report:
+    """All that a report says.
+
+    Attributes:
+        duplicates: finished runs of each fingerprint that has several.
+        parent: run id of the newest sweep.
+        findings: what the curves say; None where nothing was asked.
+    """
+
+    experiment: str
+    curves: list[Curve]
+    gaps: list[Gap]
+    duplicates: dict[str, int]
+    published: list[Published]
+    parent: str | None
+    findings: Findings | None = None
+    links: RunLinks = field(default_factory=RunLinks)
+    sweeps: tuple[SweepRecord, ...] = ()
+
+
+def collect(store: RunStore, settings: Settings | None = None) -> Report:
+    """Fetch the runs of an experiment and put them together.
+
+    Raises:
+        StoreError: the experiment has no finished grid point.
+        SettingError: no run has the metric that is asked for.
+    """
+    runs = store.runs()
+    finished = [to_point(run) for run in runs if run.data.tags.get(KIND) == "point" and run.info.status == "FINISHED"]
+    sweeps = sorted((run for run in runs if run.data.tags.get(KIND) == "sweep"), key=opened, reverse=True)
+    gaps = find_gaps(_entries(store, sweeps, "grid.json"), runs)
+    if not finished:
+        why = f" {len(gaps)} points are missing, the first: {gaps[0]}." if gaps else ""
+        raise StoreError(
+            f"The MLflow experiment {store.experiment} has no finished grid point.{why}\n"
+            "Run one first: python -m scaling.run -m n=1000,10000,100000"
+        )
+    points, duplicates = newest_by_fingerprint(finished)
+    curves = curves_of(points)
+    must_have(curves, (settings or Settings()).metric)
+    return Report(
+        experiment=store.experiment,
+        curves=curves,
+        gaps=gaps,
+        duplicates=duplicates,
+        published=compare(_entries(store, sweeps, "expected.json"), curves),
+        parent=sweeps[0].info.run_id if sweeps else None,
+        findings=find(curves, StoredPredictions(store), settings),
+        links=store.links(),
+        sweeps=sweep_records(store, sweeps, runs),
+    )
+
+
+def _entries(store: RunStore, sweeps: Sequence[Any], name: str) -> list[Mapping[str, Any]]:
+    """Return the entries of a list that each sweep keeps as an artifact."""
+    return [entry for run in sweeps for entry in json.loads(store.kept(run, name) or "[]")]
+
+
+def must_have(curves: Sequence[Curve], name: str) -> None:
+    """Raise SettingError, naming those there are, where no point has a metric."""
+    wanted = metric_of(name).name
+    known = {key for curve in curves for point in curve.points for key in point.metrics}
+    if wanted != "test/accuracy" and wanted not in known:
+        shown = sorted(key for key in known | {"test/accuracy"} if key.startswith("test/") and _is_drawable(key))
+        raise SettingError(f"metric={name}: no run of these curves has it.\nThey have: {', '.join(shown)}.")
+
+
+def _is_drawable(name: str) -> bool:
+    try:
+        return bool(metric_of(name))
+    except SettingError:
+        return False
+
+
+def sweep_records(store: RunStore, sweeps: Sequence[Any], runs: Sequence[Any]) -> tuple[SweepRecord, ...]:
+    """Return how the newest sweeps were run, from the newest finished run of each."""
+    newest: dict[str, Any] = {}
+    for run in runs:
+        if run.info.status == "FINISHED" and PARENT in run.data.tags:
+            newest.setdefault(run.data.tags[PARENT], run)
+    return tuple(
+        SweepRecord(
+            name=sweep.info.run_name or sweep.info.run_id,
+            command=mask(sweep.data.tags.get("scaling.command", "")),
+            config=mask(store.kept(newest.get(sweep.info.run_id), "config.yaml") or ""),
+            environment=mask(store.kept(newest.get(sweep.info.run_id), "environment.json") or ""),
+        )
+        for sweep in sweeps[:SWEEPS_SHOWN]
+    )

@@ -1,0 +1,85 @@
+"""The command: settings → store → files, screen and parent run."""
+
+import sys
+from collections.abc import Mapping
+from pathlib import Path
+from typing import Any
+
+import hydra
+from omegaconf import DictConfig
+
+from scaling.config import VERSION_BASE, config_path, plain, run_application, stops_on_user_errors
+from scaling.core.errors import SettingError, StoreError
+from scaling.core.metrics import metric_of
+from scaling.core.secrets import mask
+from scaling.findings import Settings
+from scaling.report.collect import collect
+from scaling.report.files import write
+from scaling.report.screen import show
+from scaling.tracking import RunStore
+
+
+@hydra.main(version_base=VERSION_BASE, config_path=config_path(), config_name="report")
+@stops_on_user_errors
+def application(config: DictConfig) -> None:
+    """Make the report of an experiment."""
+    settings = plain(config)
+    asked = asked_of(settings)
+    uri = settings["tracking"]["uri"]
+    experiment = settings["tracking"]["experiment"] or newest_experiment(uri)
+    store = RunStore(uri, experiment)
+    store.must_exist()
+    report = collect(store, asked)
+    folder = Path(settings["output"]) / report.experiment
+    files = write(report, folder)
+    show(report, folder)
+    if report.parent is not None:  # its curves as metrics were drawn when the sweep ended
+        store.log_files(report.parent, files, "report")
+
+
+def asked_of(settings: Mapping[str, Any]) -> Settings:
+    """Return what is asked of the findings.
+
+    Raises:
+        SettingError: a setting of the wrong kind, or one that can't be.
+    """
+    metric_of(str(settings["metric"]))
+    threshold = settings["threshold"]
+    return Settings(
+        metric=str(settings["metric"]),
+        threshold=None if threshold is None else number("threshold", threshold),
+        targets=numbers("targets", settings["targets"]),
+        labels=tuple(int(value) for value in numbers("labels", settings["labels"])),
+        level=number("level", settings["level"]),
+    )
+
+
+def number(name: str, value: Any) -> float:
+    """Return a setting as a number."""
+    if isinstance(value, bool) or not isinstance(value, int | float):
+        raise SettingError(f"{name}={value}: expected a number.")
+    return float(value)
+
+
+def numbers(name: str, value: Any) -> tuple[float, ...]:
+    """Return a setting as numbers; a single one is taken for a list of one."""
+    return tuple(number(name, entry) for entry in (value if isinstance(value, list) else [value]))
+
+
+def newest_experiment(uri: str | None) -> str:
+    """Return the name of the experiment whose sweep was started last."""
+    store = RunStore(uri)
+    newest = store.newest_sweep() if store.has_database() else None
+    if newest is None:
+        raise StoreError(
+            f"There is no sweep in {mask(store.uri)}.\n"
+            "Run one first: python -m scaling.run -m n=1000,10000,100000; or name another store with tracking.uri=."
+        )
+    return store.experiment_name(newest.info.experiment_id)
+
+
+def main() -> None:
+    """Run the command; `experiment=NAME` is taken for `tracking.experiment=NAME`, as its runs were made with."""
+    # To Hydra `experiment` is the group of committed grids, which a report doesn't compose.
+    sys.argv[1:] = [f"tracking.{text}" if text.startswith("experiment=") else text for text in sys.argv[1:]]
+    run_application(application, "report")

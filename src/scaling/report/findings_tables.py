@@ -1,0 +1,143 @@
+"""What was found, as tables of the page."""
+
+from collections.abc import Mapping, Sequence
+
+from scaling.core.curves import Curve
+from scaling.findings import Findings, Ranks
+from scaling.report.tables import SEEDS, Column, N, Table, share
+
+DATASET, TEXT = Column("data set", "dataset"), Column("in words", "text")
+
+
+#: The parts of the page that have tables.
+PARTS = ("comparisons", "ranks", "crossovers", "pretraining", "complexity", "variance", "costs")
+
+
+def finding_tables(curves: Sequence[Curve], findings: Findings | None) -> dict[str, list[Table]]:
+    """Return the tables of each part of the page, those that have rows."""
+    if findings is None:
+        return {name: [] for name in PARTS}
+    labels = {curve.curve_id: curve.label for curve in curves}
+    tables = (
+        [comparisons(findings, labels)],
+        [ranks(i, entry, labels) for i, entry in enumerate(findings.ranks)],
+        [crossovers(findings, labels)],
+        [pretraining(findings, labels)],
+        [sizes(findings), relations(findings)],
+        [variance(findings)],
+        [costs(findings, labels)],
+    )
+    return {name: [table for table in made if table.rows] for name, made in zip(PARTS, tables, strict=True)}
+
+
+def comparisons(findings: Findings, labels: Mapping[str, str]) -> Table:
+    """Return one row a pair of curves and n."""
+    columns = (
+        DATASET, N, Column("a", "a"), Column("b", "b"), SEEDS, share("a − b", "difference", "+"),
+        share("low", "low", "+"), share("high", "high", "+"), Column("p", "p", ".2g"),
+        Column("p adjusted", "p_adjusted", ".2g"), Column("better", "verdict"),
+    )  # fmt: skip
+    rows = tuple(
+        (
+            c.dataset, c.n, labels.get(c.a, c.a), labels.get(c.b, c.b), c.seeds, c.difference, c.low, c.high, c.p,
+            c.p_adjusted, {"a": labels.get(c.a, c.a), "b": labels.get(c.b, c.b)}.get(c.verdict, "open"),
+        )
+        for c in findings.comparisons
+    )  # fmt: skip
+    return Table("comparisons", "Pairs of curves at the same n, seeds and test samples paired", columns, rows)
+
+
+def ranks(position: int, found: Ranks, labels: Mapping[str, str]) -> Table:
+    """Return one row a curve, one column an n."""
+    columns = (Column("curve", "curve"), *(Column(f"n = {n}", str(n), "g") for n in found.n))
+    rows = tuple((labels.get(curve, curve), *row) for curve, row in zip(found.curves, found.ranks, strict=True))
+    return Table(f"ranks-{position}", f"{found.dataset}: rank at each n, 1 is best", columns, rows)
+
+
+def crossovers(findings: Findings, labels: Mapping[str, str]) -> Table:
+    """Return one row a pair of curves that cross."""
+    size = ",.3g"
+    columns = (
+        DATASET, Column("leads before", "a"), Column("leads after", "b"), Column("n", "n", size),
+        Column("low", "low", size), Column("high", "high", size), TEXT,
+    )  # fmt: skip
+    rows = tuple(
+        (c.dataset, labels.get(c.a, c.a), labels.get(c.b, c.b), c.n, c.low, c.high, c.text)
+        for c in findings.crossovers
+    )  # fmt: skip
+    return Table("crossovers", "Where one curve overtakes another, with a 90 % interval", columns, rows)
+
+
+def pretraining(findings: Findings, labels: Mapping[str, str]) -> Table:
+    """Return one row a pair of curves and n."""
+    columns = (
+        Column("pre-trained", "a"), Column("from scratch", "b"), N, SEEDS, share("gain", "gain", "+"),
+        share("low", "low", "+"), share("high", "high", "+"),
+    )  # fmt: skip
+    rows = tuple(
+        (labels.get(pair.a, pair.a), labels.get(pair.b, pair.b), g.n, g.seeds, g.gain, g.low, g.high)
+        for pair in findings.pretraining
+        for g in pair.gains
+    )
+    return Table("pretraining", "What pre-training gains at each n, seeds paired", columns, rows)
+
+
+def variance(findings: Findings) -> Table:
+    """Return one row a curve and n."""
+    columns = (
+        Column("curve", "curve"), N, SEEDS, share("mean", "mean"), share("sd of draws", "draw"),
+        Column("how", "draw_how"), share("sd of test set", "test"), Column("how", "test_how"),
+        share("low", "low"), share("high", "high"),
+    )  # fmt: skip
+    rows = tuple(
+        (curve.label, v.n, v.seeds, v.mean, v.draw, v.draw_how, v.test, v.test_how, v.low, v.high)
+        for curve in findings.curves
+        for v in curve.variance
+    )
+    return Table("variance", "Subset draws and the finite test set, kept apart", columns, rows)
+
+
+def costs(findings: Findings, labels: Mapping[str, str]) -> Table:
+    """Return one row a curve and n."""
+    seconds = ",.2f"
+    columns = (
+        Column("curve", "curve"), N, SEEDS, Column("fit, s", "fit_seconds", seconds),
+        Column("features, s", "feature_seconds", seconds), Column("whole run, s", "seconds", seconds),
+        Column(f"{findings.metric.title} per hour", "per_hour", ",.1f"), Column("machine", "machine"),
+    )  # fmt: skip
+    rows = tuple(
+        (labels.get(c.curve_id, c.curve_id), c.n, c.seeds, c.fit_seconds, c.feature_seconds, c.seconds, c.per_hour,
+         c.machine)
+        for c in findings.costs
+        if c.fit_seconds is not None or c.seconds is not None
+    )  # fmt: skip
+    return Table("costs", "What a point takes, means over seeds", columns, rows)
+
+
+def sizes(findings: Findings) -> Table:
+    """Return one row a curve whose model's size is known."""
+    columns = (
+        Column("model", "model"), DATASET, Column("adaptation", "adaptation"),
+        Column("parameters", "parameters", ",.3g"), Column("FLOPs an image", "flops", ",.3g"),
+        share("exponent", "exponent"), share("asymptote", "asymptote"), Column("saturation n", "saturation", ",.3g"),
+        share("error at largest n", "error"),
+    )  # fmt: skip
+    rows = tuple(
+        (r.model, r.dataset, r.adaptation, r.parameters, r.flops, r.exponent, r.asymptote, r.saturation, r.error)
+        for r in findings.complexity.rows
+        if r.parameters is not None or r.flops is not None
+    )
+    return Table("sizes", "Curves beside the size of their models", columns, rows)
+
+
+def relations(findings: Findings) -> Table:
+    """Return one row a quantity and measure of size."""
+    columns = (
+        DATASET, Column("adaptation", "adaptation"), Column("size", "size"), Column("quantity", "quantity"),
+        Column("models", "models", "d"), Column("Kendall's τ", "tau", "+.2f"), Column("p", "p", ".2g"), TEXT,
+    )  # fmt: skip
+    rows = tuple(
+        (r.dataset, r.adaptation, r.size, r.quantity, r.models, r.tau, r.p, r.text)
+        for r in findings.complexity.relations
+    )
+    return Table("relations", "Does scalability go with the size of the model?", columns, rows)

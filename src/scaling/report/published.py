@@ -1,0 +1,51 @@
+"""Published figures beside those that were measured."""
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from typing import Any
+
+from scaling.core.curves import Curve
+
+
+@dataclass(frozen=True)
+class Published:
+    """A published figure beside the one that was measured; None where no point answers to it."""
+
+    what: str
+    source: str
+    expected: float
+    tolerance: float
+    measured: float | None
+
+    @property
+    def verdict(self) -> str:
+        """Say whether they agree."""
+        if self.measured is None:
+            return "not measured"
+        return "agrees" if abs(self.measured - self.expected) <= self.tolerance + 1e-12 else "differs"
+
+
+def compare(expected: Sequence[Mapping[str, Any]], curves: Sequence[Curve]) -> list[Published]:
+    """Hold published figures against the curves.
+
+    Args:
+        expected: entries with model, dataset, adaptation, n, quantity (a point's attribute), value, tolerance
+            and source. The measured value is the mean over seeds; curves that differ in a further setting are
+            compared one by one.
+    """
+    comparisons = {}
+    for entry in expected:
+        names = {key: entry[key] for key in ("model", "dataset", "adaptation")}
+        fitting = [c for c in curves if all(getattr(c.points[0], key) == value for key, value in names.items())]
+        found = {curve.label: [getattr(p, entry["quantity"]) for p in curve.at(int(entry["n"]))] for curve in fitting}
+        measured = {label: sum(values) / len(values) for label, values in found.items() if values}
+        for label, value in measured.items() or [(" ".join(names.values()), None)]:
+            what = f"{entry['quantity'].replace('_', ' ')}, {label}, n={entry['n']}"
+            comparisons[what, entry["source"]] = Published(
+                what=what,
+                source=entry["source"],
+                expected=float(entry["value"]),
+                tolerance=float(entry["tolerance"]),
+                measured=value,
+            )
+    return list(comparisons.values())

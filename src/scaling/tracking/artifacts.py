@@ -1,0 +1,59 @@
+"""Where runs are shown, and what they keep as files: read from the disk where it lies there, else through MLflow."""
+
+import tempfile
+from dataclasses import dataclass
+from pathlib import Path
+from typing import TYPE_CHECKING
+from urllib.parse import urlsplit
+
+from scaling.tracking.predictions import local_folder
+
+if TYPE_CHECKING:
+    from mlflow.tracking import MlflowClient
+
+#: Where `make ui` serves the store.
+LOCAL_UI = "http://127.0.0.1:5000"
+
+
+@dataclass(frozen=True)
+class RunLinks:
+    """Where the MLflow UI shows runs.
+
+    Attributes:
+        base: address of a run without its id.
+        served: whether a server is known to answer there; else it is where `make ui` would.
+    """
+
+    base: str = f"{LOCAL_UI}/#/experiments/0/runs/"
+    served: bool = False
+
+    def to(self, run_id: str) -> str:
+        """Return the address of a run."""
+        return self.base + run_id
+
+
+def links(uri: str, experiment_id: str) -> RunLinks:
+    """Return where a store's runs are shown; credentials are left out.
+
+    >>> links("https://me:secret@mlflow.example.org/x/", "3").to("abc")
+    'https://mlflow.example.org/x/#/experiments/3/runs/abc'
+    """
+    parts = urlsplit(uri)
+    served = parts.scheme in ("http", "https")
+    host = f"{parts.scheme}://{parts.netloc.rpartition('@')[2]}{parts.path.rstrip('/')}" if served else LOCAL_UI
+    return RunLinks(f"{host}/#/experiments/{experiment_id}/runs/", served)
+
+
+def read(client: "MlflowClient", run_id: str, uri: str, name: str) -> bytes | None:
+    """Return the bytes of an artifact, or None where the run has none of that name."""
+    folder = local_folder(uri)
+    if folder is not None:
+        try:
+            return (folder / name).read_bytes()
+        except OSError:
+            return None
+    with tempfile.TemporaryDirectory() as place:
+        try:
+            return Path(client.download_artifacts(run_id, name, place)).read_bytes()
+        except Exception:  # each kind of artifact store has an exception of its own for "not there"
+            return None

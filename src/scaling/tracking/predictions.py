@@ -1,0 +1,54 @@
+"""The predictions that runs kept, read back."""
+
+import tempfile
+from dataclasses import dataclass
+from pathlib import Path
+from typing import TYPE_CHECKING
+from urllib.parse import unquote, urlparse
+from zipfile import BadZipFile
+
+import numpy as np
+
+from scaling.core.curves import Point
+from scaling.core.scores import Predictions
+
+if TYPE_CHECKING:
+    from scaling.tracking.store import RunStore
+
+NAME = "predictions.npz"
+
+
+@dataclass(frozen=True)
+class StoredPredictions:
+    """Predictions of the runs of a store."""
+
+    store: "RunStore"
+
+    def of(self, point: Point) -> Predictions | None:
+        """Return a run's predictions on the test set; None where it kept none, or none that can be read."""
+        folder = local_folder(point.artifacts)
+        if folder is not None:
+            return read(folder / NAME)
+        with tempfile.TemporaryDirectory() as fetched:
+            try:
+                return read(Path(self.store.client.download_artifacts(point.run_id, NAME, fetched)))
+            except Exception:  # each kind of artifact store has an exception of its own for "not there"
+                return None
+
+
+def local_folder(uri: str) -> Path | None:
+    """Return the folder that a URI of artifacts names on this machine, or None."""
+    parsed = urlparse(uri)
+    if parsed.scheme == "file" and parsed.netloc in ("", "localhost"):
+        return Path(unquote(parsed.path))
+    return Path(uri) if uri.startswith("/") else None
+
+
+def read(path: Path) -> Predictions | None:
+    """Read predictions.npz; None where it isn't there or is damaged. Nothing in it is unpickled."""
+    try:
+        with np.load(path, allow_pickle=False) as kept:
+            labels, predicted = (kept[name].astype(np.int64) for name in ("test_labels", "test_predicted"))
+            return Predictions(labels, predicted, kept["test_log_prob"])
+    except (OSError, ValueError, KeyError, EOFError, BadZipFile):
+        return None
