@@ -84,6 +84,15 @@ def test_seeds_alone_suffice():
     assert alone.low <= 400 <= alone.high
 
 
+def test_where_nothing_is_drawn_draws_add_no_doubt():
+    by_seed = [np.array([0.1, 0.2, 0.3])] * 5 + [np.array([0.2])]
+    drawn = np.array([True] * 5 + [False])
+    found = differences(N, by_seed, None, np.zeros(6), drawn)
+    assert found.draws[:-1].min() > 0
+    assert found.draws[-1] == 0
+    assert differences(N, by_seed, None, np.zeros(6)).draws[-1] > 0
+
+
 def test_it_is_the_same_twice():
     one, two = (crossing(seen(0.2 - 0.1 * X, np.random.default_rng(8))) for _ in "12")
     assert one == two

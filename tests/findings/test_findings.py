@@ -152,6 +152,7 @@ def test_what_is_better_is_told(three):
     assert len(three.comparisons) == len(SIZES) * 3
     best = at[1600, "good", "poor"]
     assert (best.verdict, best.seeds, best.tested, len(best.mcnemar)) == ("a", 3, TESTED, 3)
+    assert best.mcnemar_merged == pytest.approx(2 * np.mean(best.mcnemar))
     assert best.low < best.difference < best.high
     assert best.p < best.p_adjusted < 0.05
     assert best.text.startswith("At n = 1600 good made probe is better than poor made probe by +0.1")

@@ -159,6 +159,7 @@ class Comparison:
         p_adjusted: p corrected for all comparisons of the report.
         test: what p is of.
         mcnemar: exact McNemar p of each seed, by seed; empty where the metric is no accuracy.
+        mcnemar_merged: one p for them all, two-sided; None where there are none.
         verdict: "a", "b" (is better) or "open".
         text: the verdict in plain words.
     """
@@ -176,6 +177,7 @@ class Comparison:
     p_adjusted: float | None
     test: str
     mcnemar: tuple[float, ...]
+    mcnemar_merged: float | None
     verdict: str
     text: str
 
