@@ -231,8 +231,17 @@ def test_other_metrics_take_its_place(metric):
     last = next(item for item in found.comparisons if item.n == 1600)
     assert last.verdict == "a"
     assert last.difference == pytest.approx(POOR(1600) - GOOD(1600), abs=0.02)
-    assert found.curves[0].train_forecast is None  # the runs logged no train counterpart
-    assert found.curves[0].gaps == ()
+    assert [row.gap for row in found.curves[0].gaps] == [0] * 6  # these runs took the test set for their train set
+
+
+def test_a_metric_without_a_train_counterpart_or_predictions_that_tell_it():
+    found = find(curves_of(points("good", GOOD) + points("poor", POOR)), Store(), Settings(metric="class_accuracy/a"))
+    curve = found.curves[0]
+    assert (curve.train_forecast, curve.gaps) == (None, ())
+    assert "limit" not in [item.kind for item in curve.statements]
+    refused = statement(found, "good", "saturation")
+    assert (refused.told, refused.text.endswith("set a threshold.")) == (False, True)
+    assert found.comparisons[-1].test == "seeds paired, test set as it is"
 
 
 def test_without_predictions_seeds_have_to_do():
