@@ -10,7 +10,8 @@ from numpy.typing import NDArray
 from scaling.core.comparisons import Difference, holm, mcnemar, merged, over_seeds, paired
 from scaling.core.curves import Curve
 from scaling.core.metrics import Metric
-from scaling.findings.results import Comparison, Settings
+from scaling.findings.asked import Settings
+from scaling.findings.results import Comparison
 from scaling.findings.samples import Block
 
 #: Up to this many curves all pairs are compared; above it each with the best, and with its neighbours in rank.
