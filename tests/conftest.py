@@ -7,6 +7,9 @@ from collections.abc import Callable
 from pathlib import Path
 
 import pytest
+from tests.networks import evaluate, hub, overrides
+
+__all__ = ["evaluate", "hub", "overrides"]  # fixtures of trainings
 
 #: The smallest real grid: no network at all, features are the pixels, a fit takes milliseconds.
 DIGITS = ("model=pixels", "dataset=digits", "adaptation=knn")

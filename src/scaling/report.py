@@ -198,7 +198,10 @@ def render(report: Report, figures: Mapping[str, Path]) -> str:
     }
     environment = Environment(loader=PackageLoader("scaling", "templates"), autoescape=True, undefined=StrictUndefined)
     return environment.get_template("report.html.j2").render(
-        report=report, images=images, summaries=[summary(curve) for curve in report.curves]
+        report=report,
+        images=images,
+        summaries=[summary(curve) for curve in report.curves],
+        flagged=flagged(report.curves),
     )
 
 
@@ -235,6 +238,8 @@ def show(report: Report, folder: Path) -> None:
             f"duplicate: {name_of(report, fingerprint)} has {count} finished runs; the newest counts",
             markup=False,
         )
+    for line in flagged(report.curves):
+        screen.print(f"flagged: {line}", markup=False)
     for item in report.comparisons:
         measured = "–" if item.measured is None else f"{item.measured:.4f}"
         screen.print(
@@ -242,6 +247,16 @@ def show(report: Report, folder: Path) -> None:
             markup=False,
         )
     screen.print(f"report: {folder / 'report.html'}", markup=False)
+
+
+def flagged(curves: Sequence[Curve]) -> list[str]:
+    """Name the points whose score must not be averaged unseen, with the reason."""
+    return [
+        f"{curve.label} n={point.n} seed={point.seed}: {point.flag}"
+        for curve in curves
+        for point in curve.points
+        if point.flag
+    ]
 
 
 def name_of(report: Report, fingerprint: str) -> str:

@@ -16,6 +16,7 @@ from scaling.data.base import Dataset
 from scaling.features.provider import Features
 from scaling.models.base import Backbone, ModelSource, build
 from scaling.models.given import Given
+from scaling.training.recipe import TrainingSettings
 
 if TYPE_CHECKING:
     import torch
@@ -65,7 +66,8 @@ class Task:
 
     Attributes:
         precision: resolved precision of the network's passes.
-        trainer: keyword arguments of the Lightning Trainer (accelerator, devices, …).
+        trainer: keyword arguments of the Lightning Trainer for one process (accelerator, devices, …).
+        training: how and where networks are trained, apart from what changes a score.
     """
 
     dataset: Dataset
@@ -74,6 +76,7 @@ class Task:
     precision: str
     trainer: dict[str, Any]
     reporter: Reporter
+    training: TrainingSettings = field(default_factory=TrainingSettings)
 
     @cached_property
     def backbone(self) -> Backbone:

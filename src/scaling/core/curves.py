@@ -16,6 +16,7 @@ class Point:
     Attributes:
         settings: flat settings that change the score, by which curves of one report are told apart.
         pool: size of the whole training set, for "all seeds share this subset"; None where unknown.
+        flag: what must be known of the score before it is averaged with others; empty where there is nothing.
     """
 
     curve_id: str
@@ -33,6 +34,7 @@ class Point:
     test_high: float = float("nan")
     pool: int | None = None
     settings: Mapping[str, str] = field(default_factory=dict)
+    flag: str = ""
 
     @property
     def upgradeability(self) -> float:

@@ -8,6 +8,7 @@ from scaling.tracking.records import (
     BACKBONE,
     CURVE,
     FINGERPRINT,
+    FLAG,
     KIND,
     MACHINE,
     PARENT,
@@ -26,9 +27,9 @@ from scaling.tracking.records import (
 from scaling.tracking.store import RunStore
 
 __all__ = [
-    "BACKBONE", "CURVE", "FINGERPRINT", "KIND", "MACHINE", "PARENT", "POOL", "PRECISION_USED", "REASON", "SWEEP",
-    "Claim", "PointState", "RunStore", "Sweep", "fetch_runs", "is_stale", "metric_key", "opened", "resolve_uri",
-    "to_point",
+    "BACKBONE", "CURVE", "FINGERPRINT", "FLAG", "KIND", "MACHINE", "PARENT", "POOL", "PRECISION_USED", "REASON",
+    "SWEEP", "Claim", "PointState", "RunStore", "Sweep", "fetch_runs", "is_stale", "metric_key", "opened",
+    "resolve_uri", "to_point",
 ]  # fmt: skip
 
 
