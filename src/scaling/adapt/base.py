@@ -33,6 +33,18 @@ def cost_of(adaptation: "Adaptation", n: int, m: int, d: int, classes: int) -> C
     return own(n, m, d, classes) if own is not None else Cost((n + m) * d * classes, (n + m) * d * 4)
 
 
+def passes_of(adaptation: "Adaptation", n: int, m: int) -> float | None:
+    """Return the passes of one image through the network that a training takes; None where none is trained."""
+    own: Callable[[int, int], float] | None = getattr(adaptation, "passes", None)
+    return None if own is None else own(n, m)
+
+
+def splits_read(adaptation: "Adaptation", model: ModelSource) -> tuple[str, ...]:
+    """Return the splits whose frozen features an adaptation reads: both, unless it says otherwise."""
+    own: Callable[[ModelSource], tuple[str, ...]] | None = getattr(adaptation, "reads", None)
+    return ("train", "test") if own is None else own(model)
+
+
 def require_network(adaptation: str, model: ModelSource) -> None:
     """Raise AdaptationError where the features are given and an adaptation needs the network behind them."""
     if isinstance(model, Given):

@@ -16,6 +16,8 @@ from scaling.training import LoraSettings, Recipe, Trained, Work
 from scaling.training.work import HeadArrays
 
 HEADS = ("linear_probe", "fresh")
+#: Forward passes of the network made ready for inference that take as long as one forward and back in training.
+TRAINING_PASSES = 6.0
 
 
 @dataclass(frozen=True)
@@ -67,14 +69,11 @@ class Finetune(Recipe):
         return self._outcome(train(work, task.reporter))
 
     def passes(self, n: int, m: int) -> float:
-        """Return the forward passes of one image that training on n and predicting m samples take at most.
-
-        A backward pass counts as two forward ones.
-        """
+        """Return the forward passes of one image that training on n and predicting m samples take at most."""
         budget = self.budget(n)
         trainings = 1 + (len(self.learning_rates) if self.searches else 0)
         validated = self.validation * n * self.rounds * (trainings - 1)
-        return 3.0 * budget.steps * budget.batch * trainings + validated + n + m
+        return TRAINING_PASSES * budget.steps * budget.batch * trainings + validated + n + m
 
     def reads(self, model: ModelSource) -> tuple[str, ...]:
         """Return the splits whose frozen features are needed: those that the head's start is fitted on."""

@@ -22,17 +22,18 @@ class Rounds(pl.Callback):
         self.name, self.patience, self.reporter, self.advance = name, patience, reporter, advance
         self.done: list[Round] = []
         self.images, self.seconds = 0, 0.0
-        self.started = 0.0
+        self.ended = 0.0
 
-    def on_train_batch_start(self, trainer: pl.Trainer, module: Any, *_: Any) -> None:
-        """Start the clock."""
-        self.started = time.monotonic()
+    def on_train_epoch_start(self, trainer: pl.Trainer, module: Any) -> None:
+        """Start the clock: what a step takes begins with the making of its batch."""
+        self.ended = time.monotonic()
 
     def on_train_batch_end(self, trainer: pl.Trainer, module: Any, outputs: Any, batch: Any, batch_idx: int) -> None:
         """Count images and the time that they took."""
         count = len(batch[1]) * trainer.world_size
         self.images += count
-        self.seconds += time.monotonic() - self.started
+        now = time.monotonic()
+        self.seconds, self.ended = self.seconds + now - self.ended, now
         self.advance(count)
 
     def on_train_epoch_end(self, trainer: pl.Trainer, module: pl.LightningModule) -> None:
