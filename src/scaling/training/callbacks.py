@@ -1,5 +1,7 @@
 """What happens at the end of steps and rounds: progress, values, early stopping, checkpoints."""
 
+import signal
+import threading
 import time
 from collections.abc import Callable
 from typing import Any
@@ -13,6 +15,9 @@ from scaling.training.budget import best_round
 from scaling.training.checkpoints import Snapshot
 from scaling.training.module import TuningModule
 from scaling.training.work import Round
+
+#: Exit code of a process that was asked to end.
+STOPPED = 128 + signal.SIGTERM
 
 
 class Rounds(pl.Callback):
@@ -79,8 +84,11 @@ class Saver(pl.Callback):
         self.saved = time.monotonic()
 
     def on_train_start(self, trainer: pl.Trainer, module: pl.LightningModule) -> None:
-        """Restore what the checkpoint holds."""
+        """Restore what the checkpoint holds, and let SIGTERM wait for the end of a step."""
         self.saved = time.monotonic()
+        if trainer.world_size == 1 and threading.current_thread() is threading.main_thread():
+            # Lightning has a handler of its own by now, and puts back the one before when it is done.
+            signal.signal(signal.SIGTERM, lambda number, frame: machine.stopping.set())
         if self.start is None:
             return
         states = self.start.states
@@ -97,7 +105,7 @@ class Saver(pl.Callback):
             self.save(self._snapshot(trainer, module))
             self.saved = time.monotonic()
         if stopping:
-            raise SystemExit(1)
+            raise SystemExit(STOPPED)
 
     def _snapshot(self, trainer: pl.Trainer, module: TuningModule) -> Snapshot:
         # The step is counted after this hook, by the module itself.

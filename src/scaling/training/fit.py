@@ -9,18 +9,18 @@ import numpy as np
 import torch
 from numpy.typing import NDArray
 
+from scaling import machine
 from scaling.core.errors import AdaptationError
 from scaling.core.reporter import Reporter
 from scaling.core.scores import Predictions
 from scaling.data.base import Split
 from scaling.data.decoded import decoded
 from scaling.lightning import device_of, quiet_trainer
-from scaling.machine import cores
 from scaling.models.inference import for_inference
 from scaling.training.augment import augmentation
 from scaling.training.batches import PlainBatches, Read, Share, TrainingBatches
 from scaling.training.budget import Budget
-from scaling.training.callbacks import Rounds, Saver
+from scaling.training.callbacks import STOPPED, Rounds, Saver
 from scaling.training.checkpoints import Snapshot
 from scaling.training.module import PredictingModule, TuningModule
 from scaling.training.network import Tuned, tuned
@@ -116,11 +116,13 @@ class Run:
         with torch.random.fork_rng(devices=drawing), translated_memory_errors(self.work), warnings.catch_warnings():
             warnings.filterwarnings("ignore", message=".*in eval mode at the start of training.*")  # frozen norms are
             trainer.fit(module.train())
+        if machine.stopping.is_set():  # during the last validation
+            raise SystemExit(STOPPED)
 
     def _workers(self) -> int:
         """Processes that augment ahead: on a CPU they would take the cores that train."""
         waits = device_of({k: v for k, v in self.trainer.items() if k in ("accelerator",)}).type != "cpu"
-        return min(8, cores() // self.share.processes) if waits else 0
+        return min(8, machine.cores() // self.share.processes) if waits else 0
 
     def predict(self, network: Tuned, stage: str, split: Split, read: Read) -> Predictions:
         """Return this process's share of the predictions for a split's samples, in eval mode, not augmented."""

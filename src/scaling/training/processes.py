@@ -67,7 +67,7 @@ def _shared(work: Work, reporter: Reporter) -> Trained:
         shares = _listen(group, messages, count, reporter)
     finally:
         for process in group.processes:
-            process.terminate()
+            process.kill()  # asked to end, Lightning would first talk to processes that may be gone
         for process in group.processes:
             process.join()
     first = shares[0]

@@ -52,6 +52,8 @@ def train(work: Work, reporter: Reporter, share: Share | None = None) -> Trained
             **peak_memory(),
         },
     )  # fmt: skip
+    if not np.isfinite(trained.test.log_prob).all():
+        raise AdaptationError(_diverged([rate]))
     if share.rank == 0:
         checkpoint.finish(network, work.settings.keep)
     return trained
