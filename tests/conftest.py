@@ -7,6 +7,9 @@ from collections.abc import Callable
 from pathlib import Path
 
 import pytest
+from tests.networks import evaluate, hub, overrides
+
+__all__ = ["evaluate", "hub", "overrides"]  # fixtures of trainings
 
 if "PYTEST_XDIST_WORKER" in os.environ:  # several threads in each of several workers would wait for each other
     os.environ["OMP_NUM_THREADS"] = "1"

@@ -15,7 +15,8 @@ import scaling
 ROOT = Path(scaling.__file__).parent
 TORCH = ("torch", "torchvision", "timm", "pytorch_lightning", "lightning", "safetensors")
 HEAVY = ("torch", "torchvision", "timm", "pytorch_lightning", "mlflow", "matplotlib", "plotly")
-ROOMS_WITH_TORCH = tuple(f"scaling.{room}" for room in ("data", "models", "features", "adapt", "lightning", "evaluate"))
+TORCH_ROOMS = ("data", "models", "features", "training", "adapt", "lightning", "evaluate")
+ROOMS_WITH_TORCH = tuple(f"scaling.{room}" for room in TORCH_ROOMS)
 
 
 def name_of(path: Path) -> str:
@@ -120,7 +121,7 @@ def test_core_knows_numpy_and_scipy_and_no_other_library(module):
 
 
 def test_torch_is_imported_where_networks_are_run_and_by_the_config_for_what_the_machine_has():
-    allowed = ("scaling.data", "scaling.models", "scaling.features", "scaling.adapt", "scaling.lightning")
+    allowed = tuple(f"scaling.{room}" for room in TORCH_ROOMS if room != "evaluate")
     assert {module for module in importers(*TORCH) if not module.startswith(allowed)} <= {"scaling.config"}
 
 
@@ -153,18 +154,29 @@ def test_tracking_and_figures_reach_neither_each_other_nor_the_rooms_with_torch(
 
 @pytest.mark.parametrize("module", [m for m in MODULES if m.startswith(("scaling.data", "scaling.models"))])
 def test_data_and_models_import_neither_features_nor_what_is_built_on_them(module):
-    above = [f"scaling.{room}" for room in ("features", "adapt", "evaluate", "sweep", "run", "report", "tracking")]
+    above = [
+        f"scaling.{room}"
+        for room in ("features", "training", "adapt", "evaluate", "sweep", "run", "report", "tracking")
+    ]
     assert touches(module, tuple(above)) == set()
 
 
-@pytest.mark.parametrize("module", [m for m in MODULES if m.startswith(("scaling.features", "scaling.adapt"))])
-def test_features_and_adaptations_know_nothing_of_grid_points_and_runs(module):
+@pytest.mark.parametrize(
+    "module", [m for m in MODULES if m.startswith(("scaling.features", "scaling.training", "scaling.adapt"))]
+)
+def test_features_trainings_and_adaptations_know_nothing_of_grid_points_and_runs(module):
     above = tuple(f"scaling.{room}" for room in ("evaluate", "sweep", "run", "report", "tracking", "figures"))
     assert touches(module, above) == set()
 
 
-def test_features_know_nothing_of_adaptations():
-    assert importers("scaling.adapt") & {m for m in MODULES if m.startswith("scaling.features")} == set()
+def test_features_know_nothing_of_trainings_and_neither_of_adaptations():
+    assert importers("scaling.training") & {m for m in MODULES if m.startswith("scaling.features")} == set()
+    below = {m for m in MODULES if m.startswith(("scaling.features", "scaling.training"))}
+    assert importers("scaling.adapt") & below == set()
+
+
+def test_peft_is_imported_where_networks_are_trained():
+    assert importers("peft") == {"scaling.training.network"}
 
 
 def test_the_command_that_extrapolates_knows_the_core_alone():

@@ -8,7 +8,7 @@ from typing import cast
 import numpy as np
 from numpy.typing import NDArray
 
-from scaling.adapt.base import Subset, Task, cost_of
+from scaling.adapt.base import Subset, Task, cost_of, passes_of, splits_read
 from scaling.core.costs import (
     ARITHMETIC,
     EARLIER,
@@ -35,6 +35,8 @@ from scaling.tracking import BACKBONE, CURVE, MACHINE, RunStore
 PROBE_SECONDS = 1.0
 #: Images that an earlier run must have computed, so that its start doesn't count for much.
 FEWEST_IMAGES = 500
+#: Bytes that a trained parameter takes: weight, gradient, two moments of AdamW, and a copy for predictions.
+TRAINED_BYTES = 20
 #: Samples of the made-up problem on which a fit is tried.
 PROBE_SAMPLES = 500
 
@@ -62,7 +64,7 @@ def estimate(jobs: Sequence[Job], store: RunStore) -> Estimate:
         curve: store.metrics_of({CURVE: curve, MACHINE: machine})
         for curve, machine in {(job.point.curve_id, job.machine) for job in jobs}
     }
-    rates = _fit_rates(fits, widths, earlier)
+    rates = _fit_rates(fits, widths, earlier, store)
     forward_seconds = sum(work.images * rate.seconds for work, rate in forward)
     fit_seconds = sum(cost.multiply_adds * rates[job.point.curve_id].seconds for job, cost in fits)
     features = sum(work.images * (widths[key] * 4 + 4) for key, work in passes.items())
@@ -93,7 +95,10 @@ def _passes(jobs: Sequence[Job]) -> dict[str, _Passes]:
     for job in jobs:
         work = passes.setdefault(_pass_id(job), _Passes(job))
         if not job.given:
+            reads = splits_read(job.adaptation, job.model)
             for split, indices in (("train", job.subset.indices), ("test", np.arange(len(job.dataset.test)))):
+                if split not in reads:
+                    continue
                 mask = work.wanted.setdefault(split, np.zeros(len(job.dataset.split(split)), bool))
                 mask[indices] = True
     for work in passes.values():
@@ -134,9 +139,12 @@ def _forward_rate(work: _Passes, store: RunStore) -> Rate:
 
 
 def _fit_rates(
-    fits: Sequence[tuple[Job, Cost]], widths: Mapping[str, int], earlier: Mapping[str, list[Mapping[str, float]]]
+    fits: Sequence[tuple[Job, Cost]],
+    widths: Mapping[str, int],
+    earlier: Mapping[str, list[Mapping[str, float]]],
+    store: RunStore,
 ) -> dict[str, Rate]:
-    """Return the seconds that a multiply–add takes, by curve."""
+    """Return the seconds that a multiply–add takes, by curve; of networks that are trained, that a pass takes."""
     rates: dict[str, Rate] = {}
     probes: dict[str, Rate] = {}
     for job, cost in sorted(fits, key=lambda fit: -fit[1].multiply_adds):  # the largest of a curve decides
@@ -144,7 +152,8 @@ def _fit_rates(
         if curve in rates:
             continue
         width = widths[_pass_id(job)]
-        if cost.multiply_adds < NEGLIGIBLE:
+        trained = _passes_through(job, len(job.subset)) is not None
+        if cost.multiply_adds < NEGLIGIBLE and not trained:
             rates[curve] = Rate(0.0, ARITHMETIC)
             continue
         measured = [
@@ -152,6 +161,9 @@ def _fit_rates(
             for metrics in earlier[curve]
         ]
         if (rate := Rate.of(measured, EARLIER)) is None:
+            if trained:
+                rates[curve] = _forward_rate(_Passes(job), store)
+                continue
             key = digest({"adaptation": job.adaptation.identity(), "name": job.adaptation.name, "width": width})
             if not hasattr(job.adaptation, "cost"):  # what it does with made-up features can't be known
                 probes[key] = Rate(0.0, UNKNOWN)
@@ -162,7 +174,14 @@ def _fit_rates(
     return rates
 
 
+def _passes_through(job: Job, n: int) -> float | None:
+    return passes_of(job.adaptation, n, len(job.dataset.test))
+
+
 def _cost(job: Job, n: int, width: int) -> Cost:
+    """Return what a fit takes; of a network that is trained its work is counted in passes of an image instead."""
+    if (passes := _passes_through(job, n)) is not None:
+        return Cost(passes, TRAINED_BYTES * build(job.model).parameters)
     return cost_of(job.adaptation, n, len(job.dataset.test), width, len(job.dataset.class_names))
 
 

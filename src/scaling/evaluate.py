@@ -3,15 +3,16 @@
 from collections.abc import Mapping
 from dataclasses import dataclass
 from functools import cached_property
+from pathlib import Path
 from typing import Any
 
 from scaling import machine
-from scaling.adapt.base import Adaptation, Outcome, Subset, Task
+from scaling.adapt.base import Adaptation, Outcome, Subset, Task, positive_number
 from scaling.config import build, known_precision, resolve_precision
 from scaling.core.errors import SettingError
 from scaling.core.identity import GridPoint, digest
 from scaling.core.reporter import Reporter, SilentReporter
-from scaling.core.scores import Score, score
+from scaling.core.scores import Score, at_chance, score
 from scaling.core.subsets import FULL, effective_n, parse_n, subset_indices
 from scaling.data.base import Dataset, DataSource, load
 from scaling.features.given import PRECISION as GIVEN_PRECISION
@@ -19,6 +20,10 @@ from scaling.features.given import GivenFeatures, check_match
 from scaling.features.provider import FEATURE_VERSION, FeatureProvider, Features, FeatureSettings
 from scaling.models.base import ModelSource
 from scaling.models.given import Given
+from scaling.training.recipe import TrainingSettings, whole
+
+#: The strategy with which several processes share a training.
+DISTRIBUTED = "ddp"
 
 
 @dataclass(frozen=True)
@@ -54,13 +59,33 @@ class Job:
 
     @cached_property
     def trainer(self) -> dict[str, Any]:
-        """Keyword arguments of the Lightning Trainer."""
-        return dict(self.settings["trainer"])
+        """Keyword arguments of the Lightning Trainer in one process: frozen passes run in one, on one device."""
+        settings = {key: value for key, value in self.settings["trainer"].items() if key != "micro_batch"}
+        if settings.get("strategy") == DISTRIBUTED:
+            settings = {**settings, "strategy": "auto", "devices": 1}
+        return settings
+
+    @cached_property
+    def training(self) -> TrainingSettings:
+        """How and where networks are trained, apart from what changes a score."""
+        trainer, places = self.settings["trainer"], self.settings["checkpoints"]
+        processes, micro_batch = 1, trainer.get("micro_batch")
+        if trainer.get("strategy") == DISTRIBUTED and not whole(processes := trainer.get("devices")):
+            raise SettingError(f"trainer.devices={processes}: with trainer.strategy=ddp expected a number from 1 up.")
+        if micro_batch is not None and not whole(micro_batch):
+            raise SettingError(f"trainer.micro_batch={micro_batch}: expected a whole number from 1 up, or null.")
+        if not positive_number(places["seconds"]) and places["seconds"] != 0:
+            raise SettingError(f"checkpoints.seconds={places['seconds']}: expected a number from 0 up.")
+        fingerprint = self.point.fingerprint
+        return TrainingSettings(
+            processes, micro_batch, Path(places["dir"]) / f"{fingerprint}.pt", fingerprint, places["seconds"],
+            bool(self.settings["keep_checkpoint"]),
+        )  # fmt: skip
 
     @cached_property
     def source(self) -> DataSource:
         """The settings of the data set."""
-        return build(self.settings["dataset"], drop=("input_size",))
+        return build(self.settings["dataset"], drop=("input_size", "augment"))
 
     @cached_property
     def model(self) -> ModelSource:
@@ -139,7 +164,7 @@ class Job:
         """
         check_match(self.dataset, self.model)
         point = self.point
-        _ = self.features, self.subset
+        _ = self.features, self.subset, self.training
         self.adaptation.check(self.dataset, self.model, point.n)
         return point
 
@@ -167,6 +192,11 @@ class Evaluation:
     features_computed: int
     model_size: Mapping[str, float]
 
+    @property
+    def flag(self) -> str:
+        """What a reader of the score must know before it is averaged with others; empty where there is nothing."""
+        return at_chance(self.score, self.outcome.test.labels)
+
 
 def evaluate_job(job: Job, reporter: Reporter | None = None) -> Evaluation:
     """Evaluate one grid point.
@@ -179,7 +209,7 @@ def evaluate_job(job: Job, reporter: Reporter | None = None) -> Evaluation:
     with reporter.stage("load"):
         job.check()
     features = job.provider(reporter)
-    task = Task(job.dataset, job.model, features, job.precision, job.trainer, reporter)
+    task = Task(job.dataset, job.model, features, job.precision, job.trainer, reporter, job.training)
     outcome = job.adaptation.run(task, job.subset)
     scores = score(outcome.train, outcome.test, job.dataset.class_names)
     return Evaluation(scores, outcome, features.computed, features.model_size)

@@ -22,7 +22,7 @@ from scaling.core.identity import digest, flatten
 from scaling.core.reporter import Advance
 from scaling.core.secrets import mask
 from scaling.evaluate import Evaluation, Job, evaluate_job
-from scaling.tracking import BACKBONE, MACHINE, POOL, PRECISION_USED, RunStore, Sweep
+from scaling.tracking import BACKBONE, FLAG, MACHINE, POOL, PRECISION_USED, RunStore, Sweep
 
 
 @dataclass(frozen=True)
@@ -83,7 +83,10 @@ class PointRunner:
                 return Result(point.fingerprint, "failed", reason)
         name = terminal.describe(point, self.fields)
         seconds = time.monotonic() - started
-        screen.print(terminal.result_line(position + 1, self.total, name, metrics, seconds), markup=False)
+        line = terminal.result_line(position + 1, self.total, name, metrics, seconds)
+        screen.print(line, markup=False)
+        if evaluation.flag:
+            screen.print(f"flagged: {evaluation.flag}", style="yellow", markup=False)
         return Result(point.fingerprint, "finished")
 
     def _log(
@@ -105,7 +108,8 @@ class PointRunner:
             "profile": json.dumps({"train": len(info.train), "test": len(info.test), "classes": len(info.class_names)}),
         }
         log.write("\n".join(f"{name}: {value}" for name, value in sorted(metrics.items())))
-        store.log_point(run_id, metrics, outcome.params, outcome.tags, dataset, folder)
+        tags = {**outcome.tags, **({FLAG: evaluation.flag} if evaluation.flag else {})}
+        store.log_point(run_id, metrics, outcome.params, tags, dataset, folder)
         store.log_value(run_id, "time/logging_s", time.monotonic() - started, job.point.n)
         store.finish(run_id)
         return metrics

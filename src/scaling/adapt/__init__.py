@@ -2,7 +2,9 @@
 
 from scaling.adapt.as_is import AsIs
 from scaling.adapt.base import Adaptation, Outcome, Subset, Task
+from scaling.adapt.finetune import Finetune
 from scaling.adapt.knn import Knn
 from scaling.adapt.linear_probe import LinearProbe
+from scaling.adapt.lora import Lora
 
-__all__ = ["Adaptation", "AsIs", "Knn", "LinearProbe", "Outcome", "Subset", "Task"]
+__all__ = ["Adaptation", "AsIs", "Finetune", "Knn", "LinearProbe", "Lora", "Outcome", "Subset", "Task"]

@@ -16,6 +16,7 @@ from scaling.data.base import Dataset
 from scaling.features.provider import Features
 from scaling.models.base import Backbone, ModelSource, build
 from scaling.models.given import Given
+from scaling.training.recipe import TrainingSettings
 
 if TYPE_CHECKING:
     import torch
@@ -30,6 +31,18 @@ def cost_of(adaptation: "Adaptation", n: int, m: int, d: int, classes: int) -> C
     """Return what a fit on n samples and the prediction of m take, with d features; an adaptation may say it itself."""
     own: Callable[[int, int, int, int], Cost] | None = getattr(adaptation, "cost", None)
     return own(n, m, d, classes) if own is not None else Cost((n + m) * d * classes, (n + m) * d * 4)
+
+
+def passes_of(adaptation: "Adaptation", n: int, m: int) -> float | None:
+    """Return the passes of one image through the network that a training takes; None where none is trained."""
+    own: Callable[[int, int], float] | None = getattr(adaptation, "passes", None)
+    return None if own is None else own(n, m)
+
+
+def splits_read(adaptation: "Adaptation", model: ModelSource) -> tuple[str, ...]:
+    """Return the splits whose frozen features an adaptation reads: both, unless it says otherwise."""
+    own: Callable[[ModelSource], tuple[str, ...]] | None = getattr(adaptation, "reads", None)
+    return ("train", "test") if own is None else own(model)
 
 
 def require_network(adaptation: str, model: ModelSource) -> None:
@@ -65,7 +78,8 @@ class Task:
 
     Attributes:
         precision: resolved precision of the network's passes.
-        trainer: keyword arguments of the Lightning Trainer (accelerator, devices, …).
+        trainer: keyword arguments of the Lightning Trainer for one process (accelerator, devices, …).
+        training: how and where networks are trained, apart from what changes a score.
     """
 
     dataset: Dataset
@@ -74,6 +88,7 @@ class Task:
     precision: str
     trainer: dict[str, Any]
     reporter: Reporter
+    training: TrainingSettings = field(default_factory=TrainingSettings)
 
     @cached_property
     def backbone(self) -> Backbone:

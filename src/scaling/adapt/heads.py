@@ -11,8 +11,8 @@ from torch import Tensor
 from torch.utils.data import DataLoader, Dataset
 
 from scaling.core.reporter import Advance, Reporter
-from scaling.core.scores import TOP_K, Predictions
-from scaling.lightning import quiet_trainer
+from scaling.core.scores import Predictions
+from scaling.lightning import quiet_trainer, reduce
 
 #: Elements of a batch's features; bounds the memory of a pass.
 BATCH_ELEMENTS = 1 << 23
@@ -49,21 +49,6 @@ class HeadModule(pl.LightningModule):
         features, labels = batch
         self.parts.append(reduce(self.head(features), labels))
         self.advance(len(labels))
-
-
-def reduce(log_probabilities: Tensor, labels: Tensor) -> Predictions:
-    """Reduce log-probabilities (k, outputs) to each sample's prediction and what was given to its true class."""
-    outputs = log_probabilities.shape[1]
-    true = log_probabilities.gather(1, labels[:, None])
-    in_top_k = None
-    if outputs > TOP_K:
-        in_top_k = (log_probabilities.topk(TOP_K, dim=1).indices == labels[:, None]).any(1).cpu().numpy()
-    return Predictions(
-        labels=labels.cpu().numpy(),
-        predicted=log_probabilities.argmax(1).cpu().numpy(),
-        log_prob=true[:, 0].float().cpu().numpy(),
-        in_top_k=in_top_k,
-    )
 
 
 def predict(

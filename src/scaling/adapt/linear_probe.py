@@ -2,9 +2,10 @@
 
 from dataclasses import asdict, dataclass
 from math import inf
-from typing import Any, ClassVar
+from typing import TYPE_CHECKING, Any, ClassVar
 
 import numpy as np
+from numpy.typing import NDArray
 
 from scaling.adapt.base import Outcome, Subset, Task, positive_number
 from scaling.core.costs import LOGIT_ELEMENTS, Cost
@@ -12,6 +13,9 @@ from scaling.core.errors import SettingError
 from scaling.core.subsets import stratified_folds
 from scaling.data.base import Dataset
 from scaling.models.base import ModelSource
+
+if TYPE_CHECKING:
+    from scaling.adapt.softmax import Fit
 
 #: Hessian-vector products that a penalty takes, about.
 PRODUCTS = 6
@@ -78,28 +82,11 @@ class LinearProbe:
 
     def run(self, task: Task, subset: Subset) -> Outcome:
         """Choose the penalty, fit, and predict the subset and the test set."""
-        import torch
-
         from scaling.adapt.heads import linear_head, predict
-        from scaling.adapt.softmax import fit
 
-        folds = stratified_folds(subset.labels, self.folds, subset.seed)
+        folds, penalties = self._choices(subset)
         can_choose = folds.max() > 0
-        penalties = [float(p) for p in (self.penalties if can_choose else (self.default_penalty,))]
-        # The fit overwrites this array, and it is gone when the features are read again: one copy at a time.
-        waiting = [torch.from_numpy(task.train_features(subset)).to(task.device)]
-        with task.reporter.stage("fit", total=len(penalties) + 1) as advance:
-            fitted = fit(
-                waiting.pop(),
-                torch.from_numpy(subset.labels).to(task.device),
-                task.classes,
-                penalties,
-                torch.from_numpy(folds).to(task.device) if can_choose else None,
-                self.search_tolerance,
-                self.tolerance,
-                stop_ratio=self.stop_ratio,
-                advance=advance,
-            )
+        fitted = self._fit(task, subset, folds, penalties, "fit")
         head = linear_head(fitted.weight, fitted.bias)
         chosen = fitted.chosen
         arguments = (task.trainer, task.reporter)
@@ -125,6 +112,36 @@ class LinearProbe:
             tags=_remarks(can_choose, chosen, penalties, fitted.converged),
             tables={"penalty_path": table} if table else {},
         )
+
+    def head(self, task: Task, subset: Subset, stage: str) -> tuple[NDArray[np.float32], NDArray[np.float32]]:
+        """Choose the penalty and fit; return weight (classes, d) and bias (classes,) for raw features."""
+        fitted = self._fit(task, subset, *self._choices(subset), stage)
+        return fitted.weight.float().cpu().numpy(), fitted.bias.float().cpu().numpy()
+
+    def _choices(self, subset: Subset) -> tuple[NDArray[np.int64], list[float]]:
+        """Return each sample's fold, and the penalties to choose among."""
+        folds = stratified_folds(subset.labels, self.folds, subset.seed)
+        return folds, [float(p) for p in (self.penalties if folds.max() > 0 else (self.default_penalty,))]
+
+    def _fit(self, task: Task, subset: Subset, folds: NDArray[np.int64], penalties: list[float], stage: str) -> "Fit":
+        import torch
+
+        from scaling.adapt.softmax import fit
+
+        # The fit overwrites this array, and it is gone when the features are read again: one copy at a time.
+        waiting = [torch.from_numpy(task.train_features(subset)).to(task.device)]
+        with task.reporter.stage(stage, total=len(penalties) + 1) as advance:
+            return fit(
+                waiting.pop(),
+                torch.from_numpy(subset.labels).to(task.device),
+                task.classes,
+                penalties,
+                torch.from_numpy(folds).to(task.device) if folds.max() > 0 else None,
+                self.search_tolerance,
+                self.tolerance,
+                stop_ratio=self.stop_ratio,
+                advance=advance,
+            )
 
 
 def _remarks(can_choose: bool, chosen: int, penalties: list[float], converged: list[bool]) -> dict[str, str]:

@@ -22,6 +22,7 @@ class Point:
         seconds: from the run's start to its end; None where unknown.
         machine: where it ran, in words.
         artifacts: URI of the folder with what the run kept; empty where unknown.
+        flag: what must be known of the score before it is averaged with others; empty where there is nothing.
     """
 
     curve_id: str
@@ -43,6 +44,7 @@ class Point:
     seconds: float | None = None
     machine: str = ""
     artifacts: str = ""
+    flag: str = ""
 
     @property
     def upgradeability(self) -> float:

@@ -139,3 +139,18 @@ def score(train: Predictions, test: Predictions, class_names: Sequence[str]) -> 
         n=len(train.labels),
         details=details,
     )
+
+
+def at_chance(score: Score, labels: ArrayLike) -> str:
+    """Say in words that a test accuracy can't be told from chance; nothing where it can.
+
+    Chance is what always naming the test set's largest class comes to. It is not ruled out where the lower end of
+    the 95 % interval does not lie above it.
+
+    Args:
+        labels: true classes of the test set, shape (m,).
+    """
+    chance = float(np.bincount(np.asarray(labels)).max() / len(np.asarray(labels)))
+    if score.test_accuracy_low > chance:
+        return ""
+    return f"test accuracy {score.test_accuracy:.4f} is at chance: always the largest class gives {chance:.4f}"

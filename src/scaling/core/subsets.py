@@ -125,3 +125,23 @@ def stratified_folds(labels: ArrayLike, folds: int, seed: int) -> NDArray[np.int
         assignment[members] = (offset + np.arange(len(members))) % count
         offset += len(members)
     return assignment
+
+
+def validation_part(labels: ArrayLike, share: float, seed: int) -> NDArray[np.bool_]:
+    """Mark the samples that are held out of a subset while something is chosen.
+
+    Args:
+        labels: integer class of each sample, shape (n,).
+        share: share of each class that is held out, rounded; at least one sample and never all of a class.
+        seed: seed of the choice.
+
+    Returns:
+        Whether each sample is held out, shape (n,). None is where every class has a single member.
+    """
+    labels = np.asarray(labels)
+    held_out = np.zeros(len(labels), bool)
+    for label, size in zip(*np.unique(labels, return_counts=True), strict=True):
+        count = min(max(1, round(share * int(size))), int(size) - 1)
+        members = np.random.default_rng([seed, int(label), 2]).permutation(np.flatnonzero(labels == label))
+        held_out[members[:count]] = True
+    return held_out

@@ -48,6 +48,16 @@ class Report:
     links: RunLinks = field(default_factory=RunLinks)
     sweeps: tuple[SweepRecord, ...] = ()
 
+    @property
+    def flagged(self) -> list[str]:
+        """The points whose score must not be averaged unseen, with the reason."""
+        return [
+            f"{curve.label} n={point.n} seed={point.seed}: {point.flag}"
+            for curve in self.curves
+            for point in curve.points
+            if point.flag
+        ]
+
 
 def collect(store: RunStore, settings: Settings | None = None) -> Report:
     """Fetch the runs of an experiment and put them together.

@@ -30,6 +30,8 @@ def lines(report: Report) -> Iterator[str]:
     yield from finding_lines(report)
     for gap in report.gaps:
         yield f"missing: {gap}"
+    for line in report.flagged:
+        screen.print(f"flagged: {line}", markup=False)
     for fingerprint, count in report.duplicates.items():
         yield f"duplicate: {name_of(report, fingerprint)} has {count} finished runs; the newest counts"
     for item in report.published:

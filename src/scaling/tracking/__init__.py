@@ -10,6 +10,7 @@ from scaling.tracking.records import (
     BACKBONE,
     CURVE,
     FINGERPRINT,
+    FLAG,
     KIND,
     MACHINE,
     PARENT,
@@ -28,8 +29,8 @@ from scaling.tracking.records import (
 from scaling.tracking.store import RunStore
 
 __all__ = [
-    "BACKBONE", "CURVE", "FINGERPRINT", "KIND", "MACHINE", "PARENT", "POOL", "PRECISION_USED", "REASON", "SWEEP",
-    "Claim", "PointState", "RunLinks", "RunStore", "StoredPredictions", "Sweep", "fetch_runs", "is_stale",
+    "BACKBONE", "CURVE", "FINGERPRINT", "FLAG", "KIND", "MACHINE", "PARENT", "POOL", "PRECISION_USED", "REASON",
+    "SWEEP", "Claim", "PointState", "RunLinks", "RunStore", "StoredPredictions", "Sweep", "fetch_runs", "is_stale",
     "metric_key", "opened", "resolve_uri", "to_point",
 ]  # fmt: skip
 

@@ -1,0 +1,139 @@
+"""finetune: all weights are trained on the n samples; with model.pretrained=false that is training from scratch."""
+
+from dataclasses import dataclass
+from typing import ClassVar
+
+import numpy as np
+from numpy.typing import NDArray
+
+from scaling.adapt.base import Outcome, Subset, Task, require_network
+from scaling.adapt.linear_probe import LinearProbe
+from scaling.core.errors import AdaptationError, SettingError
+from scaling.core.subsets import validation_part
+from scaling.data.base import Dataset
+from scaling.models.base import ModelSource
+from scaling.training import LoraSettings, Recipe, Trained, Work
+from scaling.training.work import HeadArrays
+
+HEADS = ("linear_probe", "fresh")
+#: Forward passes of the network made ready for inference that take as long as one forward and back in training.
+TRAINING_PASSES = 6.0
+
+
+@dataclass(frozen=True)
+class Finetune(Recipe):
+    """Fine-tuning of the whole network with AdamW; the attributes are those of the recipe, and:
+
+    Attributes:
+        head: where the head starts: "linear_probe", fitted on the same samples, or "fresh". Random weights always
+            get a fresh one: a probe on them would be the best part of the network.
+    """
+
+    head: str = "linear_probe"
+
+    name: ClassVar[str] = "finetune"
+    METHOD_VERSION: ClassVar[int] = 1
+
+    def __post_init__(self) -> None:
+        super().__post_init__()
+        if self.head not in HEADS:
+            raise SettingError(f"adaptation.head={self.head}: expected one of {', '.join(HEADS)}.")
+
+    @property
+    def lora(self) -> LoraSettings | None:
+        """Settings of low-rank updates; None trains all weights."""
+        return None
+
+    def check(self, dataset: Dataset, model: ModelSource, n: int) -> None:
+        """Refuse embeddings, and an n at which nothing would be left to validate on."""
+        require_network(self.name, model)
+        if not any_parameters(model):
+            raise AdaptationError(
+                f"{self.name} needs a network to train; {model.id} has none.\n"
+                "Take adaptation=linear_probe or adaptation=knn."
+            )
+        # With more samples than classes some class has two members, so that one can be held out.
+        if self.searches and n <= (classes := len(dataset.class_names)):
+            raise self._no_validation(n, classes)
+
+    def run(self, task: Task, subset: Subset) -> Outcome:
+        """Train, and predict the subset and the test set."""
+        from scaling.training.processes import train
+
+        held_out = self._held_out(subset, task.classes)
+        work = Work(
+            recipe=self, lora=self.lora, dataset=task.dataset, model=task.model, indices=subset.indices,
+            labels=subset.labels, seed=subset.seed, held_out=held_out, heads=self._heads(task, subset, held_out),
+            precision=task.precision, trainer=task.trainer, settings=task.training,
+        )  # fmt: skip
+        return self._outcome(train(work, task.reporter))
+
+    def passes(self, n: int, m: int) -> float:
+        """Return the forward passes of one image that training on n and predicting m samples take at most."""
+        budget = self.budget(n)
+        trainings = 1 + (len(self.learning_rates) if self.searches else 0)
+        validated = self.validation * n * self.rounds * (trainings - 1)
+        return TRAINING_PASSES * budget.steps * budget.batch * trainings + validated + n + m
+
+    def reads(self, model: ModelSource) -> tuple[str, ...]:
+        """Return the splits whose frozen features are needed: those that the head's start is fitted on."""
+        return ("train",) if self._probes(model) else ()
+
+    def _probes(self, model: ModelSource) -> bool:
+        return self.head == "linear_probe" and bool(getattr(model, "pretrained", True))
+
+    def _held_out(self, subset: Subset, classes: int) -> NDArray[np.bool_] | None:
+        if not self.searches:
+            return None
+        held_out = validation_part(subset.labels, self.validation, subset.seed)
+        if not held_out.any():
+            raise self._no_validation(len(subset), classes)
+        return held_out
+
+    def _no_validation(self, n: int, classes: int) -> AdaptationError:
+        return AdaptationError(
+            f"{self.name} holds out some of the n samples to choose the learning rate and the number of steps; at n={n}"
+            f" with {classes} classes none can be spared.\nThe smallest n that works is {classes + 1}. Or choose"
+            " yourself: adaptation.learning_rates=[0.0005] adaptation.patience=null."
+        )
+
+    def _heads(
+        self, task: Task, subset: Subset, held_out: NDArray[np.bool_] | None
+    ) -> tuple[HeadArrays | None, HeadArrays | None]:
+        """Return the heads to start from, on what is not held out and on all."""
+        if not self._probes(task.model):
+            return None, None
+        probe = LinearProbe()
+        searched = None
+        if held_out is not None:
+            rest = Subset(subset.indices[~held_out], subset.labels[~held_out], subset.seed)
+            searched = probe.head(task, rest, "probe")
+        return searched, probe.head(task, subset, "probe")
+
+    def _outcome(self, trained: Trained) -> Outcome:
+        rounds = [
+            {
+                "learning_rate": candidate.rate, "step": end.step, "loss": end.loss,
+                "validation_log_loss": end.validation_loss, "validation_accuracy": end.validation_accuracy,
+                "chosen": candidate.rate == trained.rate and end == candidate.best,
+            }
+            for candidate in trained.candidates for end in candidate.rounds
+        ]  # fmt: skip
+        tags = {}
+        if diverged := [f"{found.rate:g}" for found in trained.candidates if found.diverged]:
+            tags["scaling.diverged"] = f"the loss became NaN at learning rate {', '.join(diverged)}"
+        return Outcome(
+            train=trained.train,
+            test=trained.test,
+            metrics={**trained.metrics, "adaptation/learning_rate": trained.rate, "adaptation/steps": trained.steps},
+            params={"chosen.learning_rate": trained.rate, "chosen.steps": trained.steps},
+            tags=tags,
+            tables={"learning_rates": rounds} if rounds else {},
+        )
+
+
+def any_parameters(model: ModelSource) -> bool:
+    """Say whether a model has weights that could be trained; raw pixels have none."""
+    from scaling.models import Pixels
+
+    return not isinstance(model, Pixels)

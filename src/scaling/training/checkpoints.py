@@ -1,0 +1,132 @@
+"""The checkpoint of a grid point: one file, replaced as a whole, read without running what it holds."""
+
+import os
+import pickle
+import tempfile
+from collections.abc import Mapping
+from dataclasses import asdict, dataclass
+from pathlib import Path
+from typing import Any
+
+import torch
+
+from scaling.core.errors import AdaptationError, StoreError
+from scaling.training.recipe import TrainingSettings
+from scaling.training.work import Candidate, Round
+
+#: Raise when a checkpoint of an earlier version can't be resumed from.
+FORMAT = 1
+
+
+@dataclass(frozen=True)
+class Snapshot:
+    """A training in the middle: which one, how far, and all that going on takes.
+
+    Attributes:
+        phase: name of the training within the grid point.
+        rounds: the rounds that are done.
+        sums: losses since the round began, and their number.
+        states: of the network, the optimiser and the precision plugin (the scale of 16-mixed).
+    """
+
+    phase: str
+    step: int
+    rounds: tuple[Round, ...]
+    sums: tuple[float, int]
+    states: Mapping[str, Any]
+
+
+@dataclass(frozen=True)
+class Progress:
+    """How far a grid point has come: rates that are tried, and the training under way."""
+
+    candidates: tuple[Candidate, ...] = ()
+    running: Snapshot | None = None
+
+
+class Checkpoint:
+    """The file of one grid point; without a path nothing is kept."""
+
+    def __init__(self, settings: TrainingSettings) -> None:
+        self.path, self.fingerprint, self.seconds = settings.checkpoint, settings.fingerprint, settings.seconds
+
+    def load(self) -> Progress:
+        """Return how far the point has come.
+
+        Raises:
+            AdaptationError: the file is damaged, or belongs to another grid point.
+        """
+        if self.path is None or not self.path.is_file():
+            return Progress()
+        try:
+            content = torch.load(self.path, map_location="cpu", weights_only=True)
+            format_, owner = content["format"], content["fingerprint"]
+        except (OSError, RuntimeError, EOFError, KeyError, TypeError, pickle.UnpicklingError) as error:
+            raise AdaptationError(
+                f"The checkpoint {self.path} can't be read ({type(error).__name__}).\n"
+                "Delete it to train from the start."
+            ) from error
+        if owner != self.fingerprint:
+            raise AdaptationError(
+                f"The checkpoint {self.path} belongs to another grid point: its fingerprint is {owner}, expected"
+                f" {self.fingerprint}.\nDelete it, or take another folder with checkpoints.dir=."
+            )
+        # What a kept or an outdated file holds is not the middle of anything.
+        return _progress(content) if format_ == FORMAT and not content["finished"] else Progress()
+
+    def save(self, progress: Progress) -> None:
+        """Replace the file."""
+        running = None if progress.running is None else _plain(progress.running)
+        candidates = [asdict(candidate) for candidate in progress.candidates]
+        self._write({"finished": False, "candidates": candidates, "running": running})
+
+    def finish(self, network: torch.nn.Module, keep: bool) -> None:
+        """Delete the file; or leave the fitted weights in it, under `state_dict`."""
+        if self.path is None:
+            return
+        if keep:
+            self._write({"finished": True, "state_dict": network.state_dict()})
+        else:
+            self.path.unlink(missing_ok=True)
+
+    def _write(self, content: Mapping[str, Any]) -> None:
+        if self.path is None:
+            return
+        try:
+            self.path.parent.mkdir(parents=True, exist_ok=True)
+            with tempfile.NamedTemporaryFile(dir=self.path.parent, prefix=".", suffix=".tmp", delete=False) as file:
+                try:
+                    torch.save({"format": FORMAT, "fingerprint": self.fingerprint, **content}, file)
+                    file.flush()
+                    os.fsync(file.fileno())
+                    Path(file.name).replace(self.path)
+                except BaseException:
+                    Path(file.name).unlink(missing_ok=True)
+                    raise
+        except OSError as error:
+            raise StoreError(
+                f"The checkpoint {self.path} can't be written: {error.strerror}.\n"
+                "Make room, or take another folder with checkpoints.dir=."
+            ) from error
+
+
+def _plain(snapshot: Snapshot) -> dict[str, Any]:
+    """Return a snapshot's fields as plain containers; tensors are not copied."""
+    return {
+        "phase": snapshot.phase, "step": snapshot.step, "rounds": [asdict(end) for end in snapshot.rounds],
+        "sums": list(snapshot.sums), "states": dict(snapshot.states),
+    }  # fmt: skip
+
+
+def _progress(content: Mapping[str, Any]) -> Progress:
+    running = content["running"]
+    return Progress(
+        tuple(Candidate(found["rate"], _rounds(found["rounds"])) for found in content["candidates"]),
+        None if running is None else Snapshot(
+            running["phase"], running["step"], _rounds(running["rounds"]), tuple(running["sums"]), running["states"]
+        ),
+    )  # fmt: skip
+
+
+def _rounds(found: Any) -> tuple[Round, ...]:
+    return tuple(Round(**end) for end in found)

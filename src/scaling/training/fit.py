@@ -1,0 +1,178 @@
+"""One training with Lightning, from its start or from where a checkpoint left it; and the test of a network."""
+
+import warnings
+from collections.abc import Callable
+from dataclasses import dataclass, field
+from typing import Any
+
+import numpy as np
+import torch
+from numpy.typing import NDArray
+
+from scaling import machine
+from scaling.core.errors import AdaptationError
+from scaling.core.reporter import Reporter
+from scaling.core.scores import Predictions
+from scaling.data.base import Split
+from scaling.data.decoded import decoded
+from scaling.lightning import device_of, quiet_trainer
+from scaling.models.inference import for_inference
+from scaling.training.augment import augmentation
+from scaling.training.batches import PlainBatches, Read, Share, TrainingBatches
+from scaling.training.budget import Budget
+from scaling.training.callbacks import STOPPED, Rounds, Saver
+from scaling.training.checkpoints import Snapshot
+from scaling.training.module import PredictingModule, TuningModule
+from scaling.training.network import Tuned, tuned
+from scaling.training.work import HeadArrays, Round, Work
+
+#: Images that are predicted at once where no micro batch is set.
+PREDICTED = 128
+
+
+@dataclass
+class Meter:
+    """Images trained on and the seconds that took, over all trainings of a grid point."""
+
+    images: int = 0
+    seconds: float = 0.0
+
+    def add(self, rounds: Rounds) -> None:
+        """Take what a training came to."""
+        self.images, self.seconds = self.images + rounds.images, self.seconds + rounds.seconds
+
+
+@dataclass(frozen=True)
+class Run:
+    """A grid point's trainings in one process.
+
+    Attributes:
+        read: reads the n images by their place in the subset.
+        trainer: keyword arguments of the Lightning Trainer, those for several processes included.
+    """
+
+    work: Work
+    share: Share
+    read: Read
+    trainer: dict[str, Any]
+    reporter: Reporter
+    meter: Meter = field(default_factory=Meter)
+
+    def fit(
+        self, name: str, rate: float, stop: int, places: NDArray[np.int64], held_out: NDArray[np.int64] | None,
+        head: HeadArrays | None, start: Snapshot | None, save: Callable[[Snapshot], None],
+    ) -> tuple[Tuned, tuple[Round, ...]]:  # fmt: skip
+        """Train a network; return it with the rounds that it took.
+
+        Args:
+            name: what the training is called.
+            stop: steps after which it ends; the schedule is that of all steps.
+            places, held_out: places in the subset of the samples to train on, and to validate on.
+            start: where to go on from.
+            save: takes a snapshot every so often.
+        """
+        budget = self.work.recipe.budget(len(self.work.indices))
+        network = tuned(self.work, head)
+        module = self._module(network, rate, stop, budget, places, held_out)
+        with self.reporter.stage(name, total=stop * module.batches.batch) as advance:
+            rounds = Rounds(name, self.work.recipe.patience, self.reporter, advance)
+            saver = Saver(name, rounds, save, self.work.settings.seconds)
+            if start is not None:
+                module.step, rounds.done, saver.start = start.step, list(start.rounds), start
+                module.loss_sum, module.loss_parts = torch.tensor(start.sums[0]), start.sums[1]
+                advance(start.step * module.batches.batch)
+            self._train(module, [rounds, saver])
+        self.meter.add(rounds)
+        return network, tuple(rounds.done)
+
+    def _module(
+        self, network: Tuned, rate: float, stop: int, budget: Budget, places: NDArray[np.int64],
+        held_out: NDArray[np.int64] | None,
+    ) -> TuningModule:  # fmt: skip
+        work, recipe = self.work, self.work.recipe
+        height, width = self.read(places[:1]).shape[-2:]
+        batches = TrainingBatches(
+            lambda found: self.read(places[found]), work.labels[places], min(budget.batch, len(places)),
+            work.settings.micro_batch, work.seed, augmentation(recipe.augment, height, width), self.share,
+        )  # fmt: skip
+        validation = None
+        if held_out is not None:
+            size = work.settings.micro_batch or PREDICTED
+            validation = PlainBatches(lambda found: self.read(held_out[found]), work.labels[held_out], size, self.share)
+        preprocessing = work.model.resolved_preprocessing()
+        return TuningModule(
+            network, preprocessing, recipe, rate, budget.steps, budget.until(stop), batches, validation, self._workers()
+        )
+
+    def _train(self, module: TuningModule, callbacks: list[Any]) -> None:
+        left = sum(end > module.step for end in module.rounds)
+        trainer = quiet_trainer(
+            **self.trainer, precision=self.work.precision, callbacks=callbacks, max_epochs=left,
+            accumulate_grad_batches=module.parts, num_sanity_val_steps=0, reload_dataloaders_every_n_epochs=1,
+            limit_val_batches=None if module.validation_batches is not None else 0,
+        )  # fmt: skip
+        device = trainer.strategy.root_device
+        drawing = [device] if device.type == "cuda" else []
+        with torch.random.fork_rng(devices=drawing), translated_memory_errors(self.work), warnings.catch_warnings():
+            warnings.filterwarnings("ignore", message=".*in eval mode at the start of training.*")  # frozen norms are
+            trainer.fit(module.train())
+        if machine.stopping.is_set():  # during the last validation
+            raise SystemExit(STOPPED)
+
+    def _workers(self) -> int:
+        """Processes that augment ahead: on a CPU they would take the cores that train."""
+        waits = device_of({k: v for k, v in self.trainer.items() if k in ("accelerator",)}).type != "cpu"
+        return min(8, machine.cores() // self.share.processes) if waits else 0
+
+    def predict(self, network: Tuned, stage: str, split: Split, read: Read) -> Predictions:
+        """Return this process's share of the predictions for a split's samples, in eval mode, not augmented."""
+        ready = for_inference(network.backbone, self.work.precision)
+        batches = PlainBatches(read, split.labels, self.work.settings.micro_batch or PREDICTED, self.share)
+        with self.reporter.stage(stage, total=len(split.labels)) as advance:
+            module = PredictingModule(
+                ready, network.head, self.work.model.resolved_preprocessing(),
+                lambda count: advance(count * self.share.processes),
+            )  # fmt: skip
+            loader = torch.utils.data.DataLoader(batches, batch_size=None)
+            trainer = quiet_trainer(**self.trainer, precision=self.work.precision)
+            with translated_memory_errors(self.work):
+                trainer.test(module, loader, verbose=False)
+        return Predictions.concatenate(module.parts)
+
+    def test_reader(self) -> Read:
+        """Return the reader of the test images."""
+        images: Any = self.work.dataset.test.samples
+        return decoded(images, self.work.model.resolved_preprocessing()).read
+
+
+class translated_memory_errors:  # noqa: N801 (used as a function)
+    """Turn running out of memory into an error that names the setting to lower."""
+
+    def __init__(self, work: Work) -> None:
+        self.work = work
+
+    def __enter__(self) -> None: ...
+
+    def __exit__(self, kind: Any, error: BaseException | None, trace: Any) -> None:
+        if error is not None and out_of_memory(error):
+            raise AdaptationError(memory_message(self.work)) from error
+
+
+def out_of_memory(error: BaseException) -> bool:
+    """Say whether memory ran out, on a device or in the process."""
+    if isinstance(error, torch.OutOfMemoryError | MemoryError):
+        return True
+    text = str(error)
+    return isinstance(error, RuntimeError) and ("can't allocate memory" in text or "out of memory" in text)
+
+
+def memory_message(work: Work) -> str:
+    """Say what did not fit, and what to set."""
+    batch = min(work.recipe.batch_size, len(work.indices))
+    now = min(work.settings.micro_batch or batch, batch)
+    return f"The memory does not hold {now} image{'s' * (now != 1)} in training.\n" + (
+        f"Set trainer.micro_batch={max(1, now // 2)}: gradients are summed over the parts, so that each step"
+        f" still takes {batch} samples."
+        if now > 1
+        else "Take a smaller model.input_size=, precision=bf16-mixed, or adaptation=lora."
+    )

@@ -1,0 +1,145 @@
+"""A backbone and a head as one network to be trained: a copy, since the built one is shared by the grid's points."""
+
+import copy
+import re
+from collections import Counter
+from collections.abc import Iterator
+from typing import Any
+
+import torch
+from torch import Tensor, nn
+from torch.nn.modules.batchnorm import _BatchNorm
+
+from scaling.core.errors import AdaptationError
+from scaling.features.forward import features_of, width
+from scaling.models.base import build
+from scaling.training.recipe import LoraSettings, Recipe
+from scaling.training.work import HeadArrays, Work
+
+#: Steps of depth that `layer_decay` counts.
+DEPTHS = 12
+#: Share of the way that stored statistics move each step where batch norms are trained; torch's own default.
+MOMENTUM = 0.1
+
+
+class Tuned(nn.Module):
+    """The network, maps normalised images (k, C, H, W) to logits (k, classes)."""
+
+    def __init__(self, backbone: nn.Module, head: nn.Linear, frozen_norms: bool) -> None:
+        super().__init__()
+        self.backbone, self.head, self.frozen_norms = backbone, head, frozen_norms
+        for norm in self._norms():
+            norm.momentum = MOMENTUM
+
+    def forward(self, images: Tensor) -> Tensor:
+        """Return logits, as float32."""
+        features = features_of(self.backbone, images)
+        return self.head(features.to(self.head.weight.dtype)).float()
+
+    def train(self, mode: bool = True) -> "Tuned":
+        """Set training mode; batch norms that are frozen keep using what they stored."""
+        super().train(mode)
+        if self.frozen_norms:
+            for norm in self._norms():
+                norm.eval()
+        return self
+
+    def _norms(self) -> Iterator[_BatchNorm]:
+        return (module for module in self.modules() if isinstance(module, _BatchNorm))
+
+
+def tuned(work: Work, head: HeadArrays | None) -> Tuned:
+    """Make the network of a training; what is drawn at random follows from the seed alone."""
+    backbone = build(work.model)
+    network = copy.deepcopy(backbone.network).requires_grad_(True)
+    outputs = len(work.dataset.class_names)
+    with torch.random.fork_rng(devices=[]):
+        torch.default_generator.manual_seed(work.seed)
+        if work.lora is not None:
+            network = with_lora(network, work.lora, work.model.id)
+        inputs = width(backbone, work.model.resolved_preprocessing(), work.dataset.train.samples)  # type: ignore[arg-type]
+        linear = nn.Linear(inputs, outputs)
+    if head is not None:
+        linear.load_state_dict({"weight": torch.tensor(head[0]), "bias": torch.tensor(head[1])})
+    for parameter in network.parameters():
+        if parameter.dim() == 4:
+            parameter.data = parameter.data.to(memory_format=torch.channels_last)
+    return Tuned(network, linear, frozen_norms(work.recipe, work.model, work.lora))
+
+
+def frozen_norms(recipe: Recipe, model: Any, lora: LoraSettings | None) -> bool:
+    """Say whether batch norms keep their stored statistics."""
+    if recipe.batch_norm == "auto":
+        return bool(getattr(model, "pretrained", True)) or lora is not None
+    return recipe.batch_norm == "frozen"
+
+
+def with_lora(network: nn.Module, settings: LoraSettings, model: str) -> nn.Module:
+    """Freeze a network and put low-rank updates beside its linear and attention layers.
+
+    Raises:
+        AdaptationError: peft is missing, or no layer is of that kind or name.
+    """
+    try:
+        from peft import LoraConfig, inject_adapter_in_model
+    except ImportError as error:
+        raise AdaptationError(
+            "lora needs the Python package peft.\nInstall it: pip install 'scaling-curves[lora]'"
+        ) from error
+    names = lora_layers(network, settings.targets, model)
+    config = LoraConfig(
+        r=settings.rank, lora_alpha=settings.alpha, lora_dropout=settings.dropout,
+        target_modules="|".join(map(re.escape, names)),
+    )  # fmt: skip
+    return inject_adapter_in_model(config, network.requires_grad_(False))
+
+
+def lora_layers(network: nn.Module, targets: tuple[str, ...] | None, model: str) -> list[str]:
+    """Return the names of the linear and attention layers, of those named in `targets` where that is given."""
+    modules = dict(network.named_modules())
+    attention = {name for name, module in modules.items() if isinstance(module, nn.MultiheadAttention)}
+    linear = {
+        name for name, module in modules.items()
+        if isinstance(module, nn.Linear) and name.rpartition(".")[0] not in attention
+    }  # fmt: skip
+    found = sorted(attention | linear)
+    if not found:
+        kinds = Counter(type(module).__name__ for module in modules.values() if not list(module.children()))
+        shown = ", ".join(f"{kind} × {count}" for kind, count in kinds.most_common(5))
+        raise AdaptationError(
+            f"lora: {model} has no linear or attention layer below its head; it has {shown}.\n"
+            "Take adaptation=finetune, or a transformer, such as model=vit_b_16."
+        )
+    chosen = [name for name in found if targets is None or name.rpartition(".")[2] in targets]
+    if not chosen:
+        counts = Counter(name.rpartition(".")[2] for name in found)
+        shown = ", ".join(f"{name} × {count}" for name, count in counts.most_common(8))
+        raise AdaptationError(
+            f"adaptation.targets={list(targets or ())}: {model} has no linear or attention layer of these names.\n"
+            f"It has: {shown}."
+        )
+    return chosen
+
+
+def parameter_groups(network: Tuned, recipe: Recipe) -> list[dict[str, Any]]:
+    """Sort what is trained into groups of one rate and one weight decay.
+
+    A parameter's depth is its place in the order of the network's, in twelfths; the head is at the top.
+    """
+    named = list(network.named_parameters())
+    groups: dict[tuple[int, bool], dict[str, Any]] = {}
+    for place, (name, parameter) in enumerate(named):
+        if not parameter.requires_grad:
+            continue
+        below = 0 if name.startswith("head.") else 1 + (DEPTHS - 1) - place * DEPTHS // len(named)
+        decays = parameter.dim() > 1
+        empty = {"params": [], "scale": recipe.layer_decay**below, "weight_decay": recipe.weight_decay * decays}
+        groups.setdefault((below, decays), empty)["params"].append(parameter)
+    return list(groups.values())
+
+
+def counts(network: nn.Module) -> dict[str, float]:
+    """Return how many parameters there are, how many are trained, and their share."""
+    every = sum(parameter.numel() for parameter in network.parameters())
+    trained = sum(parameter.numel() for parameter in network.parameters() if parameter.requires_grad)
+    return {"model/parameters": every, "model/trained_parameters": trained, "model/trained_share": trained / every}

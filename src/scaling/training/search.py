@@ -1,0 +1,149 @@
+"""A grid point's trainings: try learning rates on a held-out part, train on all n samples, predict."""
+
+from collections.abc import Sequence
+from typing import Any
+
+import numpy as np
+
+from scaling import machine
+from scaling.core.errors import AdaptationError, SettingError
+from scaling.core.reporter import Reporter
+from scaling.lightning import device_of, emulates_bf16
+from scaling.training.batches import Share, held
+from scaling.training.checkpoints import Checkpoint, Progress
+from scaling.training.fit import Run
+from scaling.training.network import counts
+from scaling.training.work import Candidate, Trained, Work
+
+FINAL = "fit"
+
+
+def train(work: Work, reporter: Reporter, share: Share | None = None) -> Trained:
+    """Do a grid point's trainings, from where its checkpoint left them, and predict.
+
+    Args:
+        share: which part of each batch this process takes; the whole of it where it is the only one.
+
+    Raises:
+        AdaptationError: the loss is no number at any rate, memory ran out, or the checkpoint is another point's.
+    """
+    share = share or Share()
+    check_precision(work, reporter if share.rank == 0 else None)
+    images: Any = work.dataset.train.samples
+    read = held(images, work.model.resolved_preprocessing(), work.indices)
+    run = Run(work, share, read, lightning_settings(work), reporter)
+    checkpoint = Checkpoint(work.settings)
+    progress = checkpoint.load()
+    candidates = _candidates(run, checkpoint, progress) if work.held_out is not None else ()
+    rate, steps = chosen(candidates, work)
+    network, rounds = run.fit(
+        FINAL, rate, steps, np.arange(len(work.indices)), None, work.heads[1], _running(progress, FINAL),
+        lambda snapshot: checkpoint.save(Progress(candidates, snapshot)),
+    )  # fmt: skip
+    if not np.isfinite(rounds[-1].loss):
+        raise AdaptationError(_diverged([rate]))
+    subset = type(work.dataset.train)(images, work.labels)
+    trained = Trained(
+        train=run.predict(network, "predict train", subset, read),
+        test=run.predict(network, "predict test", work.dataset.test, run.test_reader()),
+        rate=rate, steps=steps, candidates=candidates,
+        metrics={
+            **counts(network), "training/images_per_s": run.meter.images / max(run.meter.seconds, 1e-9),
+            **peak_memory(),
+        },
+    )  # fmt: skip
+    if not np.isfinite(trained.test.log_prob).all():
+        raise AdaptationError(_diverged([rate]))
+    if share.rank == 0:
+        checkpoint.finish(network, work.settings.keep)
+    return trained
+
+
+def chosen(candidates: Sequence[Candidate], work: Work) -> tuple[float, int]:
+    """Return the rate and the number of steps with the lowest validation loss; all steps where nothing was tried.
+
+    Raises:
+        AdaptationError: no rate kept its loss a number.
+    """
+    if not candidates:
+        return work.recipe.learning_rates[0], work.recipe.budget(len(work.indices)).steps
+    usable = [candidate for candidate in candidates if np.isfinite(candidate.losses).any()]
+    if not usable:
+        raise AdaptationError(_diverged([candidate.rate for candidate in candidates]))
+    best = min(usable, key=lambda candidate: candidate.best.validation_loss or 0.0)
+    if work.recipe.patience is None:
+        return best.rate, work.recipe.budget(len(work.indices)).steps
+    return best.rate, best.best.step
+
+
+def _candidates(run: Run, checkpoint: Checkpoint, progress: Progress) -> tuple[Candidate, ...]:
+    """Train each rate that is not tried yet on what is not held out."""
+    assert run.work.held_out is not None
+    fitted, held_out = np.flatnonzero(~run.work.held_out), np.flatnonzero(run.work.held_out)
+    steps = run.work.recipe.budget(len(run.work.indices)).steps
+    done = list(progress.candidates)
+    for rate in run.work.recipe.learning_rates[len(done) :]:
+        name = f"try rate {rate:g}"
+        tried = tuple(done)
+        _, rounds = run.fit(
+            name, rate, steps, fitted, held_out, run.work.heads[0], _running(progress, name),
+            lambda snapshot, tried=tried: checkpoint.save(Progress(tried, snapshot)),
+        )  # fmt: skip
+        done.append(Candidate(rate, rounds))
+        if run.share.rank == 0:
+            checkpoint.save(Progress(tuple(done)))
+    return tuple(done)
+
+
+def _running(progress: Progress, phase: str) -> Any:
+    return progress.running if progress.running is not None and progress.running.phase == phase else None
+
+
+def lightning_settings(work: Work) -> dict[str, Any]:
+    """Return the Trainer's keyword arguments in each of the processes."""
+    if work.settings.processes == 1:
+        return work.trainer
+    # Statistics over all processes' samples; torch has that for accelerators alone.
+    everywhere = device_of(work.trainer).type != "cpu"
+    return {
+        **work.trainer, "strategy": "ddp", "devices": work.settings.processes, "sync_batchnorm": everywhere,
+    }  # fmt: skip
+
+
+def check_precision(work: Work, reporter: Reporter | None) -> None:
+    """Refuse what can't be trained on the device, and tell what is slow there."""
+    import torch
+
+    device = device_of(work.trainer)
+    if work.precision == "16-true":
+        raise SettingError(
+            "precision=16-true: half-precision weights can't be trained, their updates vanish.\n"
+            "Take 16-mixed, bf16-mixed or bf16-true."
+        )
+    half = work.precision.startswith("bf16")
+    if half and device.type == "cuda" and not torch.cuda.is_bf16_supported(including_emulation=False):
+        raise SettingError(
+            f"precision={work.precision}: {torch.cuda.get_device_name(device)} has no bf16.\nTake 16-mixed or 32-true."
+        )
+    if half and reporter is not None and emulates_bf16(device):
+        reporter.note(
+            f"this processor has no instructions for bf16: {work.precision} is emulated, far slower than 32-true"
+        )
+
+
+def peak_memory() -> dict[str, float]:
+    """Return the most memory that this process and its accelerator held, in bytes."""
+    import torch
+
+    found = {"memory/training_peak_bytes": float(machine.peak_memory())}
+    if torch.cuda.is_available():
+        found["memory/accelerator_peak_bytes"] = float(torch.cuda.max_memory_allocated())
+    return found
+
+
+def _diverged(rates: Sequence[float]) -> str:
+    shown = ", ".join(f"{rate:g}" for rate in rates)
+    return (
+        f"The loss became NaN or infinite at learning rate {shown}.\n"
+        "Lower adaptation.learning_rates=, or take precision=32-true."
+    )

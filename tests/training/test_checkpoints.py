@@ -1,0 +1,120 @@
+"""Interruptions: a training that is resumed ends as one that never stopped."""
+
+import io
+from pathlib import Path
+
+import pytest
+import torch
+from tests.adapt.test_finetune import same
+from tests.networks import Listener
+
+from scaling import machine
+from scaling.core.errors import AdaptationError
+from scaling.training import TrainingSettings
+from scaling.training.checkpoints import Checkpoint, Progress
+from scaling.training.module import TuningModule
+
+
+class KilledError(Exception):
+    """Stands for a kill: nothing of ours handles it."""
+
+
+def files():
+    return sorted(path.name for path in Path(".checkpoints").glob("*"))
+
+
+@pytest.fixture
+def undisturbed(evaluate):
+    return evaluate("checkpoints.dir=elsewhere")
+
+
+@pytest.mark.parametrize("micro_batch", ["null", "6"])
+@pytest.mark.parametrize("steps", [1, 5, 11, 17])
+def test_a_killed_training_goes_on_and_ends_the_same(evaluate, monkeypatch, steps, micro_batch):
+    settings = ("checkpoints.seconds=0", f"trainer.micro_batch={micro_batch}")
+    undisturbed = evaluate("checkpoints.dir=elsewhere", settings[1])
+    real, seen = TuningModule.on_train_batch_start, []
+
+    def killed(self, batch, batch_idx):
+        seen.append(self.step)
+        if len(seen) == steps * len(self.batches.slices):
+            raise KilledError
+        real(self, batch, batch_idx)
+
+    monkeypatch.setattr(TuningModule, "on_train_batch_start", killed)
+    with pytest.raises(KilledError):
+        evaluate(*settings)
+    assert len(files()) == (steps > 1)
+    first = len(seen)
+    resumed = evaluate(*settings)
+    total = sum(row["step"] == 8 for row in resumed.outcome.tables["learning_rates"]) * 8
+    assert len(seen) - first <= (total + 8 - steps + 1) * -(-16 // 6 if micro_batch == "6" else -1)
+    assert same(resumed, undisturbed)
+    assert resumed.outcome.tables == undisturbed.outcome.tables
+    assert files() == []
+
+
+def test_asked_to_end_it_saves_the_last_whole_step_first(evaluate, undisturbed):
+    class Stopping(Listener):
+        def value(self, name, value, step):
+            super().value(name, value, step)
+            if name == "try rate 0.002/loss" and step == 4:
+                machine.stopping.set()
+
+    try:
+        with pytest.raises(SystemExit):
+            evaluate(reporter=Stopping())
+    finally:
+        machine.stopping.clear()
+    (name,) = files()
+    content = torch.load(Path(".checkpoints") / name, weights_only=True)
+    assert (content["running"]["phase"], content["running"]["step"]) == ("try rate 0.002", 5)
+    assert same(evaluate(), undisturbed)
+
+
+def test_the_fitted_weights_stay_where_asked(evaluate, undisturbed):
+    assert same(evaluate("keep_checkpoint=true"), undisturbed)
+    (name,) = files()
+    kept = torch.load(Path(".checkpoints") / name, weights_only=True)
+    assert kept["state_dict"]["head.weight"].shape == (10, 64)
+    assert same(evaluate(), undisturbed)  # a finished one is no middle to start from
+    assert files() == []
+
+
+def test_a_checkpoint_of_another_point_or_a_damaged_one_is_refused(evaluate, tmp_path):
+    settings = TrainingSettings(checkpoint=tmp_path / "point.pt", fingerprint="this")
+    Checkpoint(settings).save(Progress())
+    assert Checkpoint(settings).load() == Progress()
+    other = TrainingSettings(checkpoint=tmp_path / "point.pt", fingerprint="that")
+    with pytest.raises(AdaptationError, match="belongs to another grid point: its fingerprint is this, expected that"):
+        Checkpoint(other).load()
+    (tmp_path / "point.pt").write_bytes(b"damaged")
+    with pytest.raises(AdaptationError, match="can't be read"):
+        Checkpoint(settings).load()
+
+
+def test_a_checkpoint_that_would_run_code_is_refused(tmp_path):
+    class Harm:
+        def __reduce__(self):
+            return (Path.touch, (tmp_path / "harm",))
+
+    torch.save({"format": 1, "fingerprint": "this", "x": Harm()}, tmp_path / "point.pt")
+    with pytest.raises(AdaptationError, match="can't be read"):
+        Checkpoint(TrainingSettings(checkpoint=tmp_path / "point.pt", fingerprint="this")).load()
+    assert not (tmp_path / "harm").exists()
+
+
+def test_a_checkpoint_is_replaced_as_a_whole_or_not_at_all(tmp_path, monkeypatch):
+    settings = TrainingSettings(checkpoint=tmp_path / "point.pt", fingerprint="this")
+    Checkpoint(settings).save(Progress())
+    before = settings.checkpoint.read_bytes()
+
+    def half(content, file):
+        file.write(io.BytesIO(b"half").read())
+        raise KeyboardInterrupt
+
+    monkeypatch.setattr(torch, "save", half)
+    with pytest.raises(KeyboardInterrupt):
+        Checkpoint(settings).save(Progress())
+    assert settings.checkpoint.read_bytes() == before
+    assert [path.name for path in tmp_path.iterdir()] == ["point.pt"]
