@@ -31,7 +31,7 @@ def lines(report: Report) -> Iterator[str]:
     for gap in report.gaps:
         yield f"missing: {gap}"
     for line in report.flagged:
-        screen.print(f"flagged: {line}", markup=False)
+        yield f"flagged: {line}"
     for fingerprint, count in report.duplicates.items():
         yield f"duplicate: {name_of(report, fingerprint)} has {count} finished runs; the newest counts"
     for item in report.published:
