@@ -15,7 +15,7 @@ from numpy.typing import NDArray
 
 from benchmarks.timing import environment, row
 
-CLASSES, TEST_ROWS, BLOCK = 10, 1_000, 1 << 14
+CLASSES, TEST_ROWS, BLOCK = 10, 1_000, 1 << 10
 GIB = 2**30
 
 

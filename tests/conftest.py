@@ -1,6 +1,7 @@
 """Fixtures that whole runs share: a working directory of their own, and the command line in this process."""
 
 import os
+import shutil
 import subprocess
 import sys
 from collections.abc import Callable
@@ -22,6 +23,31 @@ DIGITS = ("model=pixels", "dataset=digits", "adaptation=knn")
 def _no_store_from_outside(monkeypatch: pytest.MonkeyPatch) -> None:
     for name in ("MLFLOW_TRACKING_URI", "MLFLOW_RUN_ID", "MLFLOW_EXPERIMENT_NAME", "HYDRA_FULL_ERROR"):
         monkeypatch.delenv(name, raising=False)
+
+
+@pytest.fixture(scope="session")
+def empty_database(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """An MLflow database without runs."""
+    from mlflow.tracking import MlflowClient
+
+    path = tmp_path_factory.mktemp("empty") / "mlflow.db"
+    MlflowClient(f"sqlite:///{path}").search_experiments(max_results=1)
+    return path
+
+
+@pytest.fixture(autouse=True)
+def _quick_stores(request: pytest.FixtureRequest, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Let new stores be copies of an empty one: MLflow takes seconds to make it. Other processes make their own."""
+    from scaling.tracking.connection import Connection
+
+    prepare = Connection._prepare_folder
+
+    def copying(self: Connection) -> None:
+        prepare(self)
+        if self._database is not None and not self._database.exists():
+            shutil.copy(request.getfixturevalue("empty_database"), self._database)
+
+    monkeypatch.setattr(Connection, "_prepare_folder", copying)
 
 
 @pytest.fixture

@@ -8,7 +8,7 @@ NEGLIGIBLE = 1e9
 #: Seconds that a point takes beyond its forward pass and fit.
 POINT_SECONDS = 0.2
 #: Elements of the largest matrices of the linear probe's solver, which bounds its memory.
-LOGIT_ELEMENTS = 1 << 24
+LOGIT_ELEMENTS = 1 << 23
 #: Bytes that a process takes with everything imported and nothing loaded.
 PROCESS_BYTES = 700e6
 #: Bytes that a finished run takes beside its predictions: database rows, config, log.
