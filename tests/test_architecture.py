@@ -181,3 +181,10 @@ def test_importing_loads_nothing_heavy(module):
     code = f"import sys, {module}; print(*sorted({set(HEAVY)!r} & set(sys.modules)))"
     done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True)
     assert done.stdout.strip() == ""
+
+
+@pytest.mark.parametrize("module", [m for m in MODULES if m.startswith("scaling.findings")])
+def test_findings_know_the_core_alone(module):
+    ours = ("scaling.core", "scaling.findings")
+    assert {name for name in touches(module, ("scaling",)) if not name.startswith(ours)} <= {"scaling"}
+    assert touches(module, ("pandas", *HEAVY)) == set()

@@ -577,13 +577,17 @@ def test_a_point_comes_back_as_it_was_logged(store, sweep, tmp_path):
     point = grid_point()
     run_id = claim(store, sweep, point, tags={POOL: "60"}).run_id
     finish(store, run_id, tmp_path)
-    assert store.finished_points() == [
+    (found,) = store.finished_points()
+    assert found.seconds > 0
+    assert (Path(found.artifacts.removeprefix("file://")) / "log.txt").parent.is_dir()
+    assert replace(found, seconds=None, artifacts="") == (
         Point(
             curve_id=point.curve_id, model="net", dataset="digits", adaptation="knn", n=10, n_requested="10", seed=0,
             train_accuracy=0.9, test_accuracy=0.75, fingerprint=point.fingerprint, run_id=run_id,
             test_low=0.7, test_high=0.8, pool=60, settings={"adaptation.k": "5", "precision": "32-true"},
+            metrics=METRICS,
         )
-    ]  # fmt: skip
+    )  # fmt: skip
 
 
 def test_only_finished_points_come_back(store, sweep, tmp_path):

@@ -136,3 +136,10 @@ def test_batches_join_in_order():
 
 def test_batches_without_top_k_join_without_it():
     assert Predictions.concatenate([predictions([0], [0]), predictions([1], [1])]).in_top_k is None
+
+
+def test_train_scores_are_those_of_the_train_predictions():
+    train = predictions([0, 0, 0, 1], [0, 0, 1, 1])
+    details = score(train, predictions([0, 1], [1, 0]), ["a", "b"]).details
+    assert details["train/balanced_accuracy"] == pytest.approx((2 / 3 + 1) / 2)
+    assert details["train/macro_f1"] == pytest.approx((4 / 5 + 2 / 3) / 2)

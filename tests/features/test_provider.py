@@ -344,3 +344,15 @@ def test_emulated_bf16_is_noted_once_and_only_where_something_is_computed(
         for split in ("train", "test", "train"):
             provider.rows(split, FIRST)
         assert len([note for note in provider.reporter.notes if "is emulated" in note]) == said
+
+
+def test_the_size_of_the_model_is_kept_beside_its_features(provide, monkeypatch):
+    fresh = provide()
+    assert fresh.model_size == {}
+    fresh.rows("test", FIRST[:4])
+    size = fresh.model_size
+    assert size["model/parameters"] == 11_689_512
+    assert size["model/flops"] > 1e6
+    # Later points read it without a network.
+    monkeypatch.setattr(TorchvisionModel, "build", lambda self: pytest.fail("the network was built"))
+    assert provide().model_size == size

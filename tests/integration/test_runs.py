@@ -11,10 +11,12 @@ import pytest
 from tests.conftest import DIGITS
 
 from scaling.adapt import Knn
-from scaling.core.curves import COLUMNS
+from scaling.core.curves import COLUMNS, curves_of
 from scaling.core.errors import AdaptationError
+from scaling.findings import find
 from scaling.report import FILES
 from scaling.tracking import CURVE, FINGERPRINT, KIND, PARENT, REASON, SWEEP, RunStore
+from scaling.tracking.predictions import StoredPredictions
 
 GRID = ("-m", *DIGITS, "n=50,100", "seed=0,1")
 
@@ -48,6 +50,7 @@ def test_a_sweep_logs_every_point_under_one_parent_and_can_be_recounted(command,
         assert {FINGERPRINT, CURVE, "scaling.precision_used", "scaling.subset"} <= set(tags)
         assert (params["model"], params["dataset"], params["adaptation"]) == ("pixels", "digits", "knn")
         assert metrics["n"] == float(params["n"])
+        assert metrics["model/parameters"] == metrics["model/flops"] == 0  # pixels
         assert metrics["upgradeability"] == pytest.approx(metrics["test/accuracy"] - metrics["train/accuracy"])
         assert metrics["test/accuracy_low"] < metrics["test/accuracy"] < metrics["test/accuracy_high"]
         assert run.inputs.dataset_inputs[0].dataset.name == "digits"
@@ -55,6 +58,18 @@ def test_a_sweep_logs_every_point_under_one_parent_and_can_be_recounted(command,
             assert np.mean(kept["test_predicted"] == kept["test_labels"]) == metrics["test/accuracy"]
             assert len(kept["train_indices"]) == int(params["n"])
         assert "dataset:" in artifact(store, run, "config.yaml", tmp_path).read_text()
+
+
+def test_findings_rest_on_the_predictions_that_runs_kept(command):
+    assert command("scaling.run", *GRID) == 0
+    store = RunStore()
+    found = find(curves_of(store.finished_points()), StoredPredictions(store))
+    assert found.notes == ()
+    for row in found.curves[0].variance:
+        assert (row.seeds, row.tested) == (2, 500)
+        assert row.test == pytest.approx((row.mean * (1 - row.mean) / 500) ** 0.5, rel=0.05)
+    assert [cost.fit_seconds > 0 and cost.seconds > cost.fit_seconds for cost in found.costs] == [True, True]
+    assert (found.complexity.rows[0].parameters, found.complexity.rows[0].flops) == (0, 0)
 
 
 def test_the_parent_draws_the_curves_with_n_as_step(command):

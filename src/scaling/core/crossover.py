@@ -49,7 +49,11 @@ class Differences:
 
 
 def differences(
-    n: Floats, by_seed: Sequence[Floats], samples: NDArray[np.floating] | None, residual: Floats
+    n: Floats,
+    by_seed: Sequence[Floats],
+    samples: NDArray[np.floating] | None,
+    residual: Floats,
+    drawn: NDArray[np.bool_] | None = None,
 ) -> Differences:
     """Put the differences of two curves together.
 
@@ -60,6 +64,7 @@ def differences(
             predictions can't be had: the test set is then taken as it is.
         residual: what of the variance of each row's mean over samples belongs to single seeds and is counted with
             the draws, shape (k,).
+        drawn: whether subsets were drawn at each n, shape (k,); False where all seeds have the whole training set.
 
     The variance of a draw is v0 + v1 / n over all sizes, so that few seeds at each n tell it together.
     """
@@ -73,7 +78,8 @@ def differences(
         centred = samples - samples.mean(1, dtype=np.float64)[:, None]
         shared = centred @ centred.T / (samples.shape[1] * (samples.shape[1] - 1))
         shared[np.diag_indices(len(n))] = np.maximum(np.diagonal(shared) - residual, 0.0)
-    return Differences(n, mean, shared.astype(np.float64), (v0 + v1 / n) / counts, freedom)
+    draws = np.where(True if drawn is None else drawn, (v0 + v1 / n) / counts, 0.0)
+    return Differences(n, mean, shared.astype(np.float64), draws, freedom)
 
 
 @dataclass(frozen=True)

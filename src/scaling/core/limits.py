@@ -79,7 +79,7 @@ def _words(verdict: str, details: dict[str, Any], gap: tuple[float, float, float
         "data_limited": f"Data-limited: {to[0].lower()}{to[1:]} the test error falls and closes the gap to the train"
         f" error; {left}.",
         "saturated": f"Saturated: {to[0].lower()}{to[1:]} neither the test nor the train error changes by more than"
-        f" {details['threshold']:.4f}; {left}, which more data of this kind don't close.",
+        f" {details['threshold']:.4f}; {left}.",
         "not_closing": f"{to} the test error falls and the train error with it: {left}. The gap does not close.",
         "open": "Cannot be told from these points: whether the gap closes or both errors stay where they are, up to"
         f" n = {details['n']:g}.",

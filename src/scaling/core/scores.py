@@ -119,6 +119,8 @@ def score(train: Predictions, test: Predictions, class_names: Sequence[str]) -> 
     details = {
         "test/balanced_accuracy": float(np.nanmean(recalls)),
         "test/macro_f1": macro_f1(test.labels, test.predicted, classes),
+        "train/balanced_accuracy": float(np.nanmean(class_recalls(train.labels, train.predicted, classes))),
+        "train/macro_f1": macro_f1(train.labels, train.predicted, classes),
         "test/nll": -float(np.mean(test.log_prob, dtype=np.float64)),
         "train/nll": -float(np.mean(train.log_prob, dtype=np.float64)),
     }

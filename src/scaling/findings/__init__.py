@@ -1,5 +1,6 @@
 """What finished points say together: forecasts, statements, variances, comparisons. Points in, findings out."""
 
+from scaling.findings.asked import PredictionSource, Settings
 from scaling.findings.finding import find
 from scaling.findings.results import (
     Ahead,
@@ -12,11 +13,9 @@ from scaling.findings.results import (
     Gain,
     Gap,
     ModelSize,
-    PredictionSource,
     Pretraining,
     Ranks,
     Relation,
-    Settings,
     Variance,
 )  # fmt: skip
 

@@ -21,7 +21,8 @@ from scaling.core.extrapolation.statements import (
 from scaling.core.limits import limit
 from scaling.core.metrics import Metric
 from scaling.core.scores import Z_95
-from scaling.findings.results import Ahead, CurveFindings, Floats, Gap, Settings, Variance
+from scaling.findings.asked import Settings
+from scaling.findings.results import Ahead, CurveFindings, Floats, Gap, Variance
 from scaling.findings.samples import score_of, train_score_of
 
 #: Places of a forecast's grid, and how far it reaches as a factor of the largest n.

@@ -80,12 +80,14 @@ class Duel:
     by_seed: list[Floats] = field(default_factory=list)
     samples: list[NDArray[np.float32] | None] = field(default_factory=list)
     residual: list[float] = field(default_factory=list)
+    drawn: list[bool] = field(default_factory=list)
 
     def add(self, n: int, rows: Rows, metric: Metric) -> None:
         """Take the pair's rows at the next n."""
         sign = 1.0 if metric.higher_is_better else -1.0
         scores = sign * (rows.scores[0] - rows.scores[1])
         self.n.append(n)
+        self.drawn.append(not (rows.a.same and rows.b.same))
         self.by_seed.append(scores[:1] if rows.a.same and rows.b.same else scores)
         if rows.values is None:
             self.samples.append(None)
@@ -108,6 +110,7 @@ class Duel:
                 self.by_seed,
                 np.stack(samples) if known else None,
                 np.array(self.residual),
+                np.array(self.drawn),
             )
         )
 

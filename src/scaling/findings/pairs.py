@@ -7,10 +7,11 @@ from itertools import combinations, pairwise
 import numpy as np
 from numpy.typing import NDArray
 
-from scaling.core.comparisons import Difference, holm, mcnemar, over_seeds, paired
+from scaling.core.comparisons import Difference, holm, mcnemar, merged, over_seeds, paired
 from scaling.core.curves import Curve
 from scaling.core.metrics import Metric
-from scaling.findings.results import Comparison, Settings
+from scaling.findings.asked import Settings
+from scaling.findings.results import Comparison
 from scaling.findings.samples import Block
 
 #: Up to this many curves all pairs are compared; above it each with the best, and with its neighbours in rank.
@@ -111,6 +112,7 @@ def compare(a: Block, b: Block, metric: Metric, settings: Settings) -> Compariso
         p_adjusted=None,
         test="none: one seed and no stored predictions" if found is None else found.test,
         mcnemar=exact,
+        mcnemar_merged=merged(exact) if exact else None,
         verdict="open",
         text="",
     )

@@ -1,55 +1,17 @@
 """What a report has to say beyond its measured points. Held here, found elsewhere; all of it can become JSON."""
 
-from collections.abc import Mapping
-from dataclasses import dataclass, fields, is_dataclass
-from math import isfinite
-from typing import Any, Protocol
+from dataclasses import dataclass
+from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
 
-from scaling.core.curves import Point
-from scaling.core.errors import SettingError
 from scaling.core.extrapolation.statements import Statement
 from scaling.core.metrics import Metric
-from scaling.core.scores import Predictions
+from scaling.findings.asked import Settings
+from scaling.findings.plain import as_plain
 
 Floats = NDArray[np.float64]
-
-
-@dataclass(frozen=True)
-class Settings:
-    """What is asked of the findings; conf/report.yaml carries it.
-
-    Attributes:
-        metric: the logged metric that curves show.
-        threshold: gain that matters for saturation, in units of the metric; None for what the test set can measure.
-        targets: values of the metric for which the needed n is sought.
-        labels: numbers of further labels whose value is asked for.
-        level: chance of any false verdict among all comparisons; intervals of differences cover 1 − level.
-    """
-
-    metric: str = "test/accuracy"
-    threshold: float | None = None
-    targets: tuple[float, ...] = ()
-    labels: tuple[int, ...] = (1_000, 10_000)
-    level: float = 0.05
-
-    def __post_init__(self) -> None:
-        if not 0 < self.level < 0.5:
-            raise SettingError(f"level={self.level}: expected a chance above 0 and below 0.5, such as 0.05.")
-        if self.threshold is not None and not self.threshold > 0:
-            raise SettingError(f"threshold={self.threshold}: expected a gain above 0, or null.")
-        if any(not number > 0 for number in self.labels):
-            raise SettingError(f"labels={list(self.labels)}: expected numbers above 0.")
-
-
-class PredictionSource(Protocol):
-    """Where stored predictions come from."""
-
-    def of(self, point: Point) -> Predictions | None:
-        """Return a point's predictions on the test set, or None where they can't be had."""
-        ...
 
 
 @dataclass(frozen=True)
@@ -159,6 +121,7 @@ class Comparison:
         p_adjusted: p corrected for all comparisons of the report.
         test: what p is of.
         mcnemar: exact McNemar p of each seed, by seed; empty where the metric is no accuracy.
+        mcnemar_merged: one p for them all, two-sided; None where there are none.
         verdict: "a", "b" (is better) or "open".
         text: the verdict in plain words.
     """
@@ -176,6 +139,7 @@ class Comparison:
     p_adjusted: float | None
     test: str
     mcnemar: tuple[float, ...]
+    mcnemar_merged: float | None
     verdict: str
     text: str
 
@@ -349,20 +313,3 @@ class Findings:
         plain = as_plain(self)
         assert isinstance(plain, dict)
         return plain
-
-
-def as_plain(value: Any) -> Any:
-    """Turn dataclasses, arrays and numbers into what JSON has; numbers keep seven significant digits."""
-    if isinstance(value, Statement):
-        return as_plain(value.as_dict())
-    if is_dataclass(value):
-        return {field.name: as_plain(getattr(value, field.name)) for field in fields(value)}
-    if isinstance(value, Mapping):
-        return {str(key): as_plain(entry) for key, entry in value.items()}
-    if isinstance(value, np.ndarray | list | tuple):
-        return [as_plain(entry) for entry in (value.tolist() if isinstance(value, np.ndarray) else value)]
-    if isinstance(value, np.generic):
-        return as_plain(value.item())
-    if isinstance(value, float):
-        return float(f"{value:.7g}") if isfinite(value) else None
-    return value

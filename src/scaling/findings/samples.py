@@ -11,7 +11,8 @@ from scaling.core.curves import Curve, Point
 from scaling.core.metrics import Metric, sample_values
 from scaling.core.scores import Predictions
 from scaling.core.variance import Components, components
-from scaling.findings.results import Floats, PredictionSource
+from scaling.findings.asked import PredictionSource
+from scaling.findings.results import Floats
 
 #: What a rate of 0 or 1 still leaves open: two samples for either side (Agresti and Coull 1998).
 RATE_PSEUDO = (0.0, 0.0, 1.0, 1.0)

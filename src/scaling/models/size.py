@@ -28,8 +28,11 @@ def size_of(backbone: Backbone, shape: Sequence[int]) -> dict[str, float]:
 
 def flops(network: nn.Module, shape: Sequence[int]) -> int | None:
     """Count floating-point operations for one image on torch's meta device, where nothing is computed."""
+    weights = {id(p): nn.Parameter(torch.empty_like(p, device="meta"), False) for p in network.parameters()}
+    buffers = {id(b): torch.empty_like(b, device="meta") for b in network.buffers()}
     try:
-        traced = copy.deepcopy(network).to("meta").eval()
+        # deepcopy takes these for copies that it made already: no weight is copied.
+        traced = copy.deepcopy(network, {**weights, **buffers}).eval()
         with FlopCounterMode(display=False) as counter, torch.no_grad():
             traced(torch.empty(1, *shape, device="meta"))
     except Exception:  # a network may do what the meta device can't

@@ -47,7 +47,7 @@ def local_folder(uri: str) -> Path | None:
 def read(path: Path) -> Predictions | None:
     """Read predictions.npz; None where it isn't there or is damaged. Nothing in it is unpickled."""
     try:
-        with np.load(path, allow_pickle=False) as kept:
+        with path.open("rb") as file, np.load(file, allow_pickle=False) as kept:
             labels, predicted = (kept[name].astype(np.int64) for name in ("test_labels", "test_predicted"))
             return Predictions(labels, predicted, kept["test_log_prob"])
     except (OSError, ValueError, KeyError, EOFError, BadZipFile):

@@ -160,7 +160,8 @@ class Forecast:
 def roots(covariances: Floats) -> Floats:
     """Return a square root of each covariance, shape (e, t, t): Cholesky's, or by eigenvalues where that fails."""
     try:
-        return np.linalg.cholesky(covariances + ROOT_JITTER * np.eye(covariances.shape[-1]))
+        factor = np.linalg.cholesky(covariances + ROOT_JITTER * np.eye(covariances.shape[-1]))
+        return np.asarray(factor, dtype=np.float64)
     except np.linalg.LinAlgError:
         values, vectors = np.linalg.eigh(covariances)
         return vectors * np.sqrt(np.maximum(values, 0.0))[:, None, :]
