@@ -9,7 +9,7 @@ from contextlib import contextmanager
 from pathlib import Path
 
 from scaling.core.curves import COLUMNS, rows
-from scaling.report.collect import Report
+from scaling.report.collection import Report
 from scaling.report.page import render
 from scaling.report.tables import as_csv, as_latex, as_markdown, main_table
 
