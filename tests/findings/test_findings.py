@@ -289,6 +289,16 @@ def test_seeds_that_share_the_whole_training_set_are_no_draws():
     assert statement(found, "good", "trend").details["pairs"] == 10 * 9 + 15
 
 
+def test_draws_that_change_nothing_have_a_variance_of_zero_and_not_an_unknown_one():
+    made = points("as_is", lambda n: 0.3, draw=0.0)
+    same = [replace(p, test_accuracy=made[0].test_accuracy, metrics=made[0].metrics) for p in made]
+    store = Store()
+    store.of = lambda point: predicted("as_is", 0, 50, 0.3)
+    row = find(curves_of(same), store).curves[0].variance[0]
+    assert row.draw == 0
+    assert row.total == pytest.approx(row.test, rel=0.01)
+
+
 def test_curves_of_two_data_sets_are_never_compared():
     made = points("good", GOOD) + points("poor", POOR, dataset="other")
     found = find(curves_of(made), Store())
