@@ -13,7 +13,7 @@ from scaling.core.crossover import crossing, differences
 from scaling.core.variance import Measured, components, estimates
 
 TESTED, SAMPLE, REST = 400, 0.3, 0.4
-MEANS, CROSSOVERS = 4000, 400
+MEANS, CROSSOVERS = 3000, 200
 SIZES = 100 * 2.0 ** np.arange(6)
 Floats = NDArray[np.float64]
 
