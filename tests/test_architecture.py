@@ -142,7 +142,7 @@ def test_a_report_is_made_of_runs_and_drawings_and_runs_nothing(module):
 
 def test_what_a_report_holds_and_shows_reaches_the_store_by_its_command_and_collection_alone():
     found = {module for module in importers("scaling.tracking") if module.startswith("scaling.report")}
-    assert found <= {f"scaling.report.{name}" for name in ("collect", "command", "gaps")}
+    assert found <= {f"scaling.report.{name}" for name in ("collection", "command", "gaps")}
 
 
 @pytest.mark.parametrize(("module", "other"), [("tracking", "figures"), ("figures", "tracking")])

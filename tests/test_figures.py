@@ -169,7 +169,7 @@ def test_a_label_too_few_is_an_error(draw):
         drawn(draw, *many(2), labels=["a"])
 
 
-@pytest.mark.parametrize("draw", DRAWINGS)
+@pytest.mark.parametrize("draw", [scaling_curves, upgradeability_curves])
 def test_more_curves_than_colours_can_still_be_told_apart(draw):
     count = 2 * len(COLOURS)
     looks = [(line.get_color(), line.get_marker()) for line in lines(drawn(draw, *many(count)), count)]

@@ -3,7 +3,7 @@ from dataclasses import replace
 import numpy as np
 import pytest
 
-from scaling.core.crossover import crossing, differences
+from scaling.core.crossover import Differences, crossing, differences
 
 N = 100 * 2.0 ** np.arange(6)
 X = np.log2(N / 100)
@@ -91,6 +91,14 @@ def test_where_nothing_is_drawn_draws_add_no_doubt():
     assert found.draws[:-1].min() > 0
     assert found.draws[-1] == 0
     assert differences(N, by_seed, None, np.zeros(6)).draws[-1] > 0
+
+
+def test_a_variance_that_few_seeds_tell_widens_what_is_drawn():
+    zero, shared = np.zeros(6), np.zeros((6, 6))
+    few, many = (Differences(N, zero, shared, np.ones(6), freedom).sample() for freedom in (10, 10_000))
+    assert few.var() == pytest.approx(10 / 8, rel=0.06)  # of Student's t with 10 degrees of freedom
+    assert many.var() == pytest.approx(1, rel=0.05)
+    assert Differences(N, zero, shared + 0.25, zero, np.inf).sample().std(0) == pytest.approx(0.5, rel=0.05)
 
 
 def test_it_is_the_same_twice():

@@ -51,3 +51,9 @@ def test_a_train_error_without_a_trend_is_taken_to_stay(train):
     found = limit(fit(3 * N**-0.45), fit(train), threshold=0.005)
     assert found.details["verdict"] == "data_limited"
     assert found.low + train[0] == pytest.approx(found.details["test_error"], abs=0.02)
+
+
+def test_a_flat_test_error_is_not_saturated_while_the_train_error_still_moves():
+    flat = fit(0.2 + 5 * N**-1.5)
+    assert limit(flat, fit(0.1 * (N / N[-1]) ** 0.6), threshold=0.05).details["verdict"] == "open"
+    assert limit(flat, fit(0.1 + 0.001 * (N / N[-1]) ** 0.6), threshold=0.05).details["verdict"] == "saturated"

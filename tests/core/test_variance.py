@@ -5,7 +5,7 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from scaling.core.variance import components, t_quantile
+from scaling.core.variance import Measured, components, estimates, spread, t_quantile
 
 examples = settings(max_examples=30, deadline=None, derandomize=True, database=None)
 DRAW, SAMPLE, REST = 0.02, 0.3, 0.4
@@ -36,13 +36,51 @@ def test_the_bare_variance_between_seeds_would_count_the_test_set_twice():
     assert np.mean([components(rows).draw_variance for rows in tables]) < 0.35 * bare
 
 
-# Two seeds whose draws decide the variance are told apart too well: docs/method.md says by how much.
-@pytest.mark.parametrize(("seeds", "draw", "least"), [(2, DRAW, 0.84), (3, DRAW, 0.87), (5, 0.0, 0.87)])
-def test_the_interval_covers_as_often_as_it_says(seeds, draw, least):
+def estimate(rows, sizes=(100.0,)):
+    return estimates(sizes, [Measured.of(components(row)) for row in rows])
+
+
+@pytest.mark.parametrize(("seeds", "draw"), [(1, 0.0), (2, DRAW), (3, DRAW), (3, 0.1)])
+def test_the_interval_covers_at_least_as_often_as_it_says(seeds, draw):
     rng = np.random.default_rng(seeds)
-    ends = np.array([components(table(rng, seeds, 200, draw)).interval(0.1) for _ in range(800)])
-    covered = np.mean((ends[:, 0] <= 0.7) & (ends[:, 1] >= 0.7))
-    assert least <= covered <= 0.97
+    ends = np.array([estimate([table(rng, seeds, 200, draw)])[0].interval(0.1) for _ in range(800)])
+    assert np.mean((ends[:, 0] <= 0.7) & (ends[:, 1] >= 0.7)) >= 0.88
+
+
+def test_sizes_that_tell_the_spread_together_cover_as_often_as_they_say_and_more_narrowly():
+    rng, sizes = np.random.default_rng(7), (100.0, 200.0, 400.0, 800.0, 1600.0)
+    covered, widths = [], []
+    for _ in range(300):
+        rows = [table(rng, 3, 200, 0.05) for _ in sizes]
+        ends = np.array([item.interval(0.1) for item in estimate(rows, sizes)])
+        covered.append((ends[:, 0] <= 0.7) & (ends[:, 1] >= 0.7))
+        widths.append(np.diff(ends[:1])[0, 0] / np.diff(estimate(rows[:1])[0].interval(0.1))[0])
+    assert 0.87 <= np.mean(covered) <= 0.96
+    assert np.mean(widths) < 0.9
+
+
+@pytest.mark.parametrize("draw", [0.0, 0.15])
+def test_two_seeds_do_not_make_a_p_far_smaller_than_it_may_be(draw):
+    rng = np.random.default_rng(8)
+    p = np.array([estimate([table(rng, 2, 100, draw) - 0.7])[0].p for _ in range(1500)])
+    assert np.mean(p <= 0.05) <= 0.065
+    assert np.mean(p <= 0.01) <= 0.016
+
+
+@pytest.mark.parametrize(("v0", "v1"), [(1e-4, 0.0), (0.0, 0.04)])
+def test_the_spread_may_be_the_same_at_all_sizes_or_fall_with_n(v0, v1):
+    n, seeds = np.array([100.0, 400.0, 1600.0]), np.array([200, 200, 200])
+    truth = v0 + v1 / n
+    found, freedom = spread(n, seeds, truth * (seeds - 1))
+    assert found == pytest.approx(truth, rel=0.01)
+    assert freedom == 597
+
+
+def test_what_nothing_tells_has_no_estimate():
+    assert estimates([1.0], [Measured(0.5, 1, 0.0, 0.0, None)]) == [None]
+    assert estimates([1.0], [Measured(0.5, 3, 0.0, 0.0, None)]) == [None]
+    (alone,) = estimates([1.0], [Measured(0.5, 1, 0.0, 0.0, 0.01)])
+    assert alone.interval(0.05) == pytest.approx((0.5 - 0.196, 0.5 + 0.196), abs=1e-3)
 
 
 def test_the_mean_squares_are_those_of_the_definition():
@@ -72,13 +110,13 @@ def test_one_seed_tells_nothing_of_draws():
     found = components(rows)
     assert found.draw_variance is None
     assert found.mean_variance == pytest.approx(rows.var(ddof=1) / 50) == found.test_variance
-    assert found.freedom == 49
+    assert Measured.of(found).alone == pytest.approx(found.mean_variance)
 
 
 def test_seeds_that_agree_in_everything_add_no_freedom_and_no_variance():
     rows = np.repeat(np.random.default_rng(4).random((1, 50)), 3, axis=0)
     found = components(rows)
-    assert found.freedom == inf
+    assert estimates([1.0], [Measured.of(found)])[0].freedom == inf
     assert found.draw_variance == 0
     assert found.mean_variance == pytest.approx(rows[0].var(ddof=1) / 50)
 

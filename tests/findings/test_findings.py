@@ -7,6 +7,7 @@ from dataclasses import replace
 import numpy as np
 import pytest
 
+from scaling.core.comparisons import mcnemar
 from scaling.core.curves import Point, curves_of
 from scaling.core.errors import SettingError
 from scaling.core.scores import Predictions, score
@@ -288,6 +289,16 @@ def test_seeds_that_share_the_whole_training_set_are_no_draws():
     assert statement(found, "good", "trend").details["pairs"] == 10 * 9 + 15
 
 
+def test_draws_that_change_nothing_have_a_variance_of_zero_and_not_an_unknown_one():
+    made = points("as_is", lambda n: 0.3, draw=0.0)
+    same = [replace(p, test_accuracy=made[0].test_accuracy, metrics=made[0].metrics) for p in made]
+    store = Store()
+    store.of = lambda point: predicted("as_is", 0, 50, 0.3)
+    row = find(curves_of(same), store).curves[0].variance[0]
+    assert row.draw == 0
+    assert row.total == pytest.approx(row.test, rel=0.01)
+
+
 def test_curves_of_two_data_sets_are_never_compared():
     made = points("good", GOOD) + points("poor", POOR, dataset="other")
     found = find(curves_of(made), Store())
@@ -299,6 +310,24 @@ def test_curves_without_a_common_seed_are_left_out_and_counted():
     found = find(curves_of(made), Store())
     assert found.comparisons == ()
     assert "made: 6 pairs of curves share no seed at an n and are not compared there." in found.notes
+
+
+def test_only_seeds_that_both_have_are_paired_each_with_its_own():
+    made = points("good", GOOD, seeds=(0, 1, 2), draw=0.02) + points("poor", POOR, seeds=(1, 2, 5), draw=0.02)
+    at = {(p.model, p.n, p.seed): p.test_accuracy for p in made}
+    for item in find(curves_of(made), Store()).comparisons:
+        expected = [at["good", item.n, seed] - at["poor", item.n, seed] for seed in (1, 2)]
+        assert item.seeds == 2
+        assert item.difference == pytest.approx(np.mean(expected))
+        exact = [mcnemar_of(made, item.n, seed) for seed in (1, 2)]
+        assert item.mcnemar == pytest.approx(exact)
+
+
+def mcnemar_of(made, n, seed):
+    """McNemar's p of one seed, from the points' own predictions."""
+    good, poor = (next(p for p in made if (p.model, p.n, p.seed) == (m, n, seed)) for m in ("good", "poor"))
+    right = [Store().of(p).predicted == LABELS for p in (good, poor)]
+    return mcnemar(*right)
 
 
 def test_what_pre_training_gains():

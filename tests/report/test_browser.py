@@ -236,6 +236,20 @@ def test_a_click_on_a_point_shows_its_run(browser):
     assert run.startswith("run-")
 
 
+def test_a_click_opens_the_run_where_a_server_answers(browser):
+    script = """const opened = [], open = window.open;
+        window.open = (...given) => opened.push(given);
+        choose([0, 50, 0]);
+        data.served = true;
+        choose([0, 50, 0]);
+        data.served = false;
+        window.open = open;
+        return opened"""
+    run = browser.execute_script("return data.curves[0].points.run[0]")
+    address = f"http://127.0.0.1:5000/#/experiments/0/runs/{run}"
+    assert browser.execute_script(script) == [[address, "_blank", "noopener"]]
+
+
 @pytest.mark.parametrize("width", [1280, 390])
 def test_the_page_is_as_wide_as_the_screen(browser, width):
     size = {"width": width, "height": 900, "deviceScaleFactor": 1, "mobile": width < 500}

@@ -10,6 +10,7 @@ import pytest
 
 from scaling.core.curves import COLUMNS, Point, curves_of
 from scaling.core.identity import GridPoint
+from scaling.findings import Settings, find
 from scaling.report import FILES, Gap, Published, Report, collect, compare, find_gaps, show, write
 from scaling.report.files import write_points
 from scaling.report.page import render
@@ -233,6 +234,27 @@ def test_the_screen_says_what_is_missing_double_and_published(tmp_path, capsys):
     assert "duplicate: net digits knn n=10 seed=0 has 3 finished runs; the newest counts" in lines
     assert "published: test accuracy, net: 0.5000, expected 0.75 ± 0.01: differs" in lines
     assert lines[-1] == f"report: {tmp_path / 'report.html'}"
+
+
+def test_the_screen_says_what_a_curve_tells_within_80_columns(tmp_path, capsys):
+    points = [
+        replace(POINT, n=n, seed=seed, test_accuracy=1 - 0.5 * (n / 10) ** -0.4 + seed / 500, fingerprint=f"{n} {seed}")
+        for n in (10, 20, 40, 80, 160)
+        for seed in (0, 1)
+    ]
+    found = find(curves_of(points), Nothing(), Settings(targets=(0.9,), labels=(100,), threshold=0.01))
+    show(report(*points, findings=found), tmp_path)
+    told = capsys.readouterr().out.partition("net digits knn\n  trend: ")[2].partition("report:")[0]
+    assert "p = " in told
+    assert all(f"\n  {kind}: " in told for kind in ("saturation", "data requirement", "marginal value"))
+    assert max(len(line) for line in told.splitlines()) <= 80
+
+
+class Nothing:
+    """Keeps no predictions."""
+
+    def of(self, point):
+        return None
 
 
 # ---- from a store --------------------------------------------------------------------------------------------

@@ -1,34 +1,13 @@
 """Which of two curves is better at one n: paired over test samples and over seeds, corrected for many questions."""
 
-from dataclasses import dataclass
-from math import sqrt
-
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
-from scipy.special import bdtr, stdtr
+from scipy.special import bdtr
 
-from scaling.core.variance import Components, Values, components, t_quantile
+from scaling.core.variance import Components, Measured, Values, components
 
 #: What a pair of rates that never differ still leaves open: one test sample for either side (Bonett and Price 2012).
 PAIR_PSEUDO = (1.0, -1.0)
-
-
-@dataclass(frozen=True)
-class Difference:
-    """a − b with an interval.
-
-    Attributes:
-        estimate: the difference as measured.
-        low, high: its interval.
-        p: two-sided chance of a difference as large without any true one.
-        test: what p and interval rest on.
-    """
-
-    estimate: float
-    low: float
-    high: float
-    p: float
-    test: str
 
 
 def mcnemar(a: ArrayLike, b: ArrayLike) -> float:
@@ -54,52 +33,26 @@ def merged(p: ArrayLike) -> float:
     return float(p[0]) if len(p) == 1 else min(1.0, 2 * float(p.mean()))
 
 
-def paired(a: Values, b: Values, level: float, rates: bool) -> Difference:
-    """Compare two predictors on the same test samples and, seed by seed, the same subsets.
+def paired(a: Values, b: Values, rates: bool) -> Components:
+    """Compare two predictors on the same test samples and, seed by seed, the same subsets: the table of differences.
 
     Args:
         a, b: values of each test sample whose mean is the metric, shape (S, m), rows by seed.
-        level: the interval covers 1 − level.
-        rates: whether the metric lies between 0 and 1.
-
-    Both sources of variance count: the shared test samples, and the draws where there are two seeds or more. With one
-    seed the interval covers the test set alone; that p then is of the normal approximation.
+        rates: whether the metric lies between 0 and 1; its table then holds PAIR_PSEUDO as well.
     """
-    table = components(a - b, PAIR_PSEUDO if rates else ())
-    low, high = table.interval(level)
-    covers = "test samples and seeds paired" if table.seeds > 1 else "test samples paired, one seed"
-    # From the table as measured: pseudo-samples move the centre of the interval, not the difference.
-    return Difference(float((a - b).mean(dtype=np.float64)), low, high, two_sided(table), covers)
+    return components(a - b, PAIR_PSEUDO if rates else ())
 
 
-def two_sided(table: Components) -> float:
-    """Return the two-sided p of a table's mean against zero."""
-    return t_p(table.mean, table.mean_variance, table.freedom)
-
-
-def t_p(mean: float, variance: float, freedom: float) -> float:
-    """Return the two-sided p of a mean against zero under Student's t."""
-    if variance <= 0:
-        return 1.0 if mean == 0 else 0.0
-    return 2 * float(stdtr(min(freedom, 1e10), -abs(mean) / sqrt(variance)))
-
-
-def over_seeds(a: ArrayLike, b: ArrayLike, level: float) -> Difference | None:
-    """Compare two curves by their scores alone, seed by seed; None where seeds can't tell: one, or no difference.
+def over_seeds(a: ArrayLike, b: ArrayLike) -> Measured:
+    """Compare two curves by their scores alone, seed by seed, on the test set as it is.
 
     Args:
         a, b: scores by seed, shape (S,).
-
-    The test set is taken as it is: the interval covers the draws alone.
     """
     d = np.asarray(a, dtype=np.float64) - np.asarray(b, dtype=np.float64)
-    if len(d) < 2 or np.ptp(d) <= 1e-12:
-        return None
-    mean, variance = float(d.mean()), float(d.var(ddof=1)) / len(d)
-    half = t_quantile(len(d) - 1, 1 - level / 2) * sqrt(variance)
-    return Difference(
-        mean, mean - half, mean + half, t_p(mean, variance, len(d) - 1), "seeds paired, test set as it is"
-    )
+    squared = float(((d - d.mean()) ** 2).sum())
+    # Below the noise of binary fractions seeds don't differ.
+    return Measured(float(d.mean()), len(d), squared if squared > 1e-24 else 0.0, 0.0, None)
 
 
 def holm(p: ArrayLike, family: int | None = None) -> NDArray[np.float64]:

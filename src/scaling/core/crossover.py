@@ -8,7 +8,7 @@ import numpy as np
 from numpy.typing import NDArray
 from scipy.special import ndtr
 
-from scaling.core.extrapolation.observations import variance_model
+from scaling.core.variance import spread
 
 Floats = NDArray[np.float64]
 
@@ -27,14 +27,14 @@ class Differences:
         mean: differences, means over seeds, positive where a is better, shape (k,).
         shared: covariance of the means from the test set, shape (k, k).
         draws: variance of each mean from the draws, shape (k,).
-        freedom: degrees of freedom that `draws` rest on; 0 where one seed tells nothing of them.
+        freedom: degrees of freedom that `draws` rest on; endless where there are none.
     """
 
     n: Floats
     mean: Floats
     shared: Floats
     draws: Floats
-    freedom: int
+    freedom: float
 
     def sample(self, count: int = DRAWS) -> Floats:
         """Draw differences around the measured ones, always the same for the same points, shape (count, k)."""
@@ -43,7 +43,7 @@ class Differences:
         root = vectors * np.sqrt(np.maximum(values, 0.0))
         common = generator.standard_normal((count, len(self.n))) @ root.T
         own = generator.standard_normal((count, len(self.n))) * np.sqrt(self.draws)
-        if self.freedom > 0:  # a variance that few seeds tell is uncertain itself
+        if np.isfinite(self.freedom):  # a variance that few seeds tell is uncertain itself
             own *= np.sqrt(self.freedom / generator.chisquare(self.freedom, count))[:, None]
         return self.mean + common + own
 
@@ -71,14 +71,13 @@ def differences(
     mean = np.array([values.mean() for values in by_seed])
     counts = np.array([len(values) for values in by_seed])
     squared = np.array([((values - values.mean()) ** 2).sum() for values in by_seed])
-    freedom = int((counts - 1).sum())
-    v0, v1 = variance_model(n, squared, counts - 1) if freedom and squared.any() else (0.0, 0.0)
+    one, freedom = spread(n, counts, squared)
     shared = np.zeros((len(n), len(n)))
     if samples is not None:
         centred = samples - samples.mean(1, dtype=np.float64)[:, None]
         shared = centred @ centred.T / (samples.shape[1] * (samples.shape[1] - 1))
         shared[np.diag_indices(len(n))] = np.maximum(np.diagonal(shared) - residual, 0.0)
-    draws = np.where(True if drawn is None else drawn, (v0 + v1 / n) / counts, 0.0)
+    draws = np.where(True if drawn is None else drawn, one / counts, 0.0)
     return Differences(n, mean, shared.astype(np.float64), draws, freedom)
 
 

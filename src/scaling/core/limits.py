@@ -4,6 +4,7 @@ from typing import Any
 
 import numpy as np
 
+from scaling.core.extrapolation.experts import Floats
 from scaling.core.extrapolation.forecast import Forecast
 from scaling.core.extrapolation.statements import CAUTION_FACTOR, COVERAGE, Statement
 
@@ -33,7 +34,11 @@ def limit(test: Forecast, train: Forecast, threshold: float) -> Statement:
         why = " and ".join(test.flags).replace("_", " ")
         text = f"Cannot be told from these points: the test error shows no trend ({why})."
         return Statement(kind, None, None, None, False, text, {"verdict": "open", "threshold": threshold})
-    falls, gap_now, gap_then, moves = _paths(test, train, here, there)
+    tested, trained = _paths(test, here, there), _paths(train, here, there)
+    # Paths come sorted by expert; another order keeps the two curves independent.
+    trained = trained[np.random.default_rng(1).permutation(PATHS)]
+    falls, moves = tested[:, 0] - tested[:, 1], trained[:, 1] - trained[:, 0]
+    gap_now, gap_then = (tested - trained).T
     closes = gap_now - gap_then
     low, middle, high = (float(value) for value in np.quantile(gap_then, [tail, 0.5, 1 - tail]))
     chance = {
@@ -44,7 +49,7 @@ def limit(test: Forecast, train: Forecast, threshold: float) -> Statement:
     verdict = _verdict(chance, 1 - tail)
     details: dict[str, Any] = {
         "verdict": verdict, "threshold": threshold, "n": there, **{f"chance_{k}": v for k, v in chance.items()},
-        "test_error": float(np.median(test.paths([there], PATHS))), "gap_now": float(np.median(gap_now)),
+        "test_error": float(np.median(tested[:, 1])), "gap_now": float(np.median(gap_now)),
     }  # fmt: skip
     text = _words(verdict, details, (middle, low, high))
     if verdict == "open":
@@ -52,16 +57,11 @@ def limit(test: Forecast, train: Forecast, threshold: float) -> Statement:
     return Statement(kind, middle, low, high, True, text, details)
 
 
-def _paths(test: Forecast, train: Forecast, here: float, there: float) -> tuple[np.ndarray, ...]:
-    """Return by how much the test error falls, the gap now and then, and by how much the train error moves."""
-    tested = test.paths([here, there], PATHS)
-    # A train error without a trend, often 0, is taken to stay where it is.
-    level = float(train.observations.error[-1])
-    trained = np.full((PATHS, 2), level) if train.experts is None else train.paths([here, there], PATHS)
-    # Paths come sorted by expert; another order keeps the two curves independent.
-    trained = trained[np.random.default_rng(1).permutation(PATHS)]
-    gap = tested - trained
-    return tested[:, 0] - tested[:, 1], gap[:, 0], gap[:, 1], trained[:, 1] - trained[:, 0]
+def _paths(fitted: Forecast, here: float, there: float) -> Floats:
+    """Draw a curve's error now and then, shape (PATHS, 2); one without a trend, often 0, is taken to stay."""
+    if fitted.experts is None:
+        return np.full((PATHS, 2), float(fitted.observations.error[-1]))
+    return fitted.paths([here, there], PATHS)
 
 
 def _verdict(chance: dict[str, float], needed: float) -> str:

@@ -10,7 +10,9 @@ from math import inf, sqrt
 
 import numpy as np
 from numpy.typing import NDArray
-from scipy.special import stdtrit
+from scipy.special import stdtr, stdtrit
+
+from scaling.core.extrapolation.observations import variance_model
 
 Floats = NDArray[np.float64]
 Values = NDArray[np.floating]
@@ -55,25 +57,6 @@ class Components:
         """Variance of the mean over seeds and test samples, both sources counted once."""
         return self.between / (self.seeds * self.tested) + self.shared_variance
 
-    @property
-    def freedom(self) -> float:
-        """Degrees of freedom of `mean_variance`: few where seeds decide it, m − 1 with one seed.
-
-        Source: Hillis (2007), A comparison of denominator degrees of freedom methods for multiple observer ROC
-            analysis, Statistics in Medicine 26(3).
-        """
-        if self.seeds < 2:
-            return self.tested - 1.0
-        if self.between == 0:
-            return inf
-        whole = self.between + max(self.samples - self.residual, 0.0)
-        return (self.seeds - 1) * (whole / self.between) ** 2
-
-    def interval(self, level: float) -> tuple[float, float]:
-        """Return the central interval of the mean that covers 1 − level."""
-        half = t_quantile(self.freedom, 1 - level / 2) * sqrt(self.mean_variance)
-        return self.mean - half, self.mean + half
-
 
 def t_quantile(freedom: float, probability: float) -> float:
     """Return a quantile of Student's t distribution; endless freedom gives the normal one."""
@@ -105,3 +88,85 @@ def components(values: Values, pseudo: Sequence[float] = ()) -> Components:
         return Components(mean, seeds, tested, 0.0, samples / (tested - 1), 0.0)
     freedom = (seeds - 1) * (tested - 1)
     return Components(mean, seeds, tested, between / (seeds - 1), samples / (tested - 1), residual / freedom)
+
+
+@dataclass(frozen=True)
+class Measured:
+    """A mean over seeds at one n, and what is known of its error.
+
+    Attributes:
+        centre: what an interval is centred on.
+        seeds: number of seeds.
+        squared: sum of the squared deviations of the seeds from their mean.
+        shared: variance that all seeds share and that their spread doesn't show: the test set's; 0 where it is taken as
+            it is.
+        alone: variance of a single seed's value, as far as it is known without others; None where it isn't.
+    """
+
+    centre: float
+    seeds: int
+    squared: float
+    shared: float
+    alone: float | None
+
+    @classmethod
+    def of(cls, table: Components) -> "Measured":
+        """Return what a table of test samples tells."""
+        squared = (table.seeds - 1) * table.between / table.tested
+        alone = table.samples / table.tested if table.seeds == 1 else None
+        return cls(table.mean, table.seeds, squared, table.shared_variance, alone)
+
+
+@dataclass(frozen=True)
+class Estimate:
+    """A mean with its variance, and the degrees of freedom that the variance rests on."""
+
+    centre: float
+    variance: float
+    freedom: float
+
+    def interval(self, level: float) -> tuple[float, float]:
+        """Return the central interval that covers 1 − level, by Student's t."""
+        half = t_quantile(self.freedom, 1 - level / 2) * sqrt(self.variance)
+        return self.centre - half, self.centre + half
+
+    @property
+    def p(self) -> float:
+        """Two-sided chance of a mean as far from 0 without a true one."""
+        return 2 * float(stdtr(min(self.freedom, 1e10), -abs(self.centre) / sqrt(self.variance)))
+
+
+def spread(n: Floats, seeds: NDArray[np.int64], squared: Floats) -> tuple[Floats, float]:
+    """Return the variance of one seed's value at each n, shape (k,), and its degrees of freedom.
+
+    Args:
+        n: sizes, ascending, shape (k,).
+        seeds: number of seeds at each, shape (k,).
+        squared: sums of squared deviations from their mean, shape (k,).
+
+    The variance is v0 + v1 / n over all sizes, so that the few seeds of each tell it together. Where seeds never differ
+    nothing is drawn, and the freedom is endless.
+    """
+    if not squared.any():
+        return np.zeros(len(n)), inf
+    v0, v1 = variance_model(n, squared, seeds - 1)
+    return v0 + v1 / n, float((seeds - 1).sum())
+
+
+def estimates(n: Sequence[float], measured: Sequence[Measured]) -> list[Estimate | None]:
+    """Return the means of one quantity at k sizes with their errors; None where nothing tells the error.
+
+    The freedom is that of the pooled spread, though the part that seeds share is known better: Student's t with as few
+    is conservative, where the freedom of Satterthwaite's approximation lets p-values of few seeds fall far too low.
+    """
+    sizes = np.asarray(n, dtype=np.float64)
+    seeds, squared = np.array([item.seeds for item in measured]), np.array([item.squared for item in measured])
+    drawn, freedom = spread(sizes, seeds, squared)
+    found: list[Estimate | None] = []
+    for item, own in zip(measured, drawn.tolist(), strict=True):
+        variance = item.alone if item.seeds == 1 else own / item.seeds + item.shared
+        if variance is None or variance <= 0:
+            found.append(None)
+        else:
+            found.append(Estimate(item.centre, variance, inf if item.seeds == 1 else freedom))
+    return found

@@ -1,11 +1,13 @@
 """The only room that draws, and the only one that knows matplotlib and plotly."""
 
 from collections.abc import Callable, Sequence
+from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from scaling.core.curves import Curve
 from scaling.figures.others import model_sizes, pretraining_gains, sized
 from scaling.figures.over_n import (
+    MANY,
     cost_curves,
     scaling_curves,
     seconds_of,
@@ -21,7 +23,7 @@ if TYPE_CHECKING:
 
 __all__ = [
     "COLOURS", "MARKERS", "Drawing", "cost_curves", "drawings", "figure", "look", "model_sizes", "plotly_script",
-    "pretraining_gains", "scaling_curves", "seconds_of", "short_labels", "train_and_test_curves",
+    "pretraining_gains", "save", "scaling_curves", "seconds_of", "short_labels", "train_and_test_curves",
     "upgradeability_curves", "value_of",
 ]  # fmt: skip
 
@@ -29,6 +31,10 @@ __all__ = [
 Drawing = Callable[..., None]
 #: Inches that a line of the legend takes.
 LEGEND_ROW = 0.2
+#: Letters of a label that fit below the axes.
+LONGEST = 76
+FORMATS = ("png", "svg", "pdf")
+DPI = 160
 
 
 def drawings(curves: Sequence[Curve], findings: Findings | None) -> dict[str, tuple[Drawing, list[Curve]]]:
@@ -68,13 +74,29 @@ def figure(draw: Drawing, curves: Sequence[Curve], findings: Findings | None = N
     from matplotlib.figure import Figure
 
     labels, shared = short_labels([curve.label for curve in curves])
-    page = Figure(figsize=(7, 4.2 + LEGEND_ROW * (len(curves) + (findings is not None))), layout="constrained")
+    rows = len(curves) + (findings is not None)
+    page = Figure(figsize=(7, 4.2 + LEGEND_ROW * rows), layout="constrained" if len(curves) <= MANY else None)
     ax = page.subplots()
     extra: dict[str, Any] = {} if findings is None else {"findings": findings}
-    draw(ax, curves, [legible(label) for label in labels], **extra)
+    draw(ax, curves, [legible(label if len(curves) <= MANY else cut(label)) for label in labels], **extra)
     if shared:
         ax.set_title(f"{ax.get_title(loc='left')}\n{legible(shared)}", loc="left", fontsize=10.5)
+    if len(curves) > MANY:
+        height = page.get_figheight()
+        page.subplots_adjust(0.11, (LEGEND_ROW * rows + 0.75) / height, 0.97, 1 - 0.5 / height)
     return page
+
+
+def cut(label: str) -> str:
+    """Shorten a label in its middle to what fits below the axes."""
+    return label if len(label) <= LONGEST else f"{label[: LONGEST // 2]}…{label[-LONGEST // 2 :]}"
+
+
+def save(page: "Figure", folder: Path, name: str) -> None:
+    """Write a figure in every format."""
+    for suffix in FORMATS:
+        page.savefig(folder / f"{name}.{suffix}", dpi=DPI, format=suffix)
+        page.set_layout_engine(None)  # places are found once; to find them, matplotlib draws everything twice
 
 
 def plotly_script() -> str:

@@ -16,6 +16,8 @@ if TYPE_CHECKING:
 
 #: With more curves than this, forecasts are lines without bands: bands over bands can't be told apart.
 MOST_BANDS = 4
+#: With more curves than this, lines alone are drawn: bands and bars of so many are but ink and time.
+MANY = 20
 ACCURACY = metric_of("test/accuracy")
 FORECAST = "forecast; on grey more than 4 times the largest n"
 
@@ -26,12 +28,18 @@ def value_of(metric: Metric) -> Callable[[Point], float]:
 
 
 def draw_band(
-    ax: "Axes", curve: Curve, quantity: str | Callable[[Point], float], position: int, label: str, line: str = "-"
+    ax: "Axes",
+    curve: Curve,
+    quantity: str | Callable[[Point], float],
+    position: int,
+    label: str,
+    line: str = "-",
+    filled: bool = True,
 ) -> None:
-    """Draw the mean over seeds as a line, and the range over seeds as a band."""
+    """Draw the mean over seeds as a line, and the range over seeds as a band where it is to be filled."""
     band, (colour, marker) = curve.band(quantity), look(position)
     ax.plot(curve.n, band.mean, line, color=colour, marker=marker, markersize=5, linewidth=1.6, label=label)
-    if (band.high > band.low).any():
+    if filled and (band.high > band.low).any():
         ax.fill_between(curve.n, band.low, band.high, color=colour, alpha=0.18, linewidth=0)
 
 
@@ -41,8 +49,8 @@ def scaling_curves(
     """Draw the metric over n, one line a curve, a bar for the 95 % interval of the test set, the forecast dashed."""
     metric = findings.metric if findings else ACCURACY
     for position, (curve, label) in enumerate(zip(curves, labels, strict=True)):
-        draw_band(ax, curve, value_of(metric), position, label)
-        if metric == ACCURACY:
+        draw_band(ax, curve, value_of(metric), position, label, filled=len(curves) <= MANY)
+        if metric == ACCURACY and len(curves) <= MANY:
             draw_intervals(ax, curve, position)
     beyond = draw_forecasts(ax, curves, findings) if findings else []
     over_n(ax, curves, metric.title, f"Scaling: {metric.title} over n", beyond)
@@ -102,7 +110,7 @@ def upgradeability_curves(
 ) -> None:
     """Draw P(test) − P(train) over n, one line a curve."""
     for position, (curve, label) in enumerate(zip(curves, labels, strict=True)):
-        draw_band(ax, curve, "upgradeability", position, label)
+        draw_band(ax, curve, "upgradeability", position, label, filled=len(curves) <= MANY)
     ax.axhline(0, color="#777777", linewidth=0.8, zorder=0)
     over_n(ax, curves, "test accuracy − train accuracy", "Upgradeability over n")
 
@@ -112,8 +120,8 @@ def train_and_test_curves(
 ) -> None:
     """Draw train accuracy (dotted) beside test accuracy."""
     for position, (curve, label) in enumerate(zip(curves, labels, strict=True)):
-        draw_band(ax, curve, "test_accuracy", position, label)
-        draw_band(ax, curve, "train_accuracy", position, "", line=":")
+        draw_band(ax, curve, "test_accuracy", position, label, filled=len(curves) <= MANY)
+        draw_band(ax, curve, "train_accuracy", position, "", ":", filled=len(curves) <= MANY)
     over_n(ax, curves, "accuracy", "Test accuracy (solid) and train accuracy (dotted) over n")
 
 

@@ -7,9 +7,10 @@ from itertools import combinations, pairwise
 import numpy as np
 from numpy.typing import NDArray
 
-from scaling.core.comparisons import Difference, holm, mcnemar, merged, over_seeds, paired
+from scaling.core.comparisons import holm, mcnemar, merged, over_seeds, paired
 from scaling.core.curves import Curve
 from scaling.core.metrics import Metric
+from scaling.core.variance import Measured, estimates
 from scaling.findings.asked import Settings
 from scaling.findings.results import Comparison
 from scaling.findings.samples import Block
@@ -17,6 +18,10 @@ from scaling.findings.samples import Block
 #: Up to this many curves all pairs are compared; above it each with the best, and with its neighbours in rank.
 ALL_PAIRS = 8
 Pair = tuple[str, str]
+SEEDS_AND_SAMPLES = "test samples and seeds paired"
+SAMPLES_ALONE = "test samples paired, one seed"
+SEEDS_ALONE = "seeds paired, test set as it is"
+NONE = "none: one seed and no stored predictions, or seeds that never differ"
 
 
 def scratch_pairs(curves: Sequence[Curve]) -> list[Pair]:
@@ -91,42 +96,62 @@ def paired_rows(a: Block, b: Block) -> Rows | None:
     return Rows(a, b, scores, (a.values[left][once], b.values[right][once]), len(common))
 
 
-def compare(a: Block, b: Block, metric: Metric, settings: Settings) -> Comparison | None:
-    """Compare two curves at one n; the correction for multiplicity and the verdict come later."""
+@dataclass(frozen=True)
+class Raw:
+    """A comparison before its error is known from the pair's comparisons at all n."""
+
+    comparison: Comparison
+    measured: Measured
+
+
+def compare(a: Block, b: Block, metric: Metric) -> Raw | None:
+    """Compare two curves at one n; None where they share no seed."""
     rows = paired_rows(a, b)
     if rows is None:
         return None
-    found, exact = _difference(rows, metric, settings.level)
-    mean = float((rows.scores[0] - rows.scores[1]).mean())
-    return Comparison(
+    exact: tuple[float, ...] = ()
+    if rows.values is None:
+        measured, test = over_seeds(*rows.scores), SEEDS_ALONE
+    else:
+        measured = Measured.of(paired(*rows.values, rates=metric.bounded))
+        test = SEEDS_AND_SAMPLES if measured.seeds > 1 else SAMPLES_ALONE
+        if metric.name == "test/accuracy":
+            exact = tuple(mcnemar(x, y) for x, y in zip(*rows.values, strict=True))
+    found = Comparison(
         dataset=a.points[0].dataset,
         n=a.n,
         a=a.curve.curve_id,
         b=b.curve.curve_id,
         seeds=rows.seeds,
         tested=None if rows.values is None else rows.values[0].shape[1],
-        difference=mean,
-        low=None if found is None else found.low,
-        high=None if found is None else found.high,
-        p=None if found is None else found.p,
+        difference=float((rows.scores[0] - rows.scores[1]).mean()),
+        low=None,
+        high=None,
+        p=None,
         p_adjusted=None,
-        test="none: one seed and no stored predictions" if found is None else found.test,
+        test=test,
         mcnemar=exact,
         mcnemar_merged=merged(exact) if exact else None,
         verdict="open",
         text="",
     )
+    return Raw(found, measured)
 
 
-def _difference(rows: Rows, metric: Metric, level: float) -> tuple[Difference | None, tuple[float, ...]]:
-    if rows.values is None:
-        return over_seeds(*rows.scores, level), ()
-    a, b = rows.values
-    found = paired(a, b, level, rates=metric.bounded)
-    if metric.name != "test/accuracy":
-        return found, ()
-    exact = tuple(mcnemar(x, y) for x, y in zip(a, b, strict=True))
-    return (replace(found, p=exact[0], test=f"McNemar, exact; {found.test}") if len(a) == 1 else found), exact
+def with_errors(raw: Sequence[Raw], level: float) -> Iterator[Comparison]:
+    """Yield the comparisons of one pair at all n with their intervals and p, from the spread of seeds at all n."""
+    errors = estimates([item.comparison.n for item in raw], [item.measured for item in raw])
+    for item, error in zip(raw, errors, strict=True):
+        found = item.comparison
+        if error is None:
+            alike = found.difference == 0 and found.tested is not None  # two predictors that never differ
+            yield replace(found, low=0.0, high=0.0, p=1.0) if alike else replace(found, test=NONE)
+            continue
+        low, high = error.interval(level)
+        if item.measured.seeds == 1 and found.mcnemar:
+            yield replace(found, low=low, high=high, p=found.mcnemar[0], test=f"McNemar, exact; {found.test}")
+        else:
+            yield replace(found, low=low, high=high, p=error.p)
 
 
 def judged(

@@ -8,12 +8,13 @@ import numpy as np
 
 from scaling.core.curves import Curve
 from scaling.core.metrics import Metric
+from scaling.core.variance import Components, Measured
 from scaling.findings.asked import PredictionSource, Settings
 from scaling.findings.orders import Duel, crossover, duels, rank_table
-from scaling.findings.pairs import ALL_PAIRS, Pair, compare, paired_rows, pairs_at
+from scaling.findings.pairs import ALL_PAIRS, Pair, Raw, compare, paired_rows, pairs_at, with_errors
 from scaling.findings.results import Comparison, Crossover, Gap, Ranks, Variance
 from scaling.findings.samples import Block, block, score_of
-from scaling.findings.variances import gap, variance
+from scaling.findings.variances import gap, variance, with_intervals, with_means
 
 
 @dataclass
@@ -28,6 +29,9 @@ class Table:
     rows: dict[str, list[Variance]] = field(default_factory=lambda: defaultdict(list))
     gaps: dict[str, list[Gap]] = field(default_factory=lambda: defaultdict(list))
     comparisons: list[Comparison] = field(default_factory=list)
+    _tables: dict[str, list[Components | None]] = field(default_factory=lambda: defaultdict(list))
+    _gaps: dict[str, list[tuple[Gap, Measured]]] = field(default_factory=lambda: defaultdict(list))
+    _raw: dict[Pair, list[Raw]] = field(default_factory=lambda: defaultdict(list))
     family: int = 0
     unpaired: int = 0
     unread: int = 0
@@ -56,22 +60,34 @@ class Table:
                 self._describe(name, found)
             self.family += len(blocks) * (len(blocks) - 1) // 2
             self._compare(n, blocks)
+        self._pool()
 
     def _describe(self, name: str, found: Block) -> None:
-        row = variance(found, self.metric, self.settings.level)
+        table = found.table(rates=self.metric.bounded)
+        row = variance(found, table, self.metric)
         self.rows[name].append(row)
+        self._tables[name].append(table)
         self.unread += found.values is None
-        made = gap(found, self.metric, self.settings.level, row.test)
+        made = gap(found, table, self.metric, row.test)
         if made is not None:
-            self.gaps[name].append(made)
+            self._gaps[name].append(made)
+
+    def _pool(self) -> None:
+        """Find the errors, each from the spread of seeds at all n together."""
+        level = self.settings.level
+        for name, rows in self.rows.items():
+            self.rows[name] = list(with_means(rows, self._tables[name], level))
+        self.gaps = {name: list(with_intervals(made, level)) for name, made in self._gaps.items()}
+        made = [item for raw in self._raw.values() for item in with_errors(raw, level)]
+        self.comparisons = sorted(made, key=lambda item: item.n)
 
     def _compare(self, n: int, blocks: Mapping[str, Block]) -> None:
         for a, b in pairs_at(self.means[n], self.metric.higher_is_better, self.scratch):
-            made = compare(blocks[a], blocks[b], self.metric, self.settings)
+            made = compare(blocks[a], blocks[b], self.metric)
             if made is None:
                 self.unpaired += 1
             else:
-                self.comparisons.append(made)
+                self._raw[a, b].append(made)
         for duel in self.duels:
             if duel.pair[0] in blocks and duel.pair[1] in blocks:
                 rows = paired_rows(blocks[duel.pair[0]], blocks[duel.pair[1]])

@@ -1,12 +1,14 @@
 """The two sources of variance at each n, and upgradeability with its interval."""
 
+from collections.abc import Iterator, Sequence
+from dataclasses import replace
 from math import sqrt
 
 import numpy as np
 
 from scaling.core.metrics import Metric
 from scaling.core.scores import Z_95
-from scaling.core.variance import Components, t_quantile
+from scaling.core.variance import Components, Measured, estimates
 from scaling.findings.results import Gap, Variance
 from scaling.findings.samples import Block, train_score_of
 
@@ -15,15 +17,14 @@ ONE_SEED = "cannot be told from one seed"
 MEAN_SQUARES = "mean squares of seeds and test samples"
 NO_PREDICTIONS = "cannot be told apart: the stored predictions can't be had"
 LIMIT_OF_BOOTSTRAP = "stored predictions, the limit of the bootstrap over test samples"
+COUNTS = "one measurement: counts of test and train samples, no draws"
 WILSON = "width of the logged Wilson interval"
 
 
-def variance(block: Block, metric: Metric, level: float) -> Variance:
-    """Return the two sources of variance of a curve at one n."""
-    table = block.table(rates=metric.bounded)
+def variance(block: Block, table: Components | None, metric: Metric) -> Variance:
+    """Return the two sources of variance of a curve at one n; the error of the mean comes later."""
     draw, draw_how = _draw(block, table)
     test, test_how = _test(block, table, metric)
-    low, high = table.interval(level) if table is not None else (None, None)
     return Variance(
         n=block.n,
         seeds=len(block.points),
@@ -33,10 +34,24 @@ def variance(block: Block, metric: Metric, level: float) -> Variance:
         draw_how=draw_how,
         test=test,
         test_how=test_how,
-        total=None if table is None else sqrt(table.mean_variance),
-        low=low,
-        high=high,
+        total=None,
+        low=None,
+        high=None,
     )
+
+
+def with_means(rows: Sequence[Variance], tables: Sequence[Components | None], level: float) -> Iterator[Variance]:
+    """Yield a curve's rows with the error of the mean, from the spread of seeds at all n."""
+    known = [(row, table) for row, table in zip(rows, tables, strict=True) if table is not None]
+    errors = estimates([row.n for row, _ in known], [Measured.of(table) for _, table in known])
+    by_n = {row.n: error for (row, _), error in zip(known, errors, strict=True)}
+    for row in rows:
+        error = by_n.get(row.n)
+        if error is None:
+            yield row
+        else:
+            low, high = error.interval(level)
+            yield replace(row, total=sqrt(error.variance), low=low, high=high)
 
 
 def _draw(block: Block, table: Components | None) -> tuple[float | None, str]:
@@ -58,8 +73,8 @@ def _test(block: Block, table: Components | None, metric: Metric) -> tuple[float
     return None, NO_PREDICTIONS
 
 
-def gap(block: Block, metric: Metric, level: float, test: float | None) -> Gap | None:
-    """Return upgradeability at one n, seeds paired; None where the metric has no train counterpart.
+def gap(block: Block, table: Components | None, metric: Metric, test: float | None) -> tuple[Gap, Measured] | None:
+    """Return upgradeability at one n, seeds paired, and what is known of its error; None without a train counterpart.
 
     Args:
         test: standard deviation of one run's metric over test sets, where it is known.
@@ -68,25 +83,30 @@ def gap(block: Block, metric: Metric, level: float, test: float | None) -> Gap |
     if not np.isfinite(train).all():
         return None
     gaps = block.scores - train
-    low, high, how = _interval(block, metric, level, test, gaps, train)
-    means = (float(block.scores.mean()), float(train.mean()), float(gaps.mean()))
-    return Gap(block.n, len(gaps), *means, low, high, how)
-
-
-def _interval(
-    block: Block, metric: Metric, level: float, test: float | None, gaps: np.ndarray, train: np.ndarray
-) -> tuple[float | None, float | None, str]:
-    """Return the interval of the mean gap: from seeds and the test samples they share, or from counts with one seed."""
-    mean, table = float(gaps.mean()), block.table(rates=metric.bounded)
+    mean = float(gaps.mean())
     if len(gaps) > 1 and not block.same:
-        between = float(gaps.var(ddof=1)) / len(gaps)
         shared = 0.0 if table is None else table.shared_variance
-        freedom = (len(gaps) - 1) * ((between + shared) / between) ** 2 if between > 0 else float("inf")
-        half = t_quantile(freedom, 1 - level / 2) * sqrt(between + shared)
-        covers = "seeds paired; the test set as it is" if table is None else "seeds paired, and the shared test samples"
-        return mean - half, mean + half, covers
+        how = "seeds paired; the test set as it is" if table is None else "seeds paired, and the shared test samples"
+        measured = Measured(mean, len(gaps), float(((gaps - mean) ** 2).sum()), shared, None)
+    else:
+        alone = _by_counts(block, metric, float(train[0]), test)
+        how = "cannot be told from one measurement" if alone is None else COUNTS
+        measured = Measured(mean, 1, 0.0, 0.0, alone)
+    means = (float(block.scores.mean()), float(train.mean()), mean)
+    return Gap(block.n, len(gaps), *means, None, None, how), measured
+
+
+def _by_counts(block: Block, metric: Metric, train: float, test: float | None) -> float | None:
+    """Return the variance of one measurement's gap, as the counts of test and train samples tell it."""
     if test is None or metric.name != "test/accuracy":
-        return None, None, "cannot be told from one measurement"
-    right = (float(train[0]) * block.n + 1) / (block.n + 2)
-    half = t_quantile(float("inf"), 1 - level / 2) * sqrt(test**2 + right * (1 - right) / block.n)
-    return mean - half, mean + half, "one measurement: counts of test and train samples, no draws"
+        return None
+    right = (train * block.n + 1) / (block.n + 2)
+    return test**2 + right * (1 - right) / block.n
+
+
+def with_intervals(gaps: Sequence[tuple[Gap, Measured]], level: float) -> Iterator[Gap]:
+    """Yield a curve's gaps with their intervals, from the spread of seeds at all n."""
+    errors = estimates([row.n for row, _ in gaps], [measured for _, measured in gaps])
+    for (row, _), error in zip(gaps, errors, strict=True):
+        low, high = (None, None) if error is None else error.interval(level)
+        yield replace(row, low=low, high=high)

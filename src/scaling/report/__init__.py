@@ -1,6 +1,6 @@
 """The command `python -m scaling.report`: runs → curves → figures, table and page, logged onto the parent run."""
 
-from scaling.report.collect import Report, collect
+from scaling.report.collection import Report, collect
 from scaling.report.command import main
 from scaling.report.files import FILES, write
 from scaling.report.gaps import Gap, find_gaps

@@ -13,7 +13,7 @@ from scaling.core.errors import SettingError, StoreError
 from scaling.core.metrics import metric_of
 from scaling.core.secrets import mask
 from scaling.findings import Settings
-from scaling.report.collect import collect
+from scaling.report.collection import collect
 from scaling.report.files import write
 from scaling.report.screen import show
 from scaling.tracking import RunStore

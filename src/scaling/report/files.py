@@ -9,14 +9,12 @@ from contextlib import contextmanager
 from pathlib import Path
 
 from scaling.core.curves import COLUMNS, rows
-from scaling.report.collect import Report
+from scaling.report.collection import Report
 from scaling.report.page import render
 from scaling.report.tables import as_csv, as_latex, as_markdown, main_table
 
 #: Every report has these; further figures where there is something to draw.
 FILES = ("curves.csv", "scaling.png", "upgradeability.png", "report.html")
-FORMATS = ("png", "svg", "pdf")
-DPI = 160
 
 
 def write(report: Report, folder: Path) -> list[Path]:
@@ -69,7 +67,4 @@ def write_figures(report: Report, folder: Path) -> None:
     from scaling import figures
 
     for name, (draw, curves) in figures.drawings(report.curves, report.findings).items():
-        page = figures.figure(draw, curves, report.findings)
-        for suffix in FORMATS:
-            page.savefig(folder / f"{name}.{suffix}", dpi=DPI, format=suffix)
-            page.set_layout_engine("none")  # its places are found; a figure of a hundred curves takes seconds for it
+        figures.save(figures.figure(draw, curves, report.findings), folder, name)

@@ -6,7 +6,7 @@ from typing import Any
 
 from scaling.core.extrapolation.statements import Statement
 from scaling.figures import plotly_script, short_labels
-from scaling.report.collect import Report
+from scaling.report.collection import Report
 from scaling.report.findings_tables import finding_tables
 from scaling.report.payload import as_script, payload
 from scaling.report.tables import main_table

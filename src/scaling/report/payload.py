@@ -10,7 +10,7 @@ from scaling.core.curves import Curve
 from scaling.core.metrics import Metric, metric_of
 from scaling.figures import MARKERS, look, seconds_of, short_labels, value_of
 from scaling.findings import Ahead, CurveFindings, Findings
-from scaling.report.collect import Report
+from scaling.report.collection import Report
 from scaling.report.tables import known
 
 #: Plotly's names of the markers.

@@ -6,7 +6,7 @@ from pathlib import Path
 
 from scaling import terminal
 from scaling.findings import CurveFindings
-from scaling.report.collect import Report
+from scaling.report.collection import Report
 
 WIDTH = 80
 #: With more curves than this, the page alone says what they tell.

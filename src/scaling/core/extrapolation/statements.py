@@ -108,7 +108,7 @@ def asymptote(forecast: Forecast) -> Statement:
         return _refusal(kind, f"an asymptote needs {FEWEST_FOR_ASYMPTOTE} sizes, there are {len(points.n)}")
     best = fit_form("power_law_asymptote", points)
     levels = np.linspace(0, 1, 101) * float(points.error.min())
-    loss = np.array([_loss_at(forecast, level) for level in levels])
+    loss = _losses(forecast, levels)
     # The scale of the residuals is unknown: it is estimated from the best fit, never below what noise explains.
     scale = max(float(loss.min()) / (len(points.n) - 3), 1.0)
     inside = levels[loss - loss.min() <= CHI_SQUARED_90 * scale]
@@ -120,16 +120,19 @@ def asymptote(forecast: Forecast) -> Statement:
     return Statement(kind, middle, low, high, True, text, {"exponent": best.parameters["c"]})
 
 
-def _loss_at(forecast: Forecast, level: float) -> float:
-    """Weighted sum of squares of the best power law above a given asymptote."""
+def _losses(forecast: Forecast, levels: Floats) -> Floats:
+    """Weighted sum of squares of the best power law above each of some asymptotes, shape of `levels` (l,)."""
     points = forecast.observations
     z = points.n / points.largest
     sigma2 = points.variance + (0.01 * points.error) ** 2 + (0.0007 * points.scale) ** 2
-    exponents = np.linspace(0, 3, 121)
-    powers = z[None, :] ** -exponents[:, None]
-    above = points.error - level
-    scales = np.maximum((powers * above / sigma2).sum(1) / (powers**2 / sigma2).sum(1), 0)
-    return float((((scales[:, None] * powers - above) ** 2) / sigma2).sum(1).min())
+    powers = z ** -np.linspace(0, 3, 121)[:, None]
+    weighted = powers / sigma2
+    # Σ (s p − a)² / σ² = s² Σ p² / σ² − 2 s Σ p a / σ² + Σ a² / σ², with a = error − level and the best s ≥ 0.
+    square = (weighted * powers).sum(1)
+    above = points.error - levels[:, None]
+    cross = (weighted * points.error).sum(1) - levels[:, None] * weighted.sum(1)
+    scales = np.maximum(cross / square, 0)
+    return (scales * (scales * square - 2 * cross)).min(1) + (above**2 / sigma2).sum(1)
 
 
 def measurable(error: float, tested: int, coverage_z: float = 1.959963984540054) -> float:
