@@ -133,7 +133,7 @@ class Run:
                 ready, network.head, self.work.model.resolved_preprocessing(),
                 lambda count: advance(count * self.share.processes),
             )  # fmt: skip
-            loader = torch.utils.data.DataLoader(batches, batch_size=None)
+            loader = torch.utils.data.DataLoader(batches, batch_size=None, generator=torch.Generator())
             trainer = quiet_trainer(**self.trainer, precision=self.work.precision)
             with translated_memory_errors(self.work):
                 trainer.test(module, loader, verbose=False)
