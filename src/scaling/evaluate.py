@@ -61,8 +61,15 @@ class Job:
     def trainer(self) -> dict[str, Any]:
         """Keyword arguments of the Lightning Trainer in one process: frozen passes run in one, on one device."""
         settings = {key: value for key, value in self.settings["trainer"].items() if key != "micro_batch"}
-        if settings.get("strategy") == DISTRIBUTED:
-            settings = {**settings, "strategy": "auto", "devices": 1}
+        strategy, devices = settings.get("strategy", "auto"), settings.get("devices", 1)
+        if strategy == DISTRIBUTED:
+            return {**settings, "strategy": "auto", "devices": 1}
+        # Lightning would start the whole command again for each device.
+        if strategy != "auto" or not (devices in (1, "1") or (isinstance(devices, list) and len(devices) == 1)):
+            raise SettingError(
+                f"trainer.strategy={strategy} trainer.devices={devices}: expected one device, or trainer=ddp"
+                " trainer.devices=NUMBER for several."
+            )
         return settings
 
     @cached_property

@@ -161,11 +161,18 @@ def test_what_has_no_network_is_refused(hub):
         Job(plain(compose(["model=pixels", "dataset=digits", "adaptation=finetune", "n=50"]))).check()
 
 
+def test_processes_are_a_whole_number(hub):
+    with pytest.raises(SettingError, match=r"trainer.devices=auto: with trainer.strategy=ddp expected a number"):
+        Job(plain(compose([*small(hub), "trainer=ddp", "trainer.devices=auto"]))).check()
+
+
 @pytest.mark.parametrize(
     ("override", "message"),
     [
         ("trainer.micro_batch=0", "trainer.micro_batch=0: expected a whole number from 1 up, or null"),
         ("checkpoints.seconds=-1", "checkpoints.seconds=-1: expected a number from 0 up"),
+        ("trainer.devices=2", "trainer.devices=2: expected one device, or trainer=ddp"),
+        ("+trainer.strategy=fsdp", "trainer.strategy=fsdp trainer.devices=1: expected one device"),
     ],
 )
 def test_settings_of_how_a_training_is_run_are_checked_too(hub, override, message):
