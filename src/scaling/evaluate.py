@@ -8,7 +8,7 @@ from typing import Any
 
 from scaling import machine
 from scaling.adapt.base import Adaptation, Outcome, Subset, Task, positive_number
-from scaling.config import build, known_precision, resolve_precision
+from scaling.config import build, build_dataset, known_precision, resolve_precision
 from scaling.core.errors import SettingError
 from scaling.core.identity import GridPoint, digest
 from scaling.core.reporter import Reporter, SilentReporter
@@ -92,7 +92,7 @@ class Job:
     @cached_property
     def source(self) -> DataSource:
         """The settings of the data set."""
-        return build(self.settings["dataset"], drop=("input_size", "augment"))
+        return build_dataset(self.settings["dataset"])
 
     @cached_property
     def model(self) -> ModelSource:
