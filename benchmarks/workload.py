@@ -4,7 +4,7 @@ import os
 from functools import cache
 from pathlib import Path
 
-from scaling.config import build, compose, plain
+from scaling.config import build, build_dataset, compose, plain
 from scaling.data import Dataset
 from scaling.data.base import load
 from scaling.models import NetworkSource
@@ -17,7 +17,7 @@ DATA = str(Path(os.environ.get("BENCH_DATA", "data")).resolve())
 def fashion_mnist(data_dir: str = DATA) -> Dataset:
     """Return Fashion-MNIST."""
     config = plain(compose([f"data.dir={data_dir}"]))
-    return load(build(config["dataset"], drop=("input_size",)))
+    return load(build_dataset(config["dataset"]))
 
 
 def model(name: str, size: int, *overrides: str) -> NetworkSource:

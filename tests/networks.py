@@ -71,11 +71,17 @@ def overrides(hub: Path, place: Path) -> tuple[str, ...]:
     return small(hub)
 
 
-def small(hub: Path, name: str = "small") -> tuple[str, ...]:
+def network(hub: Path, name: str = "small") -> tuple[str, ...]:
+    """Overrides of a small network on few digits."""
     return (
         "model=torch_hub", f"model.repo={hub}", f"model.name={name}", "model.pretrained=true", "model.input_size=8",
-        "dataset=digits", "trainer=cpu", "n=60", "adaptation=finetune", *SHORT,
+        "dataset=digits", "trainer=cpu", "n=60",
     )  # fmt: skip
+
+
+def small(hub: Path, name: str = "small") -> tuple[str, ...]:
+    """Overrides of a short training of it."""
+    return (*network(hub, name), "adaptation=finetune", *SHORT)
 
 
 @pytest.fixture

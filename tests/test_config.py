@@ -87,8 +87,8 @@ def test_a_plain_config_is_without_hydras_own_part():
     [
         ("model=resnt18", ["model=resnt18", "Did you mean model=resnet18?", "pixels", "vit_b_16"]),
         ("dataset=mnist", ["dataset=mnist", "fashion_mnist", "digits"]),
-        ("adaptation=svm", ["adaptation=svm", "as_is, knn, knn_euclidean, linear_probe"]),
-        ("trainer=tpu", ["trainer=tpu", "auto, cpu, gpu"]),
+        ("adaptation=svm", ["adaptation=svm", "as_is, finetune, finetune_short, knn, knn_euclidean, linear_probe"]),
+        ("trainer=tpu", ["trainer=tpu", "auto, cpu, ddp, gpu"]),
         ("experiment=quickstrt", ["Did you mean experiment=quickstart?"]),
     ],
 )

@@ -22,6 +22,8 @@ VERSION_BASE = "1.3"
 TRACEBACK = "SCALING_TRACEBACK"
 #: Folders of Hydra whose ValueErrors speak of the user's config.
 HYDRA_FOLDERS = ("_internal", "core", "override_parser")
+#: Settings of a data set that are not its own: what resolution and which augmentation suit it.
+ADVICE = ("input_size", "augment")
 PRECISIONS = ("32-true", "bf16-mixed", "bf16-true", "16-mixed", "16-true")
 
 
@@ -93,6 +95,11 @@ def build(node: Mapping[str, Any], drop: Sequence[str] = ()) -> Any:
         if key not in known:
             raise SettingError(f"{target.__name__} has no setting {key!r}; it has {', '.join(known)}.")
     return target(**settings)
+
+
+def build_dataset(node: Mapping[str, Any]) -> Any:
+    """Make the data set's source that a config node describes."""
+    return build(node, drop=ADVICE)
 
 
 def _built(value: Any) -> Any:

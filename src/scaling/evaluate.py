@@ -8,7 +8,7 @@ from typing import Any
 
 from scaling import machine
 from scaling.adapt.base import Adaptation, Outcome, Subset, Task, positive_number
-from scaling.config import build, known_precision, resolve_precision
+from scaling.config import build, build_dataset, known_precision, resolve_precision
 from scaling.core.errors import SettingError
 from scaling.core.identity import GridPoint, digest
 from scaling.core.reporter import Reporter, SilentReporter
@@ -61,8 +61,15 @@ class Job:
     def trainer(self) -> dict[str, Any]:
         """Keyword arguments of the Lightning Trainer in one process: frozen passes run in one, on one device."""
         settings = {key: value for key, value in self.settings["trainer"].items() if key != "micro_batch"}
-        if settings.get("strategy") == DISTRIBUTED:
-            settings = {**settings, "strategy": "auto", "devices": 1}
+        strategy, devices = settings.get("strategy", "auto"), settings.get("devices", 1)
+        if strategy == DISTRIBUTED:
+            return {**settings, "strategy": "auto", "devices": 1}
+        # Lightning would start the whole command again for each device.
+        if strategy != "auto" or not (devices in (1, "1") or (isinstance(devices, list) and len(devices) == 1)):
+            raise SettingError(
+                f"trainer.strategy={strategy} trainer.devices={devices}: expected one device, or trainer=ddp"
+                " trainer.devices=NUMBER for several."
+            )
         return settings
 
     @cached_property
@@ -85,7 +92,7 @@ class Job:
     @cached_property
     def source(self) -> DataSource:
         """The settings of the data set."""
-        return build(self.settings["dataset"], drop=("input_size", "augment"))
+        return build_dataset(self.settings["dataset"])
 
     @cached_property
     def model(self) -> ModelSource:

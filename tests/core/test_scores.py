@@ -5,7 +5,7 @@ from hypothesis import strategies as st
 from scipy.stats import binomtest
 from sklearn.metrics import f1_score, recall_score
 
-from scaling.core.scores import Predictions, Score, class_recalls, macro_f1, score, wilson_interval
+from scaling.core.scores import Predictions, Score, at_chance, class_recalls, macro_f1, score, wilson_interval
 
 examples = settings(max_examples=100, deadline=None, derandomize=True, database=None)
 
@@ -143,3 +143,17 @@ def test_train_scores_are_those_of_the_train_predictions():
     details = score(train, predictions([0, 1], [1, 0]), ["a", "b"]).details
     assert details["train/balanced_accuracy"] == pytest.approx((2 / 3 + 1) / 2)
     assert details["train/macro_f1"] == pytest.approx((4 / 5 + 2 / 3) / 2)
+
+
+@pytest.mark.parametrize(("correct", "flagged"), [(0, True), (50, True), (55, True), (70, False), (100, False)])
+def test_an_accuracy_that_the_largest_class_explains_is_at_chance(correct, flagged):
+    labels = np.repeat([0, 1], [50, 50])
+    predicted = np.where(np.arange(100) < correct, labels, 1 - labels)
+    test = Predictions(labels, predicted, np.zeros(100, np.float32))
+    assert bool(at_chance(score(test, test, ["a", "b"]), labels)) == flagged
+
+
+def test_what_is_said_of_chance_names_both_accuracies():
+    test = Predictions(np.array([0, 0, 0, 1]), np.zeros(4, int), np.zeros(4, np.float32))
+    said = at_chance(score(test, test, ["a", "b"]), test.labels)
+    assert said == "test accuracy 0.7500 is at chance: always the largest class gives 0.7500"

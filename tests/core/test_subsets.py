@@ -16,7 +16,7 @@ from hypothesis import assume, given, settings
 from hypothesis import strategies as st
 
 from scaling.core.errors import SettingError
-from scaling.core.subsets import class_quotas, effective_n, parse_n, stratified_folds, subset_indices
+from scaling.core.subsets import class_quotas, effective_n, parse_n, stratified_folds, subset_indices, validation_part
 
 GOLDEN = json.loads(Path(__file__).with_name("golden_subsets.json").read_text())
 examples = settings(max_examples=80, deadline=None, derandomize=True, database=None)
@@ -185,3 +185,17 @@ def test_folds_depend_on_the_seed_alone():
     labels = np.arange(60) % 3
     first, again, other = (stratified_folds(labels, 5, seed) for seed in (0, 0, 1))
     assert first.tolist() == again.tolist() != other.tolist()
+
+
+def test_a_validation_part_holds_some_of_each_class_and_never_all():
+    labels = np.repeat([0, 1, 2, 3], [20, 5, 2, 1])
+    held_out = validation_part(labels, 0.2, 0)
+    assert np.bincount(labels[held_out], minlength=4).tolist() == [4, 1, 1, 0]
+    assert np.array_equal(held_out, validation_part(labels, 0.2, 0))
+    assert not np.array_equal(held_out, validation_part(labels, 0.2, 1))
+    assert np.bincount(labels[validation_part(labels, 0.99, 0)], minlength=4).tolist() == [19, 4, 1, 0]
+
+
+def test_a_validation_part_is_empty_where_every_class_has_one_member():
+    assert not validation_part(np.arange(5), 0.2, 0).any()
+    assert validation_part(np.array([0, 1, 1]), 0.2, 0).sum() == 1

@@ -4,7 +4,7 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from scaling.config import build, compose, plain
+from scaling.config import build_dataset, compose, plain
 from scaling.core.errors import DataError
 from scaling.data import Cifar
 
@@ -74,7 +74,7 @@ def test_cifar10_config_reads_the_published_layout(tmp_path):
         (folder / f"{name}.bin").write_bytes(batch(images(10, seed), np.arange(10)[::-1]))
     (folder / "batches.meta.txt").write_text("\n".join("abcdefghij"))
     settings = plain(compose(["dataset=cifar10", f"data.dir={tmp_path}", "dataset.sizes=[50,10]"]))
-    loaded = build(settings["dataset"], drop=("input_size",)).load()
+    loaded = build_dataset(settings["dataset"]).load()
     np.testing.assert_array_equal(loaded.train.labels, np.tile(np.arange(10)[::-1], 5))
     np.testing.assert_array_equal(loaded.test.samples.pixels, images(10, seed=5))
 
@@ -87,7 +87,7 @@ def test_cifar100_config_takes_the_fine_label_and_not_the_coarse_one(tmp_path):
         (folder / name).write_bytes(batch(images(100), fine // 5, fine))
     (folder / "fine_label_names.txt").write_text("\n".join(f"c{c}" for c in range(100)))
     settings = plain(compose(["dataset=cifar100", f"data.dir={tmp_path}", "dataset.sizes=[100,100]"]))
-    loaded = build(settings["dataset"], drop=("input_size",)).load()
+    loaded = build_dataset(settings["dataset"]).load()
     np.testing.assert_array_equal(loaded.train.labels, fine)
     np.testing.assert_array_equal(loaded.train.samples.pixels, images(100))
 

@@ -5,7 +5,7 @@ from pathlib import Path
 import pytest
 from hydra import compose, initialize_config_dir
 
-from scaling.config import VERSION_BASE, build, config_path, plain
+from scaling.config import VERSION_BASE, build, build_dataset, config_path, plain
 from scaling.tracking import KIND, RunStore
 
 FOLDER = Path(config_path()) / "experiment"
@@ -29,7 +29,7 @@ def test_an_experiment_composes_and_its_parts_can_be_made(name):
     assert config.tracking.experiment == name
     assert config.hydra.mode.name == "MULTIRUN"
     settings = plain(config)
-    build(settings["dataset"], drop=("input_size",))
+    build_dataset(settings["dataset"])
     build(settings["adaptation"])
     model = build(settings["model"])
     needs_download = not str(settings["model"].get("weights") or "").startswith("package:")

@@ -69,7 +69,7 @@ def predict(
     """
     with reporter.stage(stage, total=len(labels)) as advance:
         module = HeadModule(head, advance)
-        loader = DataLoader(FeatureBatches(features, labels), batch_size=None)
+        loader = DataLoader(FeatureBatches(features, labels), batch_size=None, generator=torch.Generator())
         quiet_trainer(**trainer).test(module, loader, verbose=False)
     return Predictions.concatenate(module.parts)
 

@@ -2,7 +2,7 @@
 
 import sys
 
-from scaling.config import build, compose, plain
+from scaling.config import build_dataset, compose, plain
 from scaling.core.errors import ScalingError
 from scaling.data.base import Dataset, Vectors
 
@@ -14,7 +14,7 @@ def fetch(name: str, *overrides: str) -> Dataset:
         ScalingError: it can't be had, or is damaged.
     """
     settings = plain(compose([f"dataset={name}", *overrides]))
-    return build(settings["dataset"], drop=("input_size",)).load()
+    return build_dataset(settings["dataset"]).load()
 
 
 def main() -> None:

@@ -6,6 +6,7 @@ seed alone: not from the other images, the process or the part of the batch that
 
 from collections.abc import Callable, Sequence
 
+import numpy as np
 import torch
 from numpy.typing import NDArray
 from torch import Tensor
@@ -41,7 +42,7 @@ def augmentation(names: Sequence[str], height: int, width: int) -> Augment | Non
     return apply
 
 
-def augmented(images: Tensor, augment: Augment | None, seeds: NDArray) -> Tensor:  # type: ignore[type-arg]
+def augmented(images: Tensor, augment: Augment | None, seeds: NDArray[np.int64]) -> Tensor:
     """Augment uint8 images (k, C, H, W), each by its own seed, shape (k,); the global random state is not moved."""
     if augment is None:
         return images

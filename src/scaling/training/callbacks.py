@@ -97,19 +97,26 @@ class Saver(pl.Callback):
         trainer.precision_plugin.load_state_dict(states["precision"])
 
     def on_train_batch_end(self, trainer: pl.Trainer, module: Any, outputs: Any, batch: Any, batch_idx: int) -> None:
-        """Save after a whole step, where it is time."""
-        if (batch_idx + 1) % module.parts:
-            return
+        """Save after a whole step, where it is time; at the end of a round, after it."""
+        step = module.step + 1  # it is counted after this hook, by the module itself
+        if (batch_idx + 1) % module.parts == 0 and step not in module.rounds:
+            self._save(trainer, module, step)
+
+    def on_train_epoch_end(self, trainer: pl.Trainer, module: pl.LightningModule) -> None:
+        """Save after a round, unless it was the last."""
+        assert isinstance(module, TuningModule)
+        if not trainer.should_stop and module.step < module.rounds[-1]:
+            self._save(trainer, module, module.step)
+
+    def _save(self, trainer: pl.Trainer, module: TuningModule, step: int) -> None:
         stopping = machine.stopping.is_set()
         if trainer.is_global_zero and (stopping or time.monotonic() - self.saved >= self.seconds):
-            self.save(self._snapshot(trainer, module))
+            self.save(self._snapshot(trainer, module, step))
             self.saved = time.monotonic()
         if stopping:
             raise SystemExit(STOPPED)
 
-    def _snapshot(self, trainer: pl.Trainer, module: TuningModule) -> Snapshot:
-        # The step is counted after this hook, by the module itself.
-        step = module.step + 1
+    def _snapshot(self, trainer: pl.Trainer, module: TuningModule, step: int) -> Snapshot:
         states = {
             "module": module.state_dict(),
             "optimizer": trainer.optimizers[0].state_dict(),

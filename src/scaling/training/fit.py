@@ -1,7 +1,8 @@
 """One training with Lightning, from its start or from where a checkpoint left it; and the test of a network."""
 
 import warnings
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
 from dataclasses import dataclass, field
 from typing import Any
 
@@ -133,7 +134,7 @@ class Run:
                 ready, network.head, self.work.model.resolved_preprocessing(),
                 lambda count: advance(count * self.share.processes),
             )  # fmt: skip
-            loader = torch.utils.data.DataLoader(batches, batch_size=None)
+            loader = torch.utils.data.DataLoader(batches, batch_size=None, generator=torch.Generator())
             trainer = quiet_trainer(**self.trainer, precision=self.work.precision)
             with translated_memory_errors(self.work):
                 trainer.test(module, loader, verbose=False)
@@ -145,17 +146,15 @@ class Run:
         return decoded(images, self.work.model.resolved_preprocessing()).read
 
 
-class translated_memory_errors:  # noqa: N801 (used as a function)
+@contextmanager
+def translated_memory_errors(work: Work) -> Iterator[None]:
     """Turn running out of memory into an error that names the setting to lower."""
-
-    def __init__(self, work: Work) -> None:
-        self.work = work
-
-    def __enter__(self) -> None: ...
-
-    def __exit__(self, kind: Any, error: BaseException | None, trace: Any) -> None:
-        if error is not None and out_of_memory(error):
-            raise AdaptationError(memory_message(self.work)) from error
+    try:
+        yield
+    except Exception as error:
+        if out_of_memory(error):
+            raise AdaptationError(memory_message(work)) from error
+        raise
 
 
 def out_of_memory(error: BaseException) -> bool:

@@ -4,7 +4,7 @@ import copy
 import re
 from collections import Counter
 from collections.abc import Iterator
-from typing import Any
+from typing import Any, cast
 
 import torch
 from torch import Tensor, nn
@@ -88,7 +88,7 @@ def with_lora(network: nn.Module, settings: LoraSettings, model: str) -> nn.Modu
         ) from error
     names = lora_layers(network, settings.targets, model)
     config = LoraConfig(
-        r=settings.rank, lora_alpha=settings.alpha, lora_dropout=settings.dropout,
+        r=settings.rank, lora_alpha=cast(Any, settings.alpha), lora_dropout=settings.dropout,
         target_modules="|".join(map(re.escape, names)),
     )  # fmt: skip
     return inject_adapter_in_model(config, network.requires_grad_(False))

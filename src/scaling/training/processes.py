@@ -58,9 +58,14 @@ def _shared(work: Work, reporter: Reporter) -> Trained:
     from torch.multiprocessing import get_context, start_processes
 
     count = work.settings.processes
-    messages = get_context("spawn").Queue()
+    context = get_context("spawn")
+    messages, tasks = context.Queue(), context.Queue()
+    # Sent as an argument, the data would be waited for by one process after the other.
+    for _ in range(count):
+        tasks.put(work)
+    tasks.cancel_join_thread()
     group = start_processes(
-        _member, (work, count, _free_port(), messages), nprocs=count, join=False, daemon=True, start_method="spawn"
+        _member, (tasks, count, _free_port(), messages), nprocs=count, join=False, daemon=True, start_method="spawn"
     )
     assert group is not None
     try:
@@ -128,7 +133,7 @@ def _must_live(group: Any, shares: dict[int, Trained]) -> None:
             )
 
 
-def _member(rank: int, work: Work, count: int, port: int, messages: Any) -> None:
+def _member(rank: int, tasks: Any, count: int, port: int, messages: Any) -> None:
     """Train as one of several processes."""
     import torch
 
@@ -142,7 +147,7 @@ def _member(rank: int, work: Work, count: int, port: int, messages: Any) -> None
         torch.set_num_threads(max(1, machine.cores() // count))
     reporter: Reporter = QueueReporter(messages) if rank == 0 else SilentReporter()
     try:
-        messages.put(("done", rank, train_here(work, reporter, Share(rank, count))))
+        messages.put(("done", rank, train_here(tasks.get(), reporter, Share(rank, count))))
     except Exception as error:
         expected = isinstance(error, ScalingError)
         messages.put(("error", type(error).__name__, str(error), traceback.format_exc(), expected))

@@ -1,6 +1,7 @@
 """A grid point's trainings: try learning rates on a held-out part, train on all n samples, predict."""
 
 from collections.abc import Sequence
+from functools import partial
 from typing import Any
 
 import numpy as np
@@ -10,7 +11,7 @@ from scaling.core.errors import AdaptationError, SettingError
 from scaling.core.reporter import Reporter
 from scaling.lightning import device_of, emulates_bf16
 from scaling.training.batches import Share, held
-from scaling.training.checkpoints import Checkpoint, Progress
+from scaling.training.checkpoints import Checkpoint, Progress, Snapshot
 from scaling.training.fit import Run
 from scaling.training.network import counts
 from scaling.training.work import Candidate, Trained, Work
@@ -38,7 +39,7 @@ def train(work: Work, reporter: Reporter, share: Share | None = None) -> Trained
     rate, steps = chosen(candidates, work)
     network, rounds = run.fit(
         FINAL, rate, steps, np.arange(len(work.indices)), None, work.heads[1], _running(progress, FINAL),
-        lambda snapshot: checkpoint.save(Progress(candidates, snapshot)),
+        partial(_save, checkpoint, candidates),
     )  # fmt: skip
     if not np.isfinite(rounds[-1].loss):
         raise AdaptationError(_diverged([rate]))
@@ -84,15 +85,18 @@ def _candidates(run: Run, checkpoint: Checkpoint, progress: Progress) -> tuple[C
     done = list(progress.candidates)
     for rate in run.work.recipe.learning_rates[len(done) :]:
         name = f"try rate {rate:g}"
-        tried = tuple(done)
         _, rounds = run.fit(
             name, rate, steps, fitted, held_out, run.work.heads[0], _running(progress, name),
-            lambda snapshot, tried=tried: checkpoint.save(Progress(tried, snapshot)),
+            partial(_save, checkpoint, tuple(done)),
         )  # fmt: skip
         done.append(Candidate(rate, rounds))
         if run.share.rank == 0:
             checkpoint.save(Progress(tuple(done)))
     return tuple(done)
+
+
+def _save(checkpoint: Checkpoint, candidates: tuple[Candidate, ...], snapshot: Snapshot) -> None:
+    checkpoint.save(Progress(candidates, snapshot))
 
 
 def _running(progress: Progress, phase: str) -> Any:
