@@ -45,6 +45,13 @@ def test_predictions_are_read_from_the_runs_folder(tmp_path):
         assert kept.log_prob == pytest.approx(ARRAYS["test_log_prob"])
 
 
+def test_probabilities_are_nan_where_they_are_not_wanted(tmp_path):
+    np.savez_compressed(tmp_path / NAME, **ARRAYS)
+    kept = StoredPredictions(None, log_prob=False).of(point(str(tmp_path)))
+    assert np.isnan(kept.log_prob).all()
+    assert kept.accuracy == 2 / 3
+
+
 def test_they_are_fetched_where_they_lie_elsewhere(tmp_path):
     (tmp_path / "run").mkdir()
     np.savez_compressed(tmp_path / "run" / NAME, **ARRAYS)

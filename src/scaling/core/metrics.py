@@ -44,6 +44,11 @@ class Metric:
         """The name of the same metric on the training samples."""
         return f"train/{self.name.partition('/')[2]}"
 
+    @property
+    def uses_log_prob(self) -> bool:
+        """Whether it is made of the probabilities of the true classes, besides predictions."""
+        return not self.bounded
+
     def error(self, value: float) -> float:
         """Return what falls as a model gets better: 1 − value of a share, the value of a loss."""
         return 1 - value if self.bounded else value

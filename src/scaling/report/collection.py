@@ -78,7 +78,8 @@ def collect(store: RunStore, settings: Settings | None = None) -> Report:
         )
     points, duplicates = newest_by_fingerprint(finished)
     curves = curves_of(points)
-    must_have(curves, (settings or Settings()).metric)
+    metric = (settings or Settings()).metric
+    must_have(curves, metric)
     return Report(
         experiment=store.experiment,
         curves=curves,
@@ -86,7 +87,7 @@ def collect(store: RunStore, settings: Settings | None = None) -> Report:
         duplicates=duplicates,
         published=compare(_entries(store, sweeps, "expected.json"), curves),
         parent=sweeps[0].info.run_id if sweeps else None,
-        findings=find(curves, StoredPredictions(store), settings),
+        findings=find(curves, StoredPredictions(store, metric_of(metric).uses_log_prob), settings),
         links=store.links(),
         sweeps=sweep_records(store, sweeps, runs),
     )
