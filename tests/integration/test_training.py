@@ -17,8 +17,8 @@ from scaling.training.module import TuningModule
 
 #: Long enough to be hit in the middle, with checkpoints all along.
 LONG = (
-    "adaptation.min_steps=300", "adaptation.max_steps=300", "adaptation.learning_rates=[0.002]",
-    "adaptation.patience=null", "checkpoints.seconds=0.05",
+    "adaptation.min_steps=120", "adaptation.max_steps=120", "adaptation.learning_rates=[0.002]",
+    "adaptation.patience=null", "checkpoints.seconds=0.1",
 )  # fmt: skip
 
 
@@ -83,7 +83,7 @@ def test_a_training_that_is_killed_twice_ends_as_one_that_was_not(command, place
     }
 
 
-def test_two_processes_predict_as_one_and_count_every_sample_once_in_one_run(command, hub, tmp_path, capsys):
+def test_two_processes_predict_as_one_and_count_every_sample_once_in_one_run(command, hub, tmp_path):
     wide = (*small(hub, "wide"), "adaptation.patience=null")
     assert command("scaling.run", *wide, "tracking.experiment=one") == 0
     shared = (*wide, "trainer=ddp", "trainer.accelerator=cpu", "tracking.experiment=two")
@@ -98,10 +98,6 @@ def test_two_processes_predict_as_one_and_count_every_sample_once_in_one_run(com
     assert two["test_log_prob"] == pytest.approx(one["test_log_prob"], abs=0.02)
     names = {"fit/loss", "fit/images_per_s", "try rate 0.002/validation_accuracy", "model/trained_parameters"}
     assert names <= set(runs["two"].data.metrics)
-    capsys.readouterr()
-    assert command("scaling.run", *shared, "adaptation=lora", "model.name=small") == 1
-    assert "no linear or attention layer below its head" in capsys.readouterr().err
-    assert "RUNNING" not in {run.info.status for run in RunStore(experiment="two").runs()}
     history = RunStore(experiment="two").client.get_metric_history(
         runs["two"].info.run_id, "try rate 0.02/validation_loss"
     )
