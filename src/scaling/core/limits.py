@@ -7,6 +7,7 @@ import numpy as np
 from scaling.core.extrapolation.experts import Floats
 from scaling.core.extrapolation.forecast import Forecast
 from scaling.core.extrapolation.statements import CAUTION_FACTOR, COVERAGE, Statement
+from scaling.core.words import samples
 
 #: Paths that are drawn of each curve.
 PATHS = 2000
@@ -73,7 +74,7 @@ def _verdict(chance: dict[str, float], needed: float) -> str:
 
 
 def _words(verdict: str, details: dict[str, Any], gap: tuple[float, float, float]) -> str:
-    to = f"Up to n = {details['n']:g}"
+    to = f"Up to n = {samples(details['n'])}"
     left = f"a gap of {gap[0]:.4f} is left there (90 %: {gap[1]:.4f} to {gap[2]:.4f})"
     return {
         "data_limited": f"Data-limited: {to[0].lower()}{to[1:]} the test error falls and closes the gap to the train"
@@ -82,5 +83,5 @@ def _words(verdict: str, details: dict[str, Any], gap: tuple[float, float, float
         f" {details['threshold']:.4f}; {left}.",
         "not_closing": f"{to} the test error falls and the train error with it: {left}. The gap does not close.",
         "open": "Cannot be told from these points: whether the gap closes or both errors stay where they are, up to"
-        f" n = {details['n']:g}.",
+        f" n = {samples(details['n'])}.",
     }[verdict]

@@ -12,6 +12,7 @@ from scaling.core.crossover import Crossing, crossing, differences
 from scaling.core.metrics import Metric
 from scaling.core.ranks import concordance, ranks, tau
 from scaling.core.variance import components
+from scaling.core.words import about
 from scaling.findings.pairs import ALL_PAIRS, Pair, Rows
 from scaling.findings.results import Crossover, Floats, Ranks
 
@@ -145,7 +146,8 @@ def crossover(dataset: str, duel: Duel, labels: Mapping[str, str]) -> Crossover:
             " by more than seeds and test samples explain."
         )
         return Crossover(dataset, a, b, None, None, None, False, text)
-    text = f"{labels[b]} overtakes {labels[a]} at about n = {found.n:.3g} (90 %: {found.low:.3g} to {found.high:.3g})."
+    between = f"{about(found.low)} to {about(found.high)}"
+    text = f"{labels[b]} overtakes {labels[a]} at about n = {about(found.n)} (90 %: {between})."
     if found.changes > 1:
         text += f" It is the last of {found.changes} changes of the lead that can be told."
     return Crossover(dataset, a, b, found.n, found.low, found.high, True, text)

@@ -14,6 +14,7 @@ from scaling.core.extrapolation.experts import Floats
 from scaling.core.extrapolation.forecast import Forecast
 from scaling.core.extrapolation.forms import fit_form
 from scaling.core.extrapolation.observations import observe
+from scaling.core.words import about, samples
 
 #: Central share of the intervals in statements.
 COVERAGE = 0.9
@@ -90,7 +91,7 @@ def local_exponent(forecast: Forecast) -> Statement:
     u = forecast.observations.to_log(paths)
     middle, low, high = _spread((u[:, 0] - u[:, 1]) / log(2))
     text = (
-        f"At n = {n:g} the error falls like n^-{middle:.2f} (90 %: {low:.2f} to {high:.2f});"
+        f"At n = {samples(n)} the error falls like n^-{middle:.2f} (90 %: {low:.2f} to {high:.2f});"
         f" doubling n multiplies it by {2**-middle:.2f}."
     )
     return Statement(kind, middle, low, high, True, text, {"n": n})
@@ -179,7 +180,7 @@ def saturation(forecast: Forecast, threshold: float | None = None, tested: int |
     gain, gain_low, gain_high = _spread(left[:, now])
     details = {"threshold": threshold, "chance": chance, "gain": gain, "gain_low": gain_low, "gain_high": gain_high}
     tail = (1 - COVERAGE) / 2
-    expected = f"from n = {points.largest:g} to {end:g} the error is expected to fall by {gain:.4f}"
+    expected = f"from n = {samples(points.largest)} to {samples(end)} the error is expected to fall by {gain:.4f}"
     expected += f" (90 %: {gain_low:.4f} to {gain_high:.4f})"
     if chance < tail:
         text = f"Not saturated: {expected}, more than {threshold:.4f}."
@@ -187,7 +188,10 @@ def saturation(forecast: Forecast, threshold: float | None = None, tested: int |
     middle, low, high = _spread(first)
     if chance <= 1 - tail:
         return _refusal(kind, f"{expected}, on both sides of {threshold:.4f}", **details)
-    text = f"Saturated from n = {middle:.3g} on (90 %: {low:.3g} to {high:.3g}): {expected}, less than {threshold:.4f}."
+    text = (
+        f"Saturated from n = {about(middle)} on (90 %: {about(low)} to {about(high)}): {expected},"
+        f" less than {threshold:.4f}."
+    )
     return Statement(kind, middle, low, high, True, text, details)
 
 
@@ -208,7 +212,9 @@ def data_requirement(forecast: Forecast, error: float, widest_factor: float = WI
     details: dict[str, Any] = {"error": error, "widest_factor": widest_factor}
     if float(points.error[-1]) <= error:
         met = float(points.n[np.flatnonzero(points.error <= error)[0]])
-        return Statement(kind, met, None, met, True, f"An error of {error:.4g} is reached at n = {met:g}.", details)
+        return Statement(
+            kind, met, None, met, True, f"An error of {error:.4g} is reached at n = {samples(met)}.", details
+        )
     if why := _no_trend(forecast):
         return _refusal(kind, why, **details)
     sizes = points.largest * np.exp2(np.arange(HORIZON * STEPS + 1) / STEPS)
@@ -217,10 +223,10 @@ def data_requirement(forecast: Forecast, error: float, widest_factor: float = WI
     middle, low, high = _spread(first)
     details |= {"low": low, "high": high if np.isfinite(high) else None}
     if not np.isfinite(high) or high > widest_factor * low:
-        end = f"{high:.3g}" if np.isfinite(high) else f"more than {sizes[-1]:.3g}"
-        why = f"an error of {error:.4g} may need from {low:.3g} to {end} samples, a factor above {widest_factor:g}"
+        end = about(high) if np.isfinite(high) else f"more than {about(sizes[-1])}"
+        why = f"an error of {error:.4g} may need from {about(low)} to {end} samples, a factor above {widest_factor:g}"
         return _refusal(kind, why, **details)
-    text = f"An error of {error:.4g} needs about n = {middle:.3g} (90 %: {low:.3g} to {high:.3g})."
+    text = f"An error of {error:.4g} needs about n = {about(middle)} (90 %: {about(low)} to {about(high)})."
     if middle > CAUTION_FACTOR * points.largest:
         text += f" That is more than {CAUTION_FACTOR:g} times the largest n measured: take it with caution."
     return Statement(kind, middle, low, high, True, text, details)
@@ -242,7 +248,7 @@ def marginal_value(forecast: Forecast, labels: float) -> Statement:
     middle, low, high = _spread(paths[:, 0] - paths[:, 1])
     per = middle / labels * 1000
     text = (
-        f"The next {labels:g} labels lower the error by {middle:.4f} (90 %: {low:.4f} to {high:.4f}),"
+        f"The next {samples(labels)} labels lower the error by {middle:.4f} (90 %: {low:.4f} to {high:.4f}),"
         f" {per:.5f} per thousand."
     )
     if low <= 0 <= high:
