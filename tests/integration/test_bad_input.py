@@ -6,7 +6,7 @@ from tests.conftest import DIGITS
 CASES = {
     "unknown model": (["model=resnt18"], ["resnet18", "There are:"]),
     "unknown data set": (["dataset=mnist"], ["fashion_mnist", "There are:"]),
-    "unknown adaptation": (["adaptation=svm"], ["as_is, knn, knn_euclidean, linear_probe"]),
+    "unknown adaptation": (["adaptation=svm"], ["as_is, finetune, finetune_short, knn, knn_euclidean, linear_probe"]),
     "unknown experiment": (["experiment=quickstrt"], ["quickstart"]),
     "unknown setting": (["modle=x"], ["Did you mean model?"]),
     "unknown setting of a group": (["adaptation.k=3"], ["There is no setting adaptation.k", "adaptation.penalties"]),
