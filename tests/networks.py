@@ -84,11 +84,18 @@ def small(hub: Path, name: str = "small") -> tuple[str, ...]:
     return (*network(hub, name), "adaptation=finetune", *SHORT)
 
 
+def finished(job: Job, reporter: Any = None) -> Evaluation:
+    """Evaluate a point and forget its checkpoint, as a run does once it is finished."""
+    evaluation = evaluate_job(job, reporter)
+    job.forget_checkpoint()
+    return evaluation
+
+
 @pytest.fixture
 def evaluate(overrides: tuple[str, ...]) -> Callable[..., Evaluation]:
     """Evaluate the short training, with further overrides."""
 
     def run(*more: str, reporter: Any = None) -> Evaluation:
-        return evaluate_job(Job(plain(compose([*overrides, *more]))), reporter)
+        return finished(Job(plain(compose([*overrides, *more]))), reporter)
 
     return run

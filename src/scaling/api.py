@@ -20,4 +20,7 @@ def evaluate_point(*overrides: str, **settings: Any) -> Score:
     >>> evaluate_point(model="pixels", dataset="digits", adaptation="knn", n=100).test_accuracy > 0.8
     True
     """
-    return evaluate_job(Job(plain(compose([*overrides, *(f"{k}={v}" for k, v in settings.items())])))).score
+    job = Job(plain(compose([*overrides, *(f"{k}={v}" for k, v in settings.items())])))
+    score = evaluate_job(job).score
+    job.forget_checkpoint()
+    return score

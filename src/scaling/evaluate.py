@@ -7,7 +7,7 @@ from pathlib import Path
 from typing import Any
 
 from scaling import machine
-from scaling.adapt.base import Adaptation, Outcome, Subset, Task, positive_number
+from scaling.adapt.base import DIVERGED, Adaptation, Outcome, Subset, Task, positive_number
 from scaling.config import build, build_dataset, known_precision, resolve_precision
 from scaling.core.errors import SettingError
 from scaling.core.identity import GridPoint, digest
@@ -157,11 +157,20 @@ class Job:
                 "model": {**self.model_identity, **computed},
                 "adaptation": {
                     "name": adaptation.name, "version": adaptation.METHOD_VERSION, **adaptation.identity(),
+                    **self._parts(),
                 },
                 "draw": self.settings["subset"]["draw"],
                 "precision": self.precision,
             },
         )  # fmt: skip
+
+    def _parts(self) -> dict[str, Any]:
+        """Return how a step's batch is divided, where that changes the score."""
+        sees = getattr(self.adaptation, "sees_parts", None)
+        trainer = self.settings["trainer"]
+        processes = trainer.get("devices") if trainer.get("strategy") == DISTRIBUTED else 1
+        divided = [trainer.get("micro_batch"), processes]
+        return {"parts": divided} if sees is not None and divided != [None, 1] and sees(self.model) else {}
 
     def check(self) -> GridPoint:
         """Check everything that can be wrong before anything is computed; return the point.
@@ -174,6 +183,11 @@ class Job:
         _ = self.features, self.subset, self.training
         self.adaptation.check(self.dataset, self.model, point.n)
         return point
+
+    def forget_checkpoint(self) -> None:
+        """Delete what an interrupted training would go on from; called once the point is finished for good."""
+        if self.training.checkpoint is not None and not self.training.keep:
+            self.training.checkpoint.unlink(missing_ok=True)
 
     @cached_property
     def backbone_id(self) -> str:
@@ -202,7 +216,8 @@ class Evaluation:
     @property
     def flag(self) -> str:
         """What a reader of the score must know before it is averaged with others; empty where there is nothing."""
-        return at_chance(self.score, self.outcome.test.labels)
+        found = (at_chance(self.score, self.outcome.test.labels), self.outcome.tags.get(DIVERGED, ""))
+        return "; ".join(filter(None, found))
 
 
 def evaluate_job(job: Job, reporter: Reporter | None = None) -> Evaluation:

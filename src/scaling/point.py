@@ -94,8 +94,7 @@ class PointRunner:
     ) -> dict[str, float]:
         started = time.monotonic()
         outcome = evaluation.outcome
-        metrics = {**evaluation.score.metrics(), **outcome.metrics}
-        metrics |= evaluation.model_size
+        metrics = {**evaluation.score.metrics(), **evaluation.model_size, **outcome.metrics}
         metrics["features_computed"] = float(evaluation.features_computed)
         metrics["memory/peak_bytes"] = float(machine.peak_memory())
         metrics |= {f"time/{name.replace(' ', '_')}_s": seconds for name, seconds in log.seconds.items()}
@@ -112,6 +111,7 @@ class PointRunner:
         store.log_point(run_id, metrics, outcome.params, tags, dataset, folder)
         store.log_value(run_id, "time/logging_s", time.monotonic() - started, job.point.n)
         store.finish(run_id)
+        job.forget_checkpoint()
         return metrics
 
 

@@ -8,6 +8,8 @@ def test_samples_are_written_to_the_last_one(n, shown):
     assert samples(n) == shown
 
 
-@pytest.mark.parametrize(("n", "shown"), [(1000.0, "1,000"), (1297.3, "1,300"), (459.8, "460"), (3.14159e6, "3,140,000")])
+@pytest.mark.parametrize(
+    ("n", "shown"), [(1000.0, "1,000"), (1297.3, "1,300"), (459.8, "460"), (3.14159e6, "3,140,000")]
+)
 def test_estimates_are_written_to_three_figures_without_a_power_of_ten(n, shown):
     assert about(n) == shown

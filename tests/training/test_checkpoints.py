@@ -6,12 +6,12 @@ from pathlib import Path
 import pytest
 import torch
 from tests.adapt.test_finetune import same
-from tests.networks import Listener, small
+from tests.networks import Listener, finished, small
 
 from scaling import machine
 from scaling.config import compose, plain
 from scaling.core.errors import AdaptationError
-from scaling.evaluate import Job, evaluate_job
+from scaling.evaluate import Job
 from scaling.training import TrainingSettings
 from scaling.training.checkpoints import Checkpoint, Progress
 from scaling.training.module import TuningModule
@@ -32,7 +32,7 @@ def uninterrupted(hub, tmp_path_factory):
 
     def run(micro_batch):
         places = (f"checkpoints.dir={folder}/checkpoints", f"features.dir={folder}/features")
-        return evaluate_job(Job(plain(compose([*small(hub), *places, f"trainer.micro_batch={micro_batch}"]))))
+        return finished(Job(plain(compose([*small(hub), *places, f"trainer.micro_batch={micro_batch}"]))))
 
     return {micro_batch: run(micro_batch) for micro_batch in ("null", "6")}
 

@@ -21,6 +21,9 @@ from scaling.training.recipe import TrainingSettings
 if TYPE_CHECKING:
     import torch
 
+#: Tag of a run whose loss stopped being a number at some learning rate.
+DIVERGED = "scaling.diverged"
+
 
 def positive_number(value: Any) -> bool:
     """Say whether a setting is a positive finite number; YAML may hold anything."""

@@ -1,12 +1,12 @@
 """finetune: all weights are trained on the n samples; with model.pretrained=false that is training from scratch."""
 
 from dataclasses import dataclass
-from typing import ClassVar
+from typing import Any, ClassVar
 
 import numpy as np
 from numpy.typing import NDArray
 
-from scaling.adapt.base import Outcome, Subset, Task, require_network
+from scaling.adapt.base import DIVERGED, Outcome, Subset, Task, require_network
 from scaling.adapt.linear_probe import LinearProbe
 from scaling.core.errors import AdaptationError, SettingError
 from scaling.core.subsets import validation_part
@@ -68,6 +68,17 @@ class Finetune(Recipe):
         )  # fmt: skip
         return self._outcome(train(work, task.reporter))
 
+    def identity(self) -> dict[str, Any]:
+        """Return the settings that change a score, and the probe's that the head starts from."""
+        probe = LinearProbe()
+        start = {"version": probe.METHOD_VERSION, **probe.identity()} if self.head == "linear_probe" else None
+        return {**super().identity(), "probe": start}
+
+    def sees_parts(self, model: ModelSource) -> bool:
+        """Say whether batch norms see how a step's batch is divided, so that it changes the score."""
+        random = not getattr(model, "pretrained", True)
+        return self.batch_norm == "train" or (self.batch_norm == "auto" and random and self.lora is None)
+
     def passes(self, n: int, m: int) -> float:
         """Return the forward passes of one image that training on n and predicting m samples take at most."""
         budget = self.budget(n)
@@ -115,13 +126,13 @@ class Finetune(Recipe):
             {
                 "learning_rate": candidate.rate, "step": end.step, "loss": end.loss,
                 "validation_log_loss": end.validation_loss, "validation_accuracy": end.validation_accuracy,
-                "chosen": candidate.rate == trained.rate and end == candidate.best,
+                "chosen": candidate.rate == trained.rate and end.step == trained.steps,
             }
             for candidate in trained.candidates for end in candidate.rounds
         ]  # fmt: skip
         tags = {}
         if diverged := [f"{found.rate:g}" for found in trained.candidates if found.diverged]:
-            tags["scaling.diverged"] = f"the loss became NaN at learning rate {', '.join(diverged)}"
+            tags[DIVERGED] = f"the loss became NaN at learning rate {', '.join(diverged)}"
         return Outcome(
             train=trained.train,
             test=trained.test,

@@ -3,12 +3,13 @@
 from collections.abc import Sequence
 from dataclasses import dataclass
 from itertools import groupby
+from math import inf
 
 import numpy as np
 from numpy.typing import NDArray
 from scipy.special import ndtr
 
-from scaling.core.variance import spread
+from scaling.core.variance import NOISE, spread
 
 Floats = NDArray[np.float64]
 
@@ -72,6 +73,8 @@ def differences(
     counts = np.array([len(values) for values in by_seed])
     squared = np.array([((values - values.mean()) ** 2).sum() for values in by_seed])
     one, freedom = spread(n, counts, squared)
+    if freedom == inf and (residual > NOISE).any() and (counts > 1).any():  # seeds came to one mean by chance
+        one, freedom = residual * counts, float((counts - 1).sum())
     shared = np.zeros((len(n), len(n)))
     if samples is not None:
         centred = samples - samples.mean(1, dtype=np.float64)[:, None]

@@ -67,4 +67,5 @@ def association(a: Sequence[float], b: Sequence[float], significance: float = 0.
     if found is None:
         return Association(len(a), None, None, False)
     p = float(kendalltau(a, b).pvalue)
-    return Association(len(a), found, p, len(a) >= 20 or 2 / factorial(len(a)) <= significance)
+    k = min(len(set(a)), len(set(b)))  # ties leave fewer orders
+    return Association(len(a), found, p, k >= 20 or 2 / factorial(k) <= significance)

@@ -17,6 +17,9 @@ from scaling.core.extrapolation.observations import variance_model
 Floats = NDArray[np.float64]
 Values = NDArray[np.floating]
 
+#: Below this a variance is rounding.
+NOISE = 1e-14
+
 
 @dataclass(frozen=True)
 class Components:
@@ -101,6 +104,8 @@ class Measured:
         shared: variance that all seeds share and that their spread doesn't show: the test set's; 0 where it is taken as
             it is.
         alone: variance of a single seed's value, as far as it is known without others; None where it isn't.
+        floor: stands for the spread of seeds that came to one mean by chance: the test noise that they don't share.
+        drawn: whether a subset was drawn; not where it is the whole training set.
     """
 
     centre: float
@@ -108,13 +113,15 @@ class Measured:
     squared: float
     shared: float
     alone: float | None
+    floor: float = 0.0
+    drawn: bool = True
 
     @classmethod
-    def of(cls, table: Components) -> "Measured":
+    def of(cls, table: Components, drawn: bool = True) -> "Measured":
         """Return what a table of test samples tells."""
         squared = (table.seeds - 1) * table.between / table.tested
         alone = table.samples / table.tested if table.seeds == 1 else None
-        return cls(table.mean, table.seeds, squared, table.shared_variance, alone)
+        return cls(table.mean, table.seeds, squared, table.shared_variance, alone, table.residual / table.tested, drawn)
 
 
 @dataclass(frozen=True)
@@ -158,15 +165,22 @@ def estimates(n: Sequence[float], measured: Sequence[Measured]) -> list[Estimate
 
     The freedom is that of the pooled spread, though the part that seeds share is known better: Student's t with as few
     is conservative, where the freedom of Satterthwaite's approximation lets p-values of few seeds fall far too low.
+    A size with a single seed takes its draws' variance from the other sizes, where these have several.
     """
     sizes = np.asarray(n, dtype=np.float64)
     seeds, squared = np.array([item.seeds for item in measured]), np.array([item.squared for item in measured])
     drawn, freedom = spread(sizes, seeds, squared)
-    found: list[Estimate | None] = []
-    for item, own in zip(measured, drawn.tolist(), strict=True):
-        variance = item.alone if item.seeds == 1 else own / item.seeds + item.shared
-        if variance is None or variance <= 0:
-            found.append(None)
-        else:
-            found.append(Estimate(item.centre, variance, inf if item.seeds == 1 else freedom))
-    return found
+    floor = np.array([item.floor for item in measured])
+    if freedom == inf and (floor > NOISE).any() and (seeds > 1).any():
+        drawn, freedom = floor, float((seeds - 1).sum())
+    return [_estimate(item, own, freedom) for item, own in zip(measured, drawn.tolist(), strict=True)]
+
+
+def _estimate(item: Measured, own: float, freedom: float) -> Estimate | None:
+    if item.seeds > 1:
+        variance: float | None = own / item.seeds + item.shared
+    elif item.alone is not None and item.drawn and freedom < inf:
+        variance = item.alone + own
+    else:
+        variance, freedom = item.alone, inf
+    return Estimate(item.centre, variance, freedom) if variance else None

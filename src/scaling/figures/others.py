@@ -42,10 +42,14 @@ def model_sizes(ax: "Axes", curves: Sequence[Curve], labels: Sequence[str], find
         colour, marker = look(position)
         label = legible(f"{row.model} {row.dataset} {row.adaptation}")
         ax.plot(row.parameters or 0, row.exponent or 0, marker, color=colour, markersize=8, label=label)
-    ax.set_xscale("log")
+    counts = [row.parameters or 0 for row in sized(findings)]
+    if 0 in counts:  # raw pixels have none
+        ax.set_xscale("symlog", linthresh=min((count for count in counts if count), default=10) / 10)
+    else:
+        ax.set_xscale("log")
     finish(ax, "parameters", "local exponent", "How fast the error falls, against the size of the model")
 
 
 def sized(findings: Findings) -> list[ModelSize]:
     """Return the curves whose model's size and exponent are known."""
-    return [row for row in findings.complexity.rows if row.parameters and row.exponent is not None]
+    return [row for row in findings.complexity.rows if row.parameters is not None and row.exponent is not None]

@@ -1,10 +1,13 @@
 """Scalability against the size of models: parameters and FLOPs beside exponent, asymptote and saturation."""
 
+from collections import defaultdict
 from collections.abc import Iterator, Mapping, Sequence
 from itertools import groupby, product
+from statistics import fmean
 
+from scaling.core.comparisons import holm
 from scaling.core.curves import Curve
-from scaling.core.ranks import association
+from scaling.core.ranks import Association, association
 from scaling.findings.results import Complexity, CurveFindings, ModelSize, Relation
 
 PARAMETERS, FLOPS = "model/parameters", "model/flops"
@@ -64,22 +67,50 @@ def _sizes(curves: Sequence[Curve]) -> dict[tuple[object, ...], tuple[float | No
 
 
 def relations(rows: Sequence[ModelSize]) -> Iterator[Relation]:
-    """Yield whether each quantity goes with each size, within one data set and adaptation."""
+    """Yield whether each quantity goes with each size, within one data set and adaptation, corrected for their number.
+
+    Curves of one model and size, which differ in a further setting, count once, by their mean.
+    """
 
     def group(row: ModelSize) -> tuple[str, str]:
         return row.dataset, row.adaptation
 
+    asked = []
     for (dataset, adaptation), members in groupby(sorted(rows, key=group), key=group):
         same = list(members)
         for size, quantity in product(SIZES, QUANTITIES):
-            known = [row for row in same if getattr(row, size) is not None and getattr(row, quantity) is not None]
-            if len({row.model for row in known}) > 1:
-                yield relation(dataset, adaptation, size, quantity, known)
+            known = _by_model(same, size, quantity)
+            if len(known) > 1:
+                asked.append(
+                    (
+                        dataset,
+                        adaptation,
+                        size,
+                        quantity,
+                        association([of for of, _ in known], [value for _, value in known]),
+                    )
+                )
+    p = [1.0 if found.p is None or not found.told else found.p for *_, found in asked]
+    for question, corrected in zip(asked, holm(p), strict=True):
+        yield relation(*question, float(corrected))
 
 
-def relation(dataset: str, adaptation: str, size: str, quantity: str, rows: Sequence[ModelSize]) -> Relation:
-    """Test whether a quantity goes with a size."""
-    found = association([getattr(row, size) for row in rows], [getattr(row, quantity) for row in rows])
+def _by_model(rows: Sequence[ModelSize], size: str, quantity: str) -> list[tuple[float, float]]:
+    """Return size and mean quantity of each model for which both are known."""
+    known: dict[tuple[str, float], list[float]] = defaultdict(list)
+    for row in rows:
+        of, value = getattr(row, size), getattr(row, quantity)
+        if of is not None and value is not None:
+            known[row.model, of].append(value)
+    return [(of, fmean(values)) for (_, of), values in known.items()]
+
+
+def relation(dataset: str, adaptation: str, size: str, quantity: str, found: Association, corrected: float) -> Relation:
+    """Say whether a quantity goes with a size.
+
+    Args:
+        corrected: the p-value, corrected for all relations that were looked at.
+    """
     title = "FLOPs" if size == "flops" else size
     pair = f"{quantity} and {title} on {dataset} with {adaptation}"
     if found.tau is None or found.p is None:
@@ -90,6 +121,9 @@ def relation(dataset: str, adaptation: str, size: str, quantity: str, rows: Sequ
             f" by chance (Kendall's tau = {found.tau:.2f})."
         )
     else:
-        verdict = "go together" if found.p <= 0.05 else "are not shown to go together"
-        text = f"Over {found.k} models {pair} {verdict} (Kendall's tau = {found.tau:.2f}, p = {found.p:.2g})."
+        verdict = "go together" if corrected <= 0.05 else "are not shown to go together"
+        text = (
+            f"Over {found.k} models {pair} {verdict} (Kendall's tau = {found.tau:.2f}, p = {found.p:.2g}, corrected"
+            f" {corrected:.2g})."
+        )
     return Relation(dataset, adaptation, size, quantity, found.k, found.tau, found.p, found.told, text)

@@ -98,7 +98,10 @@ def statements(
 ) -> list[Statement]:
     """Return all statements about a curve."""
     found = [trend(n, error), local_exponent(fitted), asymptote(fitted)]
-    found.append(saturation(fitted, threshold) if threshold else _no_threshold("saturation"))
+    told = saturation(fitted, threshold) if threshold else _no_threshold("saturation")
+    if threshold and settings.threshold is None:
+        told = replace(told, text=f"{told.text} {threshold:.4f} is what a test set of this size can measure.")
+    found.append(told)
     for target in settings.targets:
         required = data_requirement(fitted, metric.error(target))
         found.append(replace(required, details={**required.details, "target": target}))

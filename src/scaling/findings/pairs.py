@@ -3,6 +3,7 @@
 from collections.abc import Collection, Iterator, Mapping, Sequence
 from dataclasses import dataclass, replace
 from itertools import combinations, pairwise
+from math import inf
 
 import numpy as np
 from numpy.typing import NDArray
@@ -20,8 +21,11 @@ ALL_PAIRS = 8
 Pair = tuple[str, str]
 SEEDS_AND_SAMPLES = "test samples and seeds paired"
 SAMPLES_ALONE = "test samples paired, one seed"
+EXACT = "McNemar, exact"
 SEEDS_ALONE = "seeds paired, test set as it is"
 NONE = "none: one seed and no stored predictions, or seeds that never differ"
+#: Said where a difference rests on one measurement of each side.
+NO_DRAWS = " One measurement each: other draws are not counted."
 
 
 def scratch_pairs(curves: Sequence[Curve]) -> list[Pair]:
@@ -113,7 +117,7 @@ def compare(a: Block, b: Block, metric: Metric) -> Raw | None:
     if rows.values is None:
         measured, test = over_seeds(*rows.scores), SEEDS_ALONE
     else:
-        measured = Measured.of(paired(*rows.values, rates=metric.bounded))
+        measured = Measured.of(paired(*rows.values, rates=metric.bounded), drawn=not (a.shared and b.shared))
         test = SEEDS_AND_SAMPLES if measured.seeds > 1 else SAMPLES_ALONE
         if metric.name == "test/accuracy":
             exact = tuple(mcnemar(x, y) for x, y in zip(*rows.values, strict=True))
@@ -148,8 +152,8 @@ def with_errors(raw: Sequence[Raw], level: float) -> Iterator[Comparison]:
             yield replace(found, low=0.0, high=0.0, p=1.0) if alike else replace(found, test=NONE)
             continue
         low, high = error.interval(level)
-        if item.measured.seeds == 1 and found.mcnemar:
-            yield replace(found, low=low, high=high, p=found.mcnemar[0], test=f"McNemar, exact; {found.test}")
+        if item.measured.seeds == 1 and error.freedom == inf and found.mcnemar:
+            yield replace(found, low=low, high=high, p=found.mcnemar[0], test=f"{EXACT}; {found.test}")
         else:
             yield replace(found, low=low, high=high, p=error.p)
 
@@ -177,7 +181,7 @@ def words(item: Comparison, metric: Metric, settings: Settings, labels: Mapping[
     a, b = labels[item.a], labels[item.b]
     where = f"At n = {item.n} {a} and {b} "
     if item.p is None or item.low is None or item.high is None or item.p_adjusted is None:
-        return f"{where}cannot be compared: one seed, and no stored predictions of both."
+        return f"{where}cannot be compared: {item.test.removeprefix('none: ')}."
     better, worse = (b, a) if item.verdict == "b" else (a, b)
     sign = -1 if item.verdict == "b" else 1
     ends = sorted((sign * item.low, sign * item.high))
@@ -185,6 +189,7 @@ def words(item: Comparison, metric: Metric, settings: Settings, labels: Mapping[
         f"by {sign * item.difference:+.4f} {metric.title} ({100 * (1 - settings.level):g} %: {ends[0]:+.4f} to"
         f" {ends[1]:+.4f}; p = {item.p:.2g}, corrected for {family} comparisons {item.p_adjusted:.2g})"
     )
+    more = NO_DRAWS if item.test.startswith(EXACT) else ""
     if item.verdict == "open":
-        return f"{where}cannot be told apart: they differ {figures}."
-    return f"At n = {item.n} {better} is better than {worse} {figures}."
+        return f"{where}cannot be told apart: they differ {figures}.{more}"
+    return f"At n = {item.n} {better} is better than {worse} {figures}.{more}"

@@ -43,7 +43,9 @@ def variance(block: Block, table: Components | None, metric: Metric) -> Variance
 def with_means(rows: Sequence[Variance], tables: Sequence[Components | None], level: float) -> Iterator[Variance]:
     """Yield a curve's rows with the error of the mean, from the spread of seeds at all n."""
     known = [(row, table) for row, table in zip(rows, tables, strict=True) if table is not None]
-    errors = estimates([row.n for row, _ in known], [Measured.of(table) for _, table in known])
+    errors = estimates(
+        [row.n for row, _ in known], [Measured.of(table, row.draw_how != SHARED) for row, table in known]
+    )
     by_n = {row.n: error for (row, _), error in zip(known, errors, strict=True)}
     for row in rows:
         error = by_n.get(row.n)
@@ -91,7 +93,7 @@ def gap(block: Block, table: Components | None, metric: Metric, test: float | No
     else:
         alone = _by_counts(block, metric, float(train[0]), test)
         how = "cannot be told from one measurement" if alone is None else COUNTS
-        measured = Measured(mean, 1, 0.0, 0.0, alone)
+        measured = Measured(mean, 1, 0.0, 0.0, alone, drawn=not block.shared)
     means = (float(block.scores.mean()), float(train.mean()), mean)
     return Gap(block.n, len(gaps), *means, None, None, how), measured
 

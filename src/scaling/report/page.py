@@ -8,7 +8,7 @@ from scaling.core.extrapolation.statements import Statement
 from scaling.figures import plotly_script, short_labels
 from scaling.report.collection import Report
 from scaling.report.findings_tables import finding_tables
-from scaling.report.payload import as_script, payload
+from scaling.report.payload import as_script, payload, sizes
 from scaling.report.tables import main_table
 
 #: With more curves than this, statements are folded and figures begin with the first few.
@@ -37,6 +37,7 @@ def render(report: Report) -> str:
         most=MANY_CURVES,
         long=LONG_TABLE,
         shared=short_labels([curve.label for curve in report.curves])[1],
+        several_sizes=bool(findings and sizes(findings)),
         shown=shown_statements,
     )
 

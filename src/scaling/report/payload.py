@@ -56,7 +56,7 @@ def drawn_curve(
         "points": columns(curve, metric),
         "n": sizes,
         "seconds": [seconds.get((curve.curve_id, n)) for n in sizes],
-        "gap": gap_interval(found, sizes),
+        "gap": gap_interval(found if metric.name == "test/accuracy" else None, sizes),  # the gap of accuracy is drawn
         "forecast": ahead(found.forecast, sizes[-1]) if found and found.forecast else None,
         "train_forecast": ahead(found.train_forecast, sizes[-1]) if found and found.train_forecast else None,
         "caution": found.caution_from if found else None,

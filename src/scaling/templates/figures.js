@@ -188,6 +188,8 @@ const drawings = {
                textposition: "top center", hovertext: [`<b>${escaped(curve.label)}</b><br>${row[state.size].toPrecision(3)}: ${row[state.quantity].toPrecision(3)}`],
                hoverinfo: "text", marker: { symbol: curve.symbol, size: 11, color: ink(curve.colour, look) }, meta: "size" };
     });
-    return [traces, layout(look, traces, state.size, state.quantity, null, false)];
+    const shown = layout(look, traces, state.size, state.quantity, null, false);
+    if (traces.some((trace) => trace.x[0] <= 0)) shown.xaxis.type = "linear"; // raw pixels have no parameters
+    return [traces, shown];
   },
 };

@@ -72,7 +72,8 @@ function linkRuns() {
   const byLabel = new Map(data.curves.map((curve) => [curve.label, curve]));
   for (const cell of document.querySelectorAll("td.runs")) {
     const curve = byLabel.get(cell.dataset.curve);
-    for (const i of curve.places.get(Number(cell.dataset.n))) cell.append(runLink(curve.points.run[i], curve.points.run[i].slice(0, 8)), " ");
+    // A label may be shown otherwise than it is written: a table without links is no reason to draw nothing.
+    for (const i of curve?.places.get(Number(cell.dataset.n)) ?? []) cell.append(runLink(curve.points.run[i], curve.points.run[i].slice(0, 8)), " ");
   }
 }
 

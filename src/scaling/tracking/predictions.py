@@ -1,6 +1,7 @@
 """The predictions that runs kept, read back."""
 
 import tempfile
+import zlib
 from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING
@@ -55,7 +56,9 @@ def read(path: Path, log_prob: bool = True) -> Predictions | None:
     try:
         with path.open("rb") as file, np.load(file, allow_pickle=False) as kept:
             labels, predicted = (kept[name].astype(np.int64) for name in ("test_labels", "test_predicted"))
+            if labels.shape != predicted.shape:
+                return None
             unread = np.full(len(labels), np.nan, np.float32)
             return Predictions(labels, predicted, kept["test_log_prob"] if log_prob else unread)
-    except (OSError, ValueError, KeyError, EOFError, BadZipFile):
+    except (OSError, ValueError, KeyError, EOFError, BadZipFile, zlib.error):
         return None

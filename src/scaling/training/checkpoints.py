@@ -2,10 +2,8 @@
 
 import os
 import pickle
-import tempfile
 from collections.abc import Mapping
 from dataclasses import asdict, dataclass
-from pathlib import Path
 from typing import Any
 
 import torch
@@ -80,29 +78,26 @@ class Checkpoint:
         candidates = [asdict(candidate) for candidate in progress.candidates]
         self._write({"finished": False, "candidates": candidates, "running": running})
 
-    def finish(self, network: torch.nn.Module, keep: bool) -> None:
-        """Delete the file; or leave the fitted weights in it, under `state_dict`."""
-        if self.path is None:
-            return
-        if keep:
+    def keep(self, network: torch.nn.Module) -> None:
+        """Leave the fitted weights in the file, under `state_dict`."""
+        if self.path is not None:
             self._write({"finished": True, "state_dict": network.state_dict()})
-        else:
-            self.path.unlink(missing_ok=True)
 
     def _write(self, content: Mapping[str, Any]) -> None:
         if self.path is None:
             return
         try:
             self.path.parent.mkdir(parents=True, exist_ok=True)
-            with tempfile.NamedTemporaryFile(dir=self.path.parent, prefix=".", suffix=".tmp", delete=False) as file:
-                try:
+            draft = self.path.with_suffix(".tmp")  # one name, so that a kill leaves one draft, which the next replaces
+            try:
+                with draft.open("wb") as file:
                     torch.save({"format": FORMAT, "fingerprint": self.fingerprint, **content}, file)
                     file.flush()
                     os.fsync(file.fileno())
-                    Path(file.name).replace(self.path)
-                except BaseException:
-                    Path(file.name).unlink(missing_ok=True)
-                    raise
+                draft.replace(self.path)
+            except BaseException:
+                draft.unlink(missing_ok=True)
+                raise
         except OSError as error:
             raise StoreError(
                 f"The checkpoint {self.path} can't be written: {error.strerror}.\n"

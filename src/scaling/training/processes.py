@@ -60,12 +60,13 @@ def _shared(work: Work, reporter: Reporter) -> Trained:
     count = work.settings.processes
     context = get_context("spawn")
     messages, tasks = context.Queue(), context.Queue()
-    # Sent as an argument, the data would be waited for by one process after the other.
+    # No daemons, as these may not have the loader's workers. Sent as an argument, the data would be waited for
+    # by one process after the other.
     for _ in range(count):
         tasks.put(work)
     tasks.cancel_join_thread()
     group = start_processes(
-        _member, (tasks, count, _free_port(), messages), nprocs=count, join=False, daemon=True, start_method="spawn"
+        _member, (tasks, count, _free_port(), messages), nprocs=count, join=False, daemon=False, start_method="spawn"
     )
     assert group is not None
     try:

@@ -28,8 +28,13 @@ def train(work: Work, reporter: Reporter, share: Share | None = None) -> Trained
     Raises:
         AdaptationError: the loss is no number at any rate, memory ran out, or the checkpoint is another point's.
     """
+    import torch
+
     share = share or Share()
+    if torch.cuda.is_available():
+        torch.cuda.reset_peak_memory_stats()  # of earlier points
     check_precision(work, reporter if share.rank == 0 else None)
+    check_share(work, share)
     images: Any = work.dataset.train.samples
     read = held(images, work.model.resolved_preprocessing(), work.indices)
     run = Run(work, share, read, lightning_settings(work), reporter)
@@ -55,8 +60,8 @@ def train(work: Work, reporter: Reporter, share: Share | None = None) -> Trained
     )  # fmt: skip
     if not np.isfinite(trained.test.log_prob).all():
         raise AdaptationError(_diverged([rate]))
-    if share.rank == 0:
-        checkpoint.finish(network, work.settings.keep)
+    if share.rank == 0 and work.settings.keep:
+        checkpoint.keep(network)
     return trained
 
 
@@ -68,13 +73,15 @@ def chosen(candidates: Sequence[Candidate], work: Work) -> tuple[float, int]:
     """
     if not candidates:
         return work.recipe.learning_rates[0], work.recipe.budget(len(work.indices)).steps
-    usable = [candidate for candidate in candidates if np.isfinite(candidate.losses).any()]
+    all_steps = work.recipe.patience is None  # the last round is what will be had
+    ends = [(candidate.losses[-1], candidate) for candidate in candidates] if all_steps else [
+        (candidate.best.validation_loss, candidate) for candidate in candidates
+    ]  # fmt: skip
+    usable = [(loss, candidate) for loss, candidate in ends if loss is not None and np.isfinite(loss)]
     if not usable:
         raise AdaptationError(_diverged([candidate.rate for candidate in candidates]))
-    best = min(usable, key=lambda candidate: candidate.best.validation_loss or 0.0)
-    if work.recipe.patience is None:
-        return best.rate, work.recipe.budget(len(work.indices)).steps
-    return best.rate, best.best.step
+    best = min(usable, key=lambda end: end[0])[1]
+    return best.rate, work.recipe.budget(len(work.indices)).steps if all_steps else best.best.step
 
 
 def _candidates(run: Run, checkpoint: Checkpoint, progress: Progress) -> tuple[Candidate, ...]:
@@ -132,6 +139,16 @@ def check_precision(work: Work, reporter: Reporter | None) -> None:
     if half and reporter is not None and emulates_bf16(device):
         reporter.note(
             f"this processor has no instructions for bf16: {work.precision} is emulated, far slower than 32-true"
+        )
+
+
+def check_share(work: Work, share: Share) -> None:
+    """Refuse parts of the samples that leave a process without any."""
+    fewest = len(work.indices) if work.held_out is None else min(work.held_out.sum(), (~work.held_out).sum())
+    if fewest < share.processes:
+        raise AdaptationError(
+            f"{share.processes} processes can't share {fewest} samples to train or to validate on.\n"
+            f"Take trainer.devices={fewest}, or a larger n."
         )
 
 
