@@ -99,7 +99,7 @@ def statements(
     """Return all statements about a curve."""
     found = [trend(n, error), local_exponent(fitted), asymptote(fitted)]
     told = saturation(fitted, threshold) if threshold else _no_threshold("saturation")
-    if threshold and settings.threshold is None:
+    if told.told and settings.threshold is None:
         told = replace(told, text=f"{told.text} {threshold:.4f} is what a test set of this size can measure.")
     found.append(told)
     for target in settings.targets:

@@ -11,7 +11,7 @@ from scipy.special import ndtr
 
 from scaling.core.errors import SettingError
 from scaling.core.extrapolation.experts import Floats
-from scaling.core.extrapolation.forecast import Forecast
+from scaling.core.extrapolation.forecast import FEWEST_SIZES, Forecast
 from scaling.core.extrapolation.forms import fit_form
 from scaling.core.extrapolation.observations import observe
 from scaling.core.words import about, samples
@@ -78,7 +78,12 @@ def _spread(values: Floats) -> tuple[float, float, float]:
 def _no_trend(forecast: Forecast) -> str | None:
     if forecast.experts is not None:
         return None
-    return f"they are {' and '.join(forecast.flags).replace('_', ' ')}"
+    why = {
+        "few_sizes": f"there are fewer than {FEWEST_SIZES} sizes",
+        "flat": "they are flat",
+        "zero_error": "no errors",
+    }
+    return " and ".join(why[flag] for flag in forecast.flags if flag in why)
 
 
 def local_exponent(forecast: Forecast) -> Statement:
