@@ -63,7 +63,8 @@ def _draw(block: Block, table: Components | None) -> tuple[float | None, str]:
         return None, ONE_SEED
     if table is None or table.draw_variance is None:
         return None, NO_PREDICTIONS
-    return sqrt(table.draw_variance), MEAN_SQUARES
+    told = table.draw_variance > 0 or table.residual == 0
+    return sqrt(table.draw_variance), MEAN_SQUARES if told else f"{MEAN_SQUARES}; not told from 0"
 
 
 def _test(block: Block, table: Components | None, metric: Metric) -> tuple[float | None, str]:

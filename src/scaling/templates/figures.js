@@ -146,7 +146,7 @@ const drawings = {
   upgradeability(dataset, look) {
     const traces = [];
     for (const curve of visible(dataset)) {
-      const gaps = curve.points.test.map((value, i) => round(value - curve.points.train[i]));
+      const gaps = curve.points.test.map((value, i) => (value === null || curve.points.train[i] === null ? null : round(value - curve.points.train[i])));
       const y = curve.n.map((n) => round(mean(curve.places.get(n).map((i) => gaps[i]))));
       const line = { ...meanTrace(curve, y, look, "upgradeability"), meta: "mean" };
       const reach = (bounds, sign) => bounds.map((bound, i) => (bound === null ? 0 : Math.max(0, sign * (bound - y[i]))));
