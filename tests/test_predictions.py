@@ -2,7 +2,9 @@ import numpy as np
 import pytest
 
 from scaling.core.curves import Point
-from scaling.tracking.predictions import NAME, StoredPredictions, local_folder, read
+from scaling.tracking import artifacts
+from scaling.tracking.artifacts import local_folder
+from scaling.tracking.predictions import NAME, StoredPredictions, read
 
 ARRAYS = {
     "test_labels": np.array([0, 1, 2], np.int32),
@@ -29,9 +31,12 @@ class Client:
         return str(path)
 
 
-class Remote:
+class Store:
     def __init__(self, folder):
         self.client = Client(folder)
+
+    def read(self, run_id, uri, name):
+        return artifacts.read(self.client, run_id, uri, name)
 
 
 def test_predictions_are_read_from_the_runs_folder(tmp_path):
@@ -39,7 +44,7 @@ def test_predictions_are_read_from_the_runs_folder(tmp_path):
     folder.mkdir()
     np.savez_compressed(folder / NAME, **ARRAYS)
     for uri in (folder.as_uri(), str(folder)):
-        kept = StoredPredictions(None).of(point(uri))
+        kept = StoredPredictions(Store(tmp_path)).of(point(uri))
         assert kept.labels.tolist() == [0, 1, 2]
         assert kept.predicted.tolist() == [0, 2, 2]
         assert kept.log_prob == pytest.approx(ARRAYS["test_log_prob"])
@@ -47,7 +52,7 @@ def test_predictions_are_read_from_the_runs_folder(tmp_path):
 
 def test_probabilities_are_nan_where_they_are_not_wanted(tmp_path):
     np.savez_compressed(tmp_path / NAME, **ARRAYS)
-    kept = StoredPredictions(None, log_prob=False).of(point(str(tmp_path)))
+    kept = StoredPredictions(Store(tmp_path), log_prob=False).of(point(str(tmp_path)))
     assert np.isnan(kept.log_prob).all()
     assert kept.accuracy == 2 / 3
 
@@ -55,22 +60,27 @@ def test_probabilities_are_nan_where_they_are_not_wanted(tmp_path):
 def test_they_are_fetched_where_they_lie_elsewhere(tmp_path):
     (tmp_path / "run").mkdir()
     np.savez_compressed(tmp_path / "run" / NAME, **ARRAYS)
-    assert StoredPredictions(Remote(tmp_path)).of(point("mlflow-artifacts:/1/run/artifacts")).accuracy == 2 / 3
-    assert StoredPredictions(Remote(tmp_path / "none")).of(point("s3://bucket/run")) is None
+    assert StoredPredictions(Store(tmp_path)).of(point("mlflow-artifacts:/1/run/artifacts")).accuracy == 2 / 3
+    assert StoredPredictions(Store(tmp_path / "none")).of(point("s3://bucket/run")) is None
 
 
 def test_what_is_missing_damaged_or_of_another_kind_is_none(tmp_path):
     path = tmp_path / NAME
-    assert read(path) is None
+    assert StoredPredictions(Store(tmp_path)).of(point(str(tmp_path))) is None
     np.savez_compressed(path, **{**ARRAYS, "test_predicted": np.array([object()] * 3)})
-    assert read(path) is None  # would have to be unpickled
+    assert read(path.read_bytes()) is None  # would have to be unpickled
     np.savez_compressed(path, test_labels=ARRAYS["test_labels"])
-    assert read(path) is None
+    assert read(path.read_bytes()) is None
     path.write_bytes(b"PK no zip file")
-    assert read(path) is None
+    assert read(path.read_bytes()) is None
     np.savez_compressed(path, **ARRAYS)
     path.write_bytes(path.read_bytes()[:-60])
-    assert read(path) is None
+    assert read(path.read_bytes()) is None
+    np.savez_compressed(path, **{name: np.tile(values, 500) for name, values in ARRAYS.items()})
+    for place in range(0, path.stat().st_size, 7):  # damaged streams raise zlib's own error
+        whole = bytearray(path.read_bytes())
+        whole[place] ^= 255
+        read(bytes(whole))
 
 
 def test_folders_of_this_machine():

@@ -93,6 +93,13 @@ def test_devices_micro_batches_and_checkpoints_are_no_part_of_a_point(hub):
     assert fingerprint("adaptation.rounds=5") != plainly
 
 
+def test_what_batch_norms_see_is_part_of_a_point_where_they_are_trained(hub):
+    def fingerprint(*more):
+        return Job(plain(compose([*small(hub), "adaptation.batch_norm=train", *more]))).point.fingerprint
+
+    assert len({fingerprint(), fingerprint("trainer.micro_batch=4"), fingerprint("trainer=ddp")}) == 3
+
+
 def test_bf16_comes_close_to_fp32(evaluate):
     settings = ("n=200", "adaptation.learning_rates=[0.002]", "adaptation.patience=null")
     exact = evaluate(*settings)

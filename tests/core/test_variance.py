@@ -36,6 +36,23 @@ def test_the_bare_variance_between_seeds_would_count_the_test_set_twice():
     assert np.mean([components(rows).draw_variance for rows in tables]) < 0.35 * bare
 
 
+def test_seeds_that_tie_by_chance_leave_the_noise_that_they_don_t_share():
+    first = np.tile([1.0, 0.0], 100)
+    (found,) = estimates([100.0], [Measured.of(components(np.stack([first, first[::-1]])))])
+    assert found.freedom == 1
+    assert found.variance >= 0.2 / 200
+
+
+def test_a_lone_seed_takes_its_draws_from_the_other_sizes():
+    rng = np.random.default_rng(0)
+    several, lone = components(table(rng, draw=0.2)), components(table(rng, seeds=1, draw=0.2))
+    both = estimates([100.0, 200.0], [Measured.of(several), Measured.of(lone)])[1]
+    alone = estimates([200.0], [Measured.of(lone)])[0]
+    assert both.variance > 5 * alone.variance
+    assert both.freedom == 4
+    assert estimates([100.0, 200.0], [Measured.of(several), Measured.of(lone, drawn=False)])[1] == alone
+
+
 def estimate(rows, sizes=(100.0,)):
     return estimates(sizes, [Measured.of(components(row)) for row in rows])
 

@@ -4,9 +4,7 @@ import tempfile
 from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING
-from urllib.parse import urlsplit
-
-from scaling.tracking.predictions import local_folder
+from urllib.parse import unquote, urlsplit
 
 if TYPE_CHECKING:
     from mlflow.tracking import MlflowClient
@@ -42,6 +40,14 @@ def links(uri: str, experiment_id: str) -> RunLinks:
     served = parts.scheme in ("http", "https")
     host = f"{parts.scheme}://{parts.netloc.rpartition('@')[2]}{parts.path.rstrip('/')}" if served else LOCAL_UI
     return RunLinks(f"{host}/#/experiments/{experiment_id}/runs/", served)
+
+
+def local_folder(uri: str) -> Path | None:
+    """Return the folder that a URI of artifacts names on this machine, or None."""
+    parsed = urlsplit(uri)
+    if parsed.scheme == "file" and parsed.netloc in ("", "localhost"):
+        return Path(unquote(parsed.path))
+    return Path(uri) if uri.startswith("/") else None
 
 
 def read(client: "MlflowClient", run_id: str, uri: str, name: str) -> bytes | None:
