@@ -1,10 +1,17 @@
 """LoRA: what it trains, what it says of it, what it refuses."""
 
+import copy
+import sys
+
 import pytest
+import torch
 from tests.networks import Listener
 
 from scaling.adapt import Lora
+from scaling.adapt.lora import attention_layers
 from scaling.core.errors import AdaptationError, SettingError
+from scaling.training import LoraSettings
+from scaling.training.network import with_lora
 
 WIDE = ("adaptation=lora", "model.name=wide", "adaptation.rank=2")
 
@@ -32,6 +39,28 @@ def test_random_weights_are_allowed_with_a_warning(evaluate):
     heard = Listener()
     evaluate(*WIDE, reporter=heard)
     assert heard.notes == []
+
+
+def test_without_peft_it_says_what_to_install(evaluate, monkeypatch):
+    monkeypatch.setitem(sys.modules, "peft", None)
+    with pytest.raises(AdaptationError, match=r"needs the Python package peft\.\nInstall it: pip install"):
+        evaluate(*WIDE)
+
+
+def test_attention_that_peft_gives_no_dropout_is_told():
+    layer = torch.nn.TransformerEncoderLayer(8, 2, 16, dropout=0.0)
+    assert attention_layers(layer, None) == ["self_attn"]
+    assert attention_layers(layer, ("self_attn",)) == ["self_attn"]
+    assert attention_layers(layer, ("linear1",)) == []
+    outputs = {}
+    for targets in (("self_attn",), ("linear1",)):
+        network = with_lora(copy.deepcopy(layer), LoraSettings(2, 4.0, 0.5, targets), "encoder").train()
+        for name, parameter in network.named_parameters():
+            if "lora_B" in name:
+                torch.nn.init.ones_(parameter)
+        outputs[targets] = [network(torch.ones(1, 3, 8)) for _ in range(2)]
+    assert torch.equal(*outputs["self_attn",])  # once they differ, the note can go
+    assert not torch.equal(*outputs["linear1",])
 
 
 def test_a_network_without_a_layer_of_that_kind_or_name_is_refused(evaluate):

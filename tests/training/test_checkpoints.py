@@ -15,6 +15,7 @@ from scaling.evaluate import Job
 from scaling.training import TrainingSettings
 from scaling.training.checkpoints import Checkpoint, Progress
 from scaling.training.module import TuningModule
+from scaling.training.search import EARLIER
 
 
 class KilledError(Exception):
@@ -63,7 +64,21 @@ def test_a_killed_training_goes_on_and_ends_the_same(evaluate, monkeypatch, unin
     resumed = evaluate(*settings)
     assert same(resumed, undisturbed)
     assert resumed.outcome.tables == undisturbed.outcome.tables
+    assert (resumed.outcome.metrics.get(EARLIER, 0) > 0) == (steps > 1)
+    assert EARLIER not in undisturbed.outcome.metrics
     assert files() == []
+
+
+def test_time_adds_up_over_several_interruptions(tmp_path, monkeypatch):
+    clock = iter([100.0, 107.0, 200.0, 205.0, 300.0])
+    monkeypatch.setattr("scaling.training.checkpoints.time.monotonic", lambda: next(clock))
+    settings = TrainingSettings(checkpoint=tmp_path / "point.pt", fingerprint="f")
+    for earlier in (0, 7, 12):
+        checkpoint = Checkpoint(settings)
+        checkpoint.load()
+        assert checkpoint.earlier == earlier
+        if earlier < 12:
+            checkpoint.save(Progress())
 
 
 def test_asked_to_end_it_saves_first(evaluate, undisturbed):

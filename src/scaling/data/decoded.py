@@ -27,6 +27,11 @@ class Decoded:
         self.present = np.zeros(len(images), bool)
         self.lock = threading.Lock()
 
+    @property
+    def keeps(self) -> bool:
+        """Whether images that were read are kept."""
+        return self.kept is not None
+
     def read(self, indices: NDArray[np.int64]) -> "Tensor":
         """Return the images as one uint8 batch (k, C, H, W). Threads may ask at once.
 

@@ -1,5 +1,6 @@
 """Batches of training and of plain images, each a pure function of its number."""
 
+from collections import deque
 from collections.abc import Callable
 from dataclasses import dataclass
 
@@ -27,11 +28,14 @@ def held(images: Images, preprocessing: Preprocessing, indices: NDArray[np.int64
 
     They are decoded and resized once and kept, unless they would take more than their share of the memory.
     """
-    read = decoded(images, preprocessing).read
-    first = read(indices[:BLOCK])
-    if len(indices) * first[0].nbytes > MEMORY_SHARE * (machine.memory() or 0):
-        return lambda places: read(indices[places])
-    blocks = [read(indices[start : start + BLOCK]) for start in range(BLOCK, len(indices), BLOCK)]
+    reader = decoded(images, preprocessing)
+    first = reader.read(indices[:BLOCK])
+    if not reader.keeps and len(indices) * first[0].nbytes > MEMORY_SHARE * (machine.memory() or 0):
+        return lambda places: reader.read(indices[places])
+    blocks = (reader.read(indices[start : start + BLOCK]) for start in range(BLOCK, len(indices), BLOCK))
+    if reader.keeps:  # they are read all the same, before the loader's workers each begin to
+        deque(blocks, maxlen=0)
+        return lambda places: reader.read(indices[places])
     kept = torch.cat([first, *blocks])
     return lambda places: kept[torch.from_numpy(places)]
 

@@ -2,6 +2,7 @@
 
 import os
 import pickle
+import time
 from collections.abc import Mapping
 from dataclasses import asdict, dataclass
 from typing import Any
@@ -13,7 +14,7 @@ from scaling.training.recipe import TrainingSettings
 from scaling.training.work import Candidate, Round
 
 #: Raise when a checkpoint of an earlier version can't be resumed from.
-FORMAT = 1
+FORMAT = 2
 
 
 @dataclass(frozen=True)
@@ -43,10 +44,15 @@ class Progress:
 
 
 class Checkpoint:
-    """The file of one grid point; without a path nothing is kept."""
+    """The file of one grid point; without a path nothing is kept.
+
+    Attributes:
+        earlier: seconds that were spent, before this process, on what the file holds.
+    """
 
     def __init__(self, settings: TrainingSettings) -> None:
-        self.path, self.fingerprint, self.seconds = settings.checkpoint, settings.fingerprint, settings.seconds
+        self.path, self.fingerprint = settings.checkpoint, settings.fingerprint
+        self.earlier, self.started = 0.0, time.monotonic()
 
     def load(self) -> Progress:
         """Return how far the point has come.
@@ -70,13 +76,17 @@ class Checkpoint:
                 f" {self.fingerprint}.\nDelete it, or take another folder with checkpoints.dir=."
             )
         # What a kept or an outdated file holds is not the middle of anything.
-        return _progress(content) if format_ == FORMAT and not content["finished"] else Progress()
+        if format_ != FORMAT or content["finished"]:
+            return Progress()
+        self.earlier = content["seconds"]
+        return _progress(content)
 
     def save(self, progress: Progress) -> None:
         """Replace the file."""
         running = None if progress.running is None else _plain(progress.running)
         candidates = [asdict(candidate) for candidate in progress.candidates]
-        self._write({"finished": False, "candidates": candidates, "running": running})
+        seconds = self.earlier + time.monotonic() - self.started
+        self._write({"finished": False, "seconds": seconds, "candidates": candidates, "running": running})
 
     def keep(self, network: torch.nn.Module) -> None:
         """Leave the fitted weights in the file, under `state_dict`."""

@@ -17,6 +17,8 @@ from scaling.training.network import counts
 from scaling.training.work import Candidate, Trained, Work
 
 FINAL = "fit"
+#: Metric of the seconds that a point was trained for before it was interrupted; absent where it was not.
+EARLIER = "time/before_interruption_s"
 
 
 def train(work: Work, reporter: Reporter, share: Share | None = None) -> Trained:
@@ -55,7 +57,7 @@ def train(work: Work, reporter: Reporter, share: Share | None = None) -> Trained
         rate=rate, steps=steps, candidates=candidates,
         metrics={
             **counts(network), "training/images_per_s": run.meter.images / max(run.meter.seconds, 1e-9),
-            **peak_memory(),
+            **peak_memory(), **({EARLIER: checkpoint.earlier} if checkpoint.earlier else {}),
         },
     )  # fmt: skip
     if not np.isfinite(trained.test.log_prob).all():
