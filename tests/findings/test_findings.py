@@ -10,8 +10,11 @@ import pytest
 from scaling.core.comparisons import mcnemar
 from scaling.core.curves import Point, curves_of
 from scaling.core.errors import SettingError
-from scaling.core.scores import Predictions, score
+from scaling.core.metrics import metric_of
+from scaling.core.scores import Predictions, macro_f1, score
 from scaling.findings import Settings, find
+from scaling.findings.orders import rank_table
+from scaling.findings.samples import row_of
 
 SIZES = (50, 100, 200, 400, 800, 1600)
 TESTED, CLASSES = 400, 4
@@ -416,3 +419,16 @@ def test_a_metric_that_only_some_runs_logged_leaves_the_others_out():
 def test_settings_that_cannot_be_met_are_refused(wrong, message):
     with pytest.raises(SettingError, match=message):
         find(curves_of(THREE), Store(), Settings(**wrong))
+
+
+def test_curves_that_tie_for_the_first_rank_share_it():
+    means = {10: {"a": 0.5, "b": 0.5}, 20: {"a": 0.6, "b": 0.7}}
+    found = rank_table("made", means, metric_of("accuracy"), {"a": "first", "b": "second"})
+    assert found.text.startswith("By its mean ranks first: first and second (equal) at n = 10; second at n = 20.")
+
+
+def test_macro_f1_counts_classes_that_the_test_set_lacks():
+    labels, predicted = np.array([0, 0, 1, 1]), np.array([0, 1, 1, 1])
+    test = Predictions(labels, predicted, np.zeros(4, np.float32))
+    logged = macro_f1(labels, predicted, 4)
+    assert row_of(test, metric_of("macro_f1"), logged).mean() == pytest.approx(logged)

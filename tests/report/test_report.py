@@ -25,7 +25,7 @@ EXPECTED = {
     "model": "net", "dataset": "digits", "adaptation": "knn", "n": 10, "quantity": "test_accuracy", "value": 0.75,
     "tolerance": 0.01, "source": "an article",
 }  # fmt: skip
-GAP = Gap("net", "digits", "knn", 100, 0, "failed", "out of memory\nmore of it")
+GAP = Gap("net digits knn", 100, 0, "failed", "out of memory\nmore of it")
 
 
 def entry(fingerprint, **changes):
@@ -69,33 +69,38 @@ def page(*points, **changes):
 
 
 def test_a_point_without_any_run_is_missing():
-    assert find_gaps([entry("f", n=100)], []) == [Gap("net", "digits", "knn", 100, 0, "missing", "")]
+    assert find_gaps([entry("f", n=100)], [], {}) == [Gap("net digits knn", 100, 0, "missing", "")]
 
 
 def test_a_failed_point_comes_with_its_reason():
-    (gap,) = find_gaps([entry("f")], [run("f", "FAILED", "out of memory")])
+    (gap,) = find_gaps([entry("f")], [run("f", "FAILED", "out of memory")], {})
     assert (gap.state, gap.reason) == ("failed", "out of memory")
 
 
 def test_a_point_that_runs_is_not_there_yet():
-    assert [gap.state for gap in find_gaps([entry("f")], [run("f", "RUNNING")])] == ["running"]
+    assert [gap.state for gap in find_gaps([entry("f")], [run("f", "RUNNING")], {})] == ["running"]
 
 
 def test_a_finished_point_is_no_gap():
-    assert find_gaps([entry("f")], [run("f", "FINISHED")]) == []
+    assert find_gaps([entry("f")], [run("f", "FINISHED")], {}) == []
 
 
 def test_a_point_that_failed_after_it_was_finished_is_no_gap():
-    assert find_gaps([entry("f")], [run("f", "FAILED"), run("f", "FINISHED")]) == []
+    assert find_gaps([entry("f")], [run("f", "FAILED"), run("f", "FINISHED")], {}) == []
 
 
 def test_the_newest_run_says_why_a_point_is_missing():
     runs = [run("f", "KILLED", "interrupted"), run("f", "FAILED", "out of memory")]
-    assert [gap.reason for gap in find_gaps([entry("f")], runs)] == ["interrupted"]
+    assert [gap.reason for gap in find_gaps([entry("f")], runs, {})] == ["interrupted"]
+
+
+def test_a_missing_point_is_named_as_its_curve_is():
+    labels = {"c": "net digits knn k:5"}
+    assert str(find_gaps([entry("f")], [], labels)[0]) == "net digits knn k:5 n=10 seed=0: missing"
 
 
 def test_a_point_of_several_sweeps_is_missing_once():
-    gaps = find_gaps([entry("f"), entry("g", seed=1), entry("f")], [])
+    gaps = find_gaps([entry("f"), entry("g", seed=1), entry("f")], [], {})
     assert [gap.seed for gap in gaps] == [0, 1]
 
 
@@ -346,6 +351,6 @@ def test_the_runs_of_an_experiment_are_put_together(empty, place):
 
 def test_a_failure_that_was_finished_later_with_another_setting_is_no_gap():
     wrong_weights, right_weights = run("f", "FAILED", "don't fit", started=1), run("g", "FINISHED", started=2)
-    assert find_gaps([entry("f"), entry("g")], [right_weights, wrong_weights]) == []
+    assert find_gaps([entry("f"), entry("g")], [right_weights, wrong_weights], {}) == []
     earlier = run("g", "FINISHED", started=0)
-    assert len(find_gaps([entry("f"), entry("g")], [wrong_weights, earlier])) == 1
+    assert len(find_gaps([entry("f"), entry("g")], [wrong_weights, earlier], {})) == 1

@@ -57,7 +57,9 @@ def _words(
     labels: Mapping[str, str],
 ) -> str:
     def leader(row: Sequence[float | None]) -> str:
-        return labels[min(zip(row, names, strict=True), key=lambda at: (at[0] is None, at[0] or 0.0))[1]]
+        best = min(rank for rank in row if rank is not None)
+        first = [labels[name] for rank, name in zip(row, names, strict=True) if rank == best]
+        return " and ".join(first) + (" (equal)" if len(first) > 1 else "")
 
     spans = [(name, [n for n, _ in group]) for name, group in groupby(
         ((n, leader(row)) for n, row in zip(sizes, table, strict=True)), key=lambda at: at[1]

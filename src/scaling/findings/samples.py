@@ -86,7 +86,7 @@ def _values(
     rows, labels = [], None
     for point in points:
         kept = source.of(point)
-        row = None if kept is None else row_of(kept, metric)
+        row = None if kept is None else row_of(kept, metric, score_of(point, metric))
         if kept is None or row is None or (labels is not None and not np.array_equal(labels, kept.labels)):
             return None, None
         labels = kept.labels
@@ -94,9 +94,14 @@ def _values(
     return np.stack(rows), labels
 
 
-def row_of(kept: Predictions, metric: Metric) -> NDArray[np.float32] | None:
+def row_of(kept: Predictions, metric: Metric, logged: float) -> NDArray[np.float32] | None:
     """Return the values of a run's test samples; None where they can't tell the metric."""
     if len(kept.labels) < 2:
         return None
     values = sample_values(metric, kept)
-    return values if values is not None and bool(np.isfinite(values).all()) else None
+    if values is None or not np.isfinite(values).all():
+        return None
+    if metric.name == "test/macro_f1" and (mean := values.mean(dtype=np.float64)) > 0:
+        # Classes that the test set lacks count 0 in the mean; how many there are, the logged value tells.
+        values *= np.float32(logged / mean)
+    return values

@@ -69,15 +69,16 @@ def collect(store: RunStore, settings: Settings | None = None) -> Report:
     runs = store.runs()
     finished = [to_point(run) for run in runs if run.data.tags.get(KIND) == "point" and run.info.status == "FINISHED"]
     sweeps = sorted((run for run in runs if run.data.tags.get(KIND) == "sweep"), key=opened, reverse=True)
-    gaps = find_gaps(_entries(store, sweeps, "grid.json"), runs)
+    points, duplicates = newest_by_fingerprint(finished)
+    curves = curves_of(points)
+    labels = {curve.curve_id: curve.label for curve in curves}
+    gaps = find_gaps(_entries(store, sweeps, "grid.json"), runs, labels)
     if not finished:
         why = f" {len(gaps)} points are missing, the first: {gaps[0]}." if gaps else ""
         raise StoreError(
             f"The MLflow experiment {store.experiment} has no finished grid point.{why}\n"
             "Run one first: python -m scaling.run -m n=1000,10000,100000"
         )
-    points, duplicates = newest_by_fingerprint(finished)
-    curves = curves_of(points)
     metric = (settings or Settings()).metric
     must_have(curves, metric)
     return Report(

@@ -44,7 +44,11 @@ def comparisons(findings: Findings, labels: Mapping[str, str]) -> Table:
         )
         for c in findings.comparisons
     )  # fmt: skip
-    return Table("comparisons", "Pairs of curves at the same n, seeds and test samples paired", columns, rows)
+    title = (
+        f"Pairs of curves at the same n, seeds and test samples paired: {100 * (1 - findings.settings.level):g} %"
+        " intervals of each by itself, verdicts by p adjusted for all pairs"
+    )
+    return Table("comparisons", title, columns, rows)
 
 
 def ranks(position: int, found: Ranks, labels: Mapping[str, str]) -> Table:

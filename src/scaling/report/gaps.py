@@ -4,27 +4,26 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
+from scaling.core.curves import base_label
 from scaling.tracking import FINGERPRINT, REASON
 
 
 @dataclass(frozen=True)
 class Gap:
-    """A grid point that a sweep asked for and that has no finished run."""
+    """A grid point that a sweep asked for and that has no finished run; label is its curve's."""
 
-    model: str
-    dataset: str
-    adaptation: str
+    label: str
     n: int
     seed: int
     state: str
     reason: str
 
     def __str__(self) -> str:
-        where = f"{self.model} {self.dataset} {self.adaptation} n={self.n} seed={self.seed}"
+        where = f"{self.label} n={self.n} seed={self.seed}"
         return f"{where}: {self.state}" + (f" ({self.reason.splitlines()[0]})" if self.reason else "")
 
 
-def find_gaps(grid: Sequence[Mapping[str, Any]], runs: Sequence[Any]) -> list[Gap]:
+def find_gaps(grid: Sequence[Mapping[str, Any]], runs: Sequence[Any], labels: Mapping[str, str]) -> list[Gap]:
     """Return the points of all sweeps' grids that have no finished run, each once, with the newest run's state.
 
     A point that failed and was finished later with another setting, such as other weights, is no gap: a finished run
@@ -33,6 +32,7 @@ def find_gaps(grid: Sequence[Mapping[str, Any]], runs: Sequence[Any]) -> list[Ga
     Args:
         grid: entries of the sweeps' grid.json.
         runs: all runs of the experiment, newest first.
+        labels: those of the curves that have points, by curve_id.
     """
     newest: dict[str, Any] = {}
     done = set()
@@ -52,8 +52,8 @@ def find_gaps(grid: Sequence[Mapping[str, Any]], runs: Sequence[Any]) -> list[Ga
             continue
         state = run.info.status.lower() if run is not None else "missing"
         reason = run.data.tags.get(REASON, "") if run is not None else ""
-        names = {key: entry[key] for key in ("model", "dataset", "adaptation", "n", "seed")}
-        gaps[entry["fingerprint"]] = Gap(**names, state=state, reason=reason)
+        label = labels.get(entry["curve_id"]) or base_label(entry["model"], entry["dataset"], entry["adaptation"])
+        gaps[entry["fingerprint"]] = Gap(label, entry["n"], entry["seed"], state, reason)
     return list(gaps.values())
 
 

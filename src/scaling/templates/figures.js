@@ -133,7 +133,7 @@ const xTitle = () => (state.over === "seconds" ? "seconds to fit and predict (me
 
 const drawings = {
   scaling(dataset, look) {
-    const curves = visible(dataset), traces = [], bands = curves.length <= 6;
+    const curves = visible(dataset), traces = [], bands = curves.length <= 4;
     for (const curve of curves) {
       const y = means(curve, "value").map(fromValue), line = meanTrace(curve, y, look, yTitle());
       if (state.interval && data.metric.accuracy) line.error_y = bars(curve, y, look);

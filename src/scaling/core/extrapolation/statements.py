@@ -221,7 +221,7 @@ def data_requirement(forecast: Forecast, error: float, widest_factor: float = WI
             kind, met, None, met, True, f"An error of {error:.4g} is reached at n = {samples(met)}.", details
         )
     if why := _no_trend(forecast):
-        return _refusal(kind, why, **details)
+        return _refusal(kind, f"what an error of {error:.4g} needs, as {why}", **details)
     sizes = points.largest * np.exp2(np.arange(HORIZON * STEPS + 1) / STEPS)
     below = forecast.paths(sizes) <= error
     first = np.where(below.any(1), sizes[below.argmax(1)], np.inf)
@@ -247,7 +247,7 @@ def marginal_value(forecast: Forecast, labels: float) -> Statement:
     if not labels > 0:
         raise SettingError(f"labels={labels}: expected a positive number.")
     if why := _no_trend(forecast):
-        return _refusal(kind, why, labels=labels)
+        return _refusal(kind, f"what the next {samples(labels)} labels bring, as {why}", labels=labels)
     after = points.largest + labels
     paths = forecast.paths([points.largest, after])
     middle, low, high = _spread(paths[:, 0] - paths[:, 1])
