@@ -24,7 +24,7 @@ from scaling.core.extrapolation.gate import Gate, features
 from scaling.core.extrapolation.observations import OFFSET, observe
 
 OUTPUT = Path(__file__).parents[1] / "src/scaling/core/extrapolation/gate.npz"
-FOLDS, FITS, EPOCHS, BATCH, HIDDEN = 5, 2, 10, 1024, 24
+FOLDS, FITS, EPOCHS, BATCH, HIDDEN = 5, 2, 20, 1024, 24
 LEARNING_RATE, DECAY = 0.01, 0.005
 TARGETS = 4  # most targets of one example
 #: First and last point of a window of a sparse curve, and its weight; what follows it is to be predicted.

@@ -5,6 +5,7 @@ from contextlib import contextmanager
 
 import numpy as np
 import pytest
+from PIL import Image
 
 from scaling.adapt import Knn
 from scaling.config import compose, plain
@@ -113,6 +114,20 @@ def test_little_work_is_not_measured(job, store, monkeypatch):
     monkeypatch.setattr("scaling.estimate._try_forward", refuse)
     found = estimate([job(*PIXELS, "n=100", "adaptation=knn")], store)
     assert (found.forward_source, found.fit_source) == (ARITHMETIC, ARITHMETIC)
+
+
+def test_memory_counts_the_images_that_are_kept_decoded(job, store, monkeypatch, tmp_path):
+    for part, count in (("train", 6), ("test", 2)):
+        for i in range(count):
+            path = tmp_path / "photos" / part / "ab"[i % 2] / f"{i}.png"
+            path.parent.mkdir(parents=True, exist_ok=True)
+            Image.fromarray(np.full((8, 8, 3), i, np.uint8)).save(path)
+    photos = ("dataset=image_folder", f"dataset.root={tmp_path}/photos", "model=pixels", "n=4", "adaptation=knn")
+    monkeypatch.setattr("scaling.estimate.PROCESS_BYTES", 1 << 40)
+    small, large = (estimate([job(*photos, f"model.input_size={side}")], store).memory for side in (16, 512))
+    assert large - small >= 8 * 3 * (512**2 - 16**2)
+    monkeypatch.setattr("scaling.data.decoded.MEMORY_SHARE", 1e-9)
+    assert estimate([job(*photos, "model.input_size=512")], store).memory == large - 8 * 3 * 512**2
 
 
 @pytest.mark.parametrize("adaptation", ["knn", "linear_probe"])

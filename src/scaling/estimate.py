@@ -24,7 +24,8 @@ from scaling.core.costs import (
 )
 from scaling.core.identity import digest
 from scaling.core.reporter import SilentReporter
-from scaling.data.base import ArrayImages, Dataset, Images, Split, Vectors
+from scaling.data.base import ArrayImages, Dataset, FileImages, Images, Split, Vectors
+from scaling.data.decoded import CHANNELS, kept_bytes
 from scaling.evaluate import Job
 from scaling.features import FeatureProvider, GivenFeatures
 from scaling.machine import keep_freed_memory, peak_memory
@@ -232,6 +233,9 @@ def _sources(rates: Iterable[Rate]) -> str:
 
 
 def _held(job: Job) -> float:
-    """Return the bytes of a data set that is held in memory."""
+    """Return the bytes of a data set that is held in memory, from the start or once its files are decoded."""
     parts = (job.dataset.train.samples, job.dataset.test.samples)
-    return float(sum(part.pixels.nbytes for part in parts if isinstance(part, ArrayImages)))
+    arrays = sum(part.pixels.nbytes for part in parts if isinstance(part, ArrayImages))
+    files = [part for part in parts if isinstance(part, FileImages)]
+    side = job.model.resolved_preprocessing().crop if files else None
+    return float(arrays + sum(kept_bytes(len(part), CHANNELS * side * side) for part in files if side))

@@ -16,6 +16,8 @@ if TYPE_CHECKING:
 
 #: Share of the machine's memory that decoded images may take.
 MEMORY_SHARE = 0.25
+#: Channels of a decoded image.
+CHANNELS = 3
 
 
 class Decoded:
@@ -63,6 +65,11 @@ class Decoded:
         self.kept[indices] = batch.numpy()
         self.present[indices] = True
         return True
+
+
+def kept_bytes(images: int, each: int) -> int:
+    """Return the bytes that decoded images are kept in, of one split with `each` bytes an image; 0 where they aren't."""
+    return images * each if images * each <= MEMORY_SHARE * (machine.memory() or 0) else 0
 
 
 #: The readers used last: those of training and test images.

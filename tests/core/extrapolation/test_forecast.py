@@ -90,7 +90,7 @@ def test_the_unit_of_n_matters_little():
 def test_a_power_law_with_asymptote_is_continued(a, b, c):
     made = forecast(N, power_law(N, a, b, c)).predict(N[-1] * np.array([2, 4, 8]))
     truth = power_law(made.n, a, b, c)
-    assert made.error == pytest.approx(truth, rel=0.12)
+    assert made.error == pytest.approx(truth, rel=0.15)
     assert ((made.lower90 <= truth) & (truth <= made.upper90)).all()
 
 
