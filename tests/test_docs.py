@@ -13,6 +13,7 @@ import pytest
 
 from scaling.config import compose, plain
 from scaling.core.errors import AdaptationError, DataError
+from scaling.core.extrapolation import forecast
 from scaling.evaluate import Evaluation, Job, evaluate_job
 
 ROOT = Path(__file__).resolve().parents[1]
@@ -212,3 +213,12 @@ def test_a_relative_link_leads_somewhere(case):
 def test_the_pages_link_to_each_other():
     assert len(NAMED) > 20
     assert len(LINKED) > 10
+
+
+def test_the_extrapolation_that_the_readme_shows_is_what_comes_out():
+    text = (ROOT / "README.md").read_text()
+    rows = [line.split(",") for line in re.findall(r"^fine-tuned,.*,experts$", text, re.MULTILINE)]
+    *errors, _ = map(float, re.findall(r"0\.\d{4}", text.partition("Hoiem et al. 2021;")[2])[:5])
+    made = forecast([2500, 5000, 10000, 20000], errors).predict([float(row[1]) for row in rows])
+    shown = np.array([[float(value) for value in row[2:5]] for row in rows]).T
+    np.testing.assert_allclose([made.error, made.lower90, made.upper90], shown, rtol=1e-6)
