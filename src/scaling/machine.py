@@ -172,5 +172,7 @@ def keep_freed_memory() -> None:
     libc = ctypes.CDLL(ctypes.util.find_library("c") or "libc.so.6")
     if not hasattr(libc, "gnu_get_libc_version"):  # musl takes no such settings
         return
-    for parameter in (M_MMAP_THRESHOLD, M_TRIM_THRESHOLD, M_TOP_PAD):
-        libc.mallopt(parameter, 1 << 30 if parameter != M_TOP_PAD else 64 << 20)
+    # Older versions take no threshold above 32 MiB, and once any is set they no longer adapt it by themselves.
+    if libc.mallopt(M_MMAP_THRESHOLD, 1 << 30) or libc.mallopt(M_MMAP_THRESHOLD, 32 << 20):
+        libc.mallopt(M_TRIM_THRESHOLD, 1 << 30)
+        libc.mallopt(M_TOP_PAD, 64 << 20)

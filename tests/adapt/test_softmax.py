@@ -37,6 +37,14 @@ def rows_twice():
     return np.tile(features, (2, 1)), np.tile(labels, 2)
 
 
+def common_factor(n, d):
+    """Columns that are nearly one: the spectrum falls by 1e6 at once, and a fit has to follow the weak directions."""
+    rng = np.random.default_rng(0)
+    labels = np.arange(n) % 3
+    weak = 0.01 * (rng.normal(size=(n, d)) + (0.2 * rng.normal(size=(3, d)))[labels])
+    return (rng.normal(size=(n, 1)) + weak).astype(np.float32), labels
+
+
 def digits():
     pixels, labels = load_digits(return_X_y=True)
     return (pixels[:60] / 16).astype(np.float32), labels[:60]
@@ -52,6 +60,9 @@ DATA = {
     "offset of 1e3, fewer rows than columns": with_offset(*samples(30, 80)),
     "each row twice, fewer than columns": rows_twice(),
     "digits, fewer than pixels": digits(),
+    "common factor, fewer rows than columns": common_factor(200, 300),
+    "common factor": common_factor(200, 50),
+    "in units of 1e-8": (samples(60, 12)[0] * np.float32(1e-8), samples(60, 12)[1]),
 }
 
 

@@ -191,3 +191,16 @@ def test_sizes_are_powers_of_ten(text, size):
 def test_what_is_no_size_is_refused_with_an_example(text):
     with pytest.raises(SettingError, match="such as 20G"):
         parse_size(text)
+
+
+def test_what_cannot_be_read_is_told_and_pruned(store, features):
+    folder = filled(store).folder
+    os.truncate(folder / ROWS, 1)
+    assert features("ls") == (
+        0,
+        ["0 entries, 0 B in .features", "1 folders that can't be read as entries; prune deletes them"],
+    )
+    assert features("verify") == (1, [f"{folder.name[:8]}  can't be read as an entry; prune deletes it"])
+    assert features("prune", "--limit", "1T")[1][0] == f"deleted {folder.name[:8]}  which could not be read"
+    assert not folder.exists()
+    assert features("verify") == (0, [])

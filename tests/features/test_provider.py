@@ -197,6 +197,21 @@ def test_weights_file_that_is_written_anew_gives_other_features(provide, tmp_pat
     assert not np.allclose(*found)
 
 
+def test_entry_that_loses_its_description_before_it_is_locked_is_made_anew(provide, monkeypatch):
+    provider, real = provide(), FeatureEntry.read
+    expected = provide().rows("train", np.arange(4))
+
+    def read(self, indices):
+        found = real(self, indices)
+        (self.folder / "description.json").unlink()  # as a job does that is killed while it prunes
+        monkeypatch.setattr(FeatureEntry, "read", real)
+        return found
+
+    monkeypatch.setattr(FeatureEntry, "read", read)
+    np.testing.assert_array_equal(provider.rows("train", np.arange(8))[:4], expected)
+    assert provider.computed == 4
+
+
 def test_full_disk_stops_the_pass_with_the_stores_error(provide, monkeypatch):
     def fail(*_):
         raise StoreError("the disk is full")

@@ -444,3 +444,51 @@ def test_an_entry_that_another_job_pruned_has_no_size_and_no_age(store, three):
     gone.touch()
     assert (gone.size(), gone.used()) == (0, 0.0)
     assert store.remove(gone)  # twice does no harm
+
+
+# ---- what several users share, and what can't be read ----------------------------------------------------------
+
+
+def test_an_entry_and_its_lock_are_as_open_as_the_folder_of_the_store(tmp_path):
+    for mode in (0o700, 0o775):
+        root = tmp_path / oct(mode)
+        root.mkdir()
+        root.chmod(mode)
+        entry = FeatureStore(root).create(KEY, 2, 3, LABEL)
+        with entry.computing():
+            modes = [path.stat().st_mode & 0o777 for path in (entry.folder, *root.glob("*.lock"))]
+        assert modes == [mode, mode & 0o666]
+        assert {path.stat().st_mode & 0o777 for path in entry.folder.iterdir()} == {mode & 0o666}
+
+
+def test_an_entry_that_may_only_be_read_is_read(entry, monkeypatch):
+    def refuse(*_, **__):
+        raise PermissionError(13, "Permission denied")
+
+    entry.write(np.arange(COUNT), features(*range(COUNT)))
+    monkeypatch.setattr(module.os, "utime", refuse)
+    monkeypatch.setattr(module, "_write_rows", refuse)
+    assert entry.read(np.arange(COUNT))[1].all()
+    entry.touch()
+    with pytest.raises(StoreError, match=r"can't be written to .*: Permission denied"):
+        entry.forget(np.arange(1))
+    monkeypatch.setattr(module, "_lock", refuse)
+    with pytest.raises(StoreError, match="can't be written to"), entry.computing():
+        pass
+
+
+def test_what_cannot_be_read_and_drafts_of_killed_jobs_are_swept(store, three):
+    damaged = three[1].folder
+    os.truncate(damaged / "features.f32", 1)
+    draft, fresh, foreign = (store.root / name for name in (".new-killed", ".new-alive", "photos"))
+    for folder in (draft, fresh, foreign):
+        folder.mkdir()
+    os.utime(draft, (0, 0))
+    assert set(store.rubbish()) == {damaged, draft}
+    with FeatureEntry(damaged, 0, 0, {}).computing():
+        assert store.sweep() == [draft]
+    assert store.sweep() == [damaged]
+    assert store.rubbish() == []
+    assert fresh.exists()
+    assert foreign.exists()
+    assert len(store.entries()) == 2

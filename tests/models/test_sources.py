@@ -1,3 +1,4 @@
+import hashlib
 import shutil
 import subprocess
 import sys
@@ -12,7 +13,7 @@ from scaling.config import build, compose, config_path, plain
 from scaling.core.errors import ModelError, SettingError
 from scaling.data import Digits
 from scaling.models import Pixels, TimmModel, TorchHubModel, TorchvisionModel, weights
-from scaling.models.sources import PINNED
+from scaling.models.sources import PINNED, downloads
 
 CONFIGS = sorted(path.stem for path in (Path(config_path()) / "model").glob("*.yaml"))
 NAMELESS = {"timm": ["model.name=resnet18"], "torchvision": ["model.name=resnet34"]}
@@ -268,6 +269,42 @@ def test_hub_network_is_known_by_its_weights(hub):
     one, other = (TorchHubModel("tiny", "x", repo=hub, pretrained=value).network() for value in (True, False))
     assert weights.state_digest(one) != weights.state_digest(other)
     assert TorchHubModel("tiny", "x", repo=hub).weights_identity() == f"state_dict:{weights.state_digest(one)}"
+
+
+def test_hub_code_is_known_by_its_content_wherever_it_lies(hub, tmp_path):
+    def identity(repo):
+        return TorchHubModel("tiny", "x", repo=str(repo), pretrained=False).identity()
+
+    before = identity(hub)
+    shutil.copytree(hub, tmp_path / "elsewhere" / "hub")
+    assert identity(tmp_path / "elsewhere" / "hub") == before
+    with Path(hub, "hubconf.py").open("a") as file:
+        file.write("\n# another forward\n")
+    assert identity(hub) != before
+
+
+def test_a_network_that_only_its_weights_tell_is_built_once(hub, monkeypatch):
+    real, built = TorchHubModel.network, []
+    monkeypatch.setattr(TorchHubModel, "network", lambda self: built.append(1) or real(self))
+    for _ in range(3):
+        TorchHubModel("tiny", "once", repo=hub).identity()
+    assert len(built) == 1
+
+
+def test_a_file_that_is_not_what_its_name_says_is_refused(tmp_path, monkeypatch):
+    monkeypatch.setenv("TORCH_HOME", str(tmp_path))
+    source = TorchvisionModel(name="resnet18", id="x", tag="IMAGENET1K_V1")
+    assert source.identity()["weights"] == "torchvision:resnet18-f37072fd.pth"
+    assert downloads() == Path(torch.hub.get_dir()) / "checkpoints"
+    path = downloads() / "resnet18-f37072fd.pth"
+    path.parent.mkdir(parents=True)
+    path.write_bytes(b"something else")
+    with pytest.raises(ModelError, match=r"is not what its name says: .* expected f37072fd\.\n.*model\.weights="):
+        source.identity()
+    digits = hashlib.sha256(b"something else").hexdigest()[:8]
+    monkeypatch.setattr("scaling.models.sources.PINNED", {("resnet18", "IMAGENET1K_V1"): (f"net-{digits}.pth", 256)})
+    path.rename(path.with_name(f"net-{digits}.pth"))
+    assert source.weights_identity() == f"torchvision:net-{digits}.pth"
 
 
 def test_hub_folder_without_the_network_is_an_error(hub):

@@ -46,7 +46,7 @@ class LinearProbe:
     tolerance: float = 1e-6
 
     name: ClassVar[str] = "linear_probe"
-    METHOD_VERSION: ClassVar[int] = 2
+    METHOD_VERSION: ClassVar[int] = 3
 
     def __post_init__(self) -> None:
         given: Any = self.penalties

@@ -222,7 +222,7 @@ def standardise(features: Tensor) -> tuple[Tensor, Tensor]:
         squares += block.square().sum(0, dtype=torch.float64)
     std = (squares / len(features)).sqrt()
     # A column that varies by rounding alone carries nothing: leave it at (nearly) 0 rather than blow it up.
-    std[std <= 1e-6 * (mean.abs() + 1)] = 1.0
+    std[std <= torch.clamp(1e-6 * mean.abs(), min=torch.finfo(torch.float32).tiny)] = 1.0
     features /= std.float()
     return mean.float(), std.float()
 
@@ -235,13 +235,15 @@ def rotate(features: Tensor) -> tuple[Tensor, Tensor, Tensor]:
     """
     rows, width = features.shape
     if rows < width:
-        moments, left = eigh(features @ features.T / rows)
-        moments = moments.clamp_min(0)
+        # In double precision: each direction's scale enters the basis, and single precision loses the weak ones.
+        gram = torch.zeros(rows, rows, dtype=torch.float64, device=features.device)
+        for block in features.split(ROW_BLOCK, dim=1):
+            gram.addmm_(block.double(), block.double().T)
+        moments, left = eigh(gram / rows)
         # Centred rows span at most n - 1 directions: what is left over is rounding noise, and left out.
-        real = moments > 1e-6 * moments[-1]
-        scale = torch.where(real, (moments * rows).sqrt(), 1)
-        basis = features.T @ torch.where(real, left / scale, 0)
-        return basis, moments, features @ basis
+        scale = torch.where(moments > 1e-12 * moments[-1], (moments * rows).clamp_min(0).sqrt(), torch.inf)
+        basis = torch.cat([(block.double().T @ (left / scale)).float() for block in features.split(ROW_BLOCK, dim=1)])
+        return basis, moments.clamp_min(0).float(), torch.where(scale.isfinite(), left * scale, 0).float()
     second = torch.zeros(width, width, device=features.device)
     for block in features.split(ROW_BLOCK):
         second.addmm_(block.T, block)

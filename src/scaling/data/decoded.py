@@ -68,7 +68,7 @@ class Decoded:
 
 
 def kept_bytes(images: int, each: int) -> int:
-    """Return the bytes that decoded images are kept in, of one split with `each` bytes an image; 0 where they aren't."""
+    """Return the bytes that a split's decoded images are kept in, `each` bytes an image; 0 where they aren't kept."""
     return images * each if images * each <= MEMORY_SHARE * (machine.memory() or 0) else 0
 
 

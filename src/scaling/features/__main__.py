@@ -49,11 +49,13 @@ def ls(store: FeatureStore) -> int:
         console().print(line(entry), markup=False)
     total = size(sum(entry.size() for entry in entries))
     console().print(f"{len(entries)} entries, {total} in {store.root}", markup=False)
+    if found := store.rubbish():
+        console().print(f"{len(found)} folders that can't be read as entries; prune deletes them", markup=False)
     return 0
 
 
 def verify(store: FeatureStore) -> int:
-    """Read every finished row; damaged rows are marked to be computed again. Returns 1 where there were any."""
+    """Read every finished row; damaged rows are marked to be computed again. Returns 1 where anything was damaged."""
     found = 0
     for entry in store.entries():
         finished = np.flatnonzero(entry.present())
@@ -64,11 +66,16 @@ def verify(store: FeatureStore) -> int:
         found += len(damaged)
         state = f"{len(damaged)} rows damaged, to be computed again" if len(damaged) else "good"
         console().print(f"{entry.folder.name[:8]}  {len(finished)} rows: {state}", markup=False)
-    return 1 if found else 0
+    unreadable = store.rubbish()
+    for folder in unreadable:
+        console().print(f"{folder.name[:8]}  can't be read as an entry; prune deletes it", markup=False)
+    return 1 if found or unreadable else 0
 
 
 def prune(store: FeatureStore, limit: int) -> int:
-    """Delete the entries used longest ago until the rest fits the limit."""
+    """Delete what can't be read, then the entries used longest ago until the rest fits the limit."""
+    for folder in store.sweep():
+        console().print(f"deleted {folder.name[:8]}  which could not be read", markup=False)
     for entry in store.prune(limit):
         console().print(f"deleted {entry.folder.name[:8]}  {name_of(entry)}", markup=False)
     return ls(store)

@@ -18,6 +18,8 @@ TRIALS = 3
 WORTH_TRYING = 8
 #: Larger batches are no longer tried once they gain less than this factor.
 GAIN = 1.03
+#: Bytes of images that are read ahead, at most; one batch always is.
+AHEAD_BYTES = 1 << 30
 
 
 class BatchSizer:
@@ -84,11 +86,14 @@ class Batches:
         parts = self._parts()
         with ThreadPoolExecutor(self.workers) as pool:
             waiting: deque[Future[Batch]] = deque()
+            each = 0  # bytes of an image, known once one is read
             try:
                 for part in parts:
                     waiting.append(pool.submit(self._load, part))
-                    if len(waiting) > self.workers:
-                        yield waiting.popleft().result()
+                    while len(waiting) > max(1, min(self.workers, AHEAD_BYTES // max(1, each * len(part)))):
+                        done = waiting.popleft().result()
+                        each = done[1][0].nbytes
+                        yield done
                 while waiting:
                     yield waiting.popleft().result()
             finally:  # where a batch can't be read, or nobody wants the rest

@@ -20,7 +20,7 @@ from scaling.data.preprocessing import Preprocessing
 from scaling.features.batches import Batches, BatchSizer
 from scaling.features.store import FeatureEntry
 from scaling.lightning import device_of, quiet_trainer
-from scaling.models.base import Backbone, ModelSource, build, weights_version
+from scaling.models.base import Backbone, ModelSource, build, version_of
 from scaling.models.inference import for_inference
 
 #: Rows are made durable about this often: what a killed job loses at most, in seconds of work.
@@ -137,7 +137,7 @@ class ForwardPass:
 
 def forward_pass(source: ModelSource, precision: str, batch_size: int | None, accelerated: bool) -> ForwardPass:
     """Make a model ready once a process, for as long as the sweep stays with it; None tries batch sizes."""
-    return _forward_pass(source, weights_version(source), precision, batch_size, accelerated)
+    return _forward_pass(source, version_of(source), precision, batch_size, accelerated)
 
 
 @lru_cache(maxsize=1)

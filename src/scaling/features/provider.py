@@ -100,10 +100,12 @@ class FeatureProvider:
         if features is None:
             features = np.empty((len(indices), entry.width), np.float32)
         if not good.all():
-            with entry.computing(lambda: self.reporter.note("waiting for features that another job computes")):
-                if not entry.exists():  # pruned by another job while we waited
-                    entry = self._create(store, split)
-                good |= self._complete(entry, split, features, indices, ~good)
+            while True:
+                with entry.computing(lambda: self.reporter.note("waiting for features that another job computes")):
+                    if entry.exists():
+                        good |= self._complete(entry, split, features, indices, ~good)
+                        break
+                entry = self._create(store, split)  # it was pruned while we waited; making it takes the lock
             self._prune(store)
         if not good.all():
             raise OSError(f"Features in {entry.folder} changed on disk right after they were written.")

@@ -14,7 +14,9 @@ job leaves finished rows and rows that are computed again, never a half-written 
 
 import json
 import os
+import re
 import shutil
+import stat
 import tempfile
 import time
 import zlib
@@ -34,6 +36,10 @@ from scaling.core.identity import digest
 
 FORMAT = 1
 DESCRIPTION, ROWS, CHECKSUMS = "description.json", "features.f32", "checksums.u32"
+#: What entries are called.
+ADDRESS = re.compile(r"[0-9a-f]{32}")
+#: How folders begin that are not finished, and after how many seconds they belong to no job that lives.
+DRAFT, DRAFT_SECONDS = ".new-", 3600.0
 
 
 @dataclass(frozen=True)
@@ -48,11 +54,6 @@ class FeatureEntry:
     rows: int
     width: int
     label: Mapping[str, str]
-
-    @property
-    def lock(self) -> Path:
-        """The file that is locked while rows are computed; beside the folder, which may be pruned meanwhile."""
-        return self.folder.with_suffix(".lock")
 
     def present(self) -> NDArray[np.bool_]:
         """Say which rows are finished, shape (rows,)."""
@@ -95,9 +96,14 @@ class FeatureEntry:
         """
         features = np.ascontiguousarray(features, dtype=np.float32)
         sums = np.fromiter((checksum(row) for row in features), np.uint32, len(features))
-        try:
+        with self._writable():
             _write_rows(self.folder / ROWS, indices, features)
             _write_rows(self.folder / CHECKSUMS, indices, sums[:, None])
+
+    @contextmanager
+    def _writable(self) -> Iterator[None]:
+        try:
+            yield
         except OSError as error:
             raise StoreError(
                 f"Features can't be written to {self.folder}: {error.strerror}.\n"
@@ -106,19 +112,29 @@ class FeatureEntry:
             ) from error
 
     def forget(self, indices: NDArray[np.int64]) -> None:
-        """Mark rows as not finished, so that they are computed again."""
-        _write_rows(self.folder / CHECKSUMS, indices, np.zeros((len(indices), 1), np.uint32))
+        """Mark rows as not finished, so that they are computed again.
+
+        Raises:
+            StoreError: the entry can't be written to.
+        """
+        with self._writable():
+            _write_rows(self.folder / CHECKSUMS, indices, np.zeros((len(indices), 1), np.uint32))
 
     @contextmanager
     def computing(self, waiting: Any = None) -> Iterator[None]:
-        """Hold the entry while its rows are computed. `waiting()` is called once if another job holds it."""
-        lock = FileLock(self.lock)
-        try:
-            lock.acquire(timeout=0)
-        except Timeout:
-            if waiting is not None:
-                waiting()
-            lock.acquire()
+        """Hold the entry while its rows are computed. `waiting()` is called once if another job holds it.
+
+        Raises:
+            StoreError: the lock can't be written to.
+        """
+        with self._writable():
+            lock = _lock(self.folder)
+            try:
+                lock.acquire(timeout=0)
+            except Timeout:
+                if waiting is not None:
+                    waiting()
+                lock.acquire()
         try:
             yield
         finally:
@@ -129,8 +145,8 @@ class FeatureEntry:
         return (self.folder / DESCRIPTION).exists()
 
     def touch(self) -> None:
-        """Record that the entry was used, for pruning by age."""
-        with suppress(FileNotFoundError):  # another job may prune it at any time
+        """Record that the entry was used, for pruning by age, where that is allowed."""
+        with suppress(OSError):  # another job may prune it at any time; another user's entry is only read
             os.utime(self.folder / DESCRIPTION)
 
     def used(self) -> float:
@@ -169,9 +185,7 @@ class FeatureStore:
         folder = self.root / digest(key)[:32]
         if not folder.exists() or self._open(folder) is not None:
             return None
-        with FileLock(folder.with_suffix(".lock")):
-            if self._open(folder) is None:  # another job may have replaced it while we waited
-                shutil.rmtree(folder, ignore_errors=True)
+        self._delete(folder, only_damaged=True)
         return folder
 
     def create(self, key: Mapping[str, Any], rows: int, width: int, label: Mapping[str, str]) -> FeatureEntry:
@@ -185,10 +199,13 @@ class FeatureStore:
         draft = None
         try:
             self.root.mkdir(parents=True, exist_ok=True)
-            draft = Path(tempfile.mkdtemp(prefix=".new-", dir=self.root))
+            draft = Path(tempfile.mkdtemp(prefix=DRAFT, dir=self.root))
             (draft / DESCRIPTION).write_text(json.dumps(description, indent=1))
             _allocate(draft / ROWS, rows * width * 4)
             _allocate(draft / CHECKSUMS, rows * 4)
+            for file in draft.iterdir():
+                file.chmod(_openness(self.root) & 0o666)
+            draft.chmod(_openness(self.root))
             try:
                 draft.rename(folder)
             except OSError:  # another job was first
@@ -207,28 +224,47 @@ class FeatureStore:
 
     def entries(self) -> list[FeatureEntry]:
         """Return all readable entries, the one used last first."""
-        folders = [path for path in self.root.glob("[!.]*") if path.is_dir()] if self.root.is_dir() else []
-        found = [entry for folder in folders if (entry := self._open(folder)) is not None]
+        found = [entry for folder in self._folders() if (entry := self._open(folder)) is not None]
         return sorted(found, key=lambda entry: -entry.used())
+
+    def rubbish(self) -> list[Path]:
+        """Return the folders that can't be read as entries, and the drafts of jobs that were killed."""
+        damaged = [folder for folder in self._folders() if self._open(folder) is None]
+        drafts = self.root.glob(f"{DRAFT}*")
+        return damaged + [draft for draft in drafts if time.time() - draft.stat().st_mtime > DRAFT_SECONDS]
+
+    def sweep(self) -> list[Path]:
+        """Delete what can't be read as an entry, unless a job is at it; return what is gone."""
+        return [folder for folder in self.rubbish() if self._delete(folder, only_damaged=True, timeout=0)]
 
     def remove(self, entry: FeatureEntry) -> bool:
         """Delete an entry, unless a job is computing it; say whether it is gone."""
+        return self._delete(entry.folder, timeout=0)
+
+    def _folders(self) -> list[Path]:
+        """Return the folders that are named as entries are; others are nobody's business here."""
+        return [path for path in self.root.glob("*") if ADDRESS.fullmatch(path.name) and path.is_dir()]
+
+    def _delete(self, folder: Path, *, only_damaged: bool = False, timeout: float = -1) -> bool:
+        """Delete a folder while it is locked; say whether it is gone."""
         try:
-            with FileLock(entry.lock, timeout=0):
-                shutil.rmtree(entry.folder, ignore_errors=True)
-        except Timeout:
+            with _lock(folder).acquire(timeout=timeout):
+                if not only_damaged or self._open(folder) is None:  # another job may have replaced it meanwhile
+                    shutil.rmtree(folder, ignore_errors=True)
+        except (Timeout, OSError):  # a job is at it, or it is another user's
             return False
-        return True
+        return not folder.exists()
 
     def prune(self, limit: int, keep: frozenset[Path] = frozenset()) -> list[FeatureEntry]:
         """Delete the entries used longest ago until all take at most `limit` bytes; return what was deleted.
 
-        Entries that a job is computing stay, whatever the limit.
+        What can't be read as an entry goes first. Entries that a job is computing stay, whatever the limit.
 
         Args:
             limit: bytes that may stay.
             keep: folders of entries that are in use now.
         """
+        self.sweep()
         entries = self.entries()
         total, removed = sum(entry.size() for entry in entries), []
         for entry in reversed(entries):
@@ -262,6 +298,16 @@ def checksum(row: NDArray[Any]) -> int:
 def age(entry: FeatureEntry) -> float:
     """Return the days since an entry was last used."""
     return (time.time() - entry.used()) / 86_400
+
+
+def _lock(folder: Path) -> FileLock:
+    """Return the lock of an entry; its file lies beside the folder, which may be pruned meanwhile."""
+    return FileLock(folder.with_suffix(".lock"), mode=_openness(folder.parent) & 0o666)
+
+
+def _openness(root: Path) -> int:
+    """Return who may do what in a store's folder: its entries and locks are as open, so that users can share them."""
+    return stat.S_IMODE(root.stat().st_mode) & 0o777
 
 
 def _allocate(path: Path, size: int) -> None:

@@ -64,7 +64,7 @@ class ModelSource(Hashable, Protocol):
 
 def build(source: ModelSource) -> Backbone:
     """Build a model once a process, for as long as the sweep stays with it and its weights file is the same."""
-    return _build(source, weights_version(source))
+    return _build(source, version_of(source))
 
 
 @lru_cache(maxsize=1)
@@ -72,11 +72,14 @@ def _build(source: ModelSource, version: str | None) -> Backbone:
     return source.build()
 
 
-def weights_version(source: ModelSource) -> str | None:
-    """Return the hash of the weights file that the settings name; a notebook may write it anew between two points."""
-    if not isinstance(source, NetworkSource) or not source.pretrained or source.weights is None:
-        return None
-    return weights.file_digest(weights.locate(source.weights, source.weights_need))
+def version_of(source: ModelSource) -> str | None:
+    """Return a hash of the files that the settings name; a notebook may write them anew between two points."""
+    return source.version() if isinstance(source, NetworkSource) else None
+
+
+@lru_cache(maxsize=8)
+def _state_digest(source: "NetworkSource", version: str | None) -> str:
+    return weights.state_digest(source.network())
 
 
 @dataclass(frozen=True)
@@ -145,12 +148,18 @@ class NetworkSource:
         if not self.pretrained:
             return f"random:{self.init_seed}"
         if self.weights is not None:
-            return f"sha256:{weights.file_digest(weights.locate(self.weights, self.weights_need))}"
+            return f"sha256:{NetworkSource.version(self)}"
         return self.library_weights_identity()
 
     def library_weights_identity(self) -> str:
         """Name the library's own weights by content; here from the loaded network, where nothing lighter will do."""
-        return f"state_dict:{weights.state_digest(self.network())}"
+        return f"state_dict:{_state_digest(self, self.version())}"
+
+    def version(self) -> str | None:
+        """Return a hash of the files that the settings name; None where they name none."""
+        if not self.pretrained or self.weights is None:
+            return None
+        return weights.file_digest(weights.locate(self.weights, self.weights_need))
 
     def native_preprocessing(self) -> Preprocessing:
         """Return the preprocessing that belongs to the weights."""

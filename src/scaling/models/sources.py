@@ -2,12 +2,17 @@
 
 import contextlib
 import io
+import os
+import re
 from dataclasses import dataclass, replace
 from difflib import get_close_matches
+from pathlib import Path
 from typing import TYPE_CHECKING, Any, ClassVar
 
 from scaling.core.errors import ModelError, SettingError
+from scaling.core.identity import digest
 from scaling.data.preprocessing import Preprocessing
+from scaling.models import weights
 from scaling.models.base import IMAGENET_PREPROCESSING, Backbone, NetworkSource
 
 if TYPE_CHECKING:
@@ -22,6 +27,8 @@ PINNED = {
     ("vit_b_16", "IMAGENET1K_V1"): ("vit_b_16-c867db91.pth", 256),
     ("convnext_tiny", "IMAGENET1K_V1"): ("convnext_tiny-983f1562.pth", 236),
 }
+#: The first digits of a file's SHA-256 in its name.
+DIGITS = re.compile(r"-([0-9a-f]{8,})\.")
 OFFLINE_REMEDY = "Give a local state dict with model.weights=PATH, or take random weights with model.pretrained=false."
 
 
@@ -32,6 +39,12 @@ def unknown_name(library: str, name: str, known: list[str]) -> ModelError:
         f"{library} has no model named {name}; it has {len(known)}"
         + (f", the nearest: {', '.join(near)}." if near else f", e.g. {', '.join(known[:5])}.")
     )
+
+
+def downloads() -> Path:
+    """Return where torch keeps the weights that it downloaded, without importing torch."""
+    cache = Path(os.environ.get("XDG_CACHE_HOME", "~/.cache")) / "torch"
+    return Path(os.environ.get("TORCH_HOME", cache)).expanduser() / "hub" / "checkpoints"
 
 
 def failed_download(what: str, error: Exception) -> ModelError:
@@ -98,10 +111,21 @@ class TorchvisionModel(NetworkSource):
     def library_weights_identity(self) -> str:
         """Name the weights by their file, whose name ends in the first digits of its SHA-256.
 
-        The download verifies those digits, so the name stands for the content.
+        The download verifies those digits; torch takes a file that is there already as it is, so it is verified here.
+
+        Raises:
+            ModelError: such a file is not what its name says.
         """
         pinned = PINNED.get((self.name, self.tag or ""))
-        return f"torchvision:{pinned[0] if pinned else self._weights().url.rsplit('/', 1)[-1]}"
+        name = pinned[0] if pinned else self._weights().url.rsplit("/", 1)[-1]
+        path, digits = downloads() / name, "".join(DIGITS.findall(name))
+        if path.is_file() and not (found := weights.file_digest(path)).startswith(digits):
+            raise ModelError(
+                f"{path} is not what its name says: its SHA-256 begins with {found[: len(digits)]}, expected"
+                f" {digits}.\n"
+                f"Delete it to have it downloaded again, or, if it is meant, name it: model.weights={path}"
+            )
+        return f"torchvision:{name}"
 
     def native_preprocessing(self) -> Preprocessing:
         """Return the transforms that torchvision records beside the weights."""
@@ -163,7 +187,8 @@ class TorchHubModel(NetworkSource):
     """A network from a torch.hub repository. Its code is run: name only repositories that you trust.
 
     Attributes:
-        repo: OWNER/NAME:REF on GitHub, or a local folder with a hubconf.py.
+        repo: OWNER/NAME:REF on GitHub, or a local folder with a hubconf.py. A REF that moves, such as a branch, is
+            taken for the same code; name a tag or a commit.
     """
 
     repo: str | None = None
@@ -172,11 +197,12 @@ class TorchHubModel(NetworkSource):
 
     def identity(self) -> dict[str, Any]:
         """Return what changes the features, the repository included."""
-        from pathlib import Path
+        # A local folder is known by its code, wherever it lies.
+        return {**super().identity(), "repo": f"sha256:{self._code()}" if self._local() else self.repo}
 
-        # A local folder is known by its name alone: the weights are hashed, and a moved folder is the same model.
-        repo = Path(self.repo or "").name if self._local() else self.repo
-        return {**super().identity(), "repo": repo}
+    def version(self) -> str | None:
+        """Return a hash of the files that the settings name: weights, and the code of a local folder."""
+        return f"{super().version()} {self._code()}" if self._local() else super().version()
 
     def create(self, pretrained: bool) -> "nn.Module":
         """Make the network."""
@@ -199,9 +225,12 @@ class TorchHubModel(NetworkSource):
             raise failed_download(f"{self.repo} {self.name}", error) from error
 
     def _local(self) -> bool:
-        from pathlib import Path
-
         return bool(self.repo) and Path(self.repo or "").is_dir()
+
+    def _code(self) -> str:
+        folder = Path(self.repo or "")
+        files = sorted(path.relative_to(folder) for path in folder.rglob("*.py"))
+        return digest([[path.as_posix(), weights.file_digest(folder / path)] for path in files])
 
 
 @dataclass(frozen=True)
