@@ -1,12 +1,12 @@
 """Run all benchmarks and print their tables: `make bench`."""
 
 from benchmarks import allocator, extrapolation, forward, grid, heads, intervals, memory, report, sweeps, training
-from benchmarks.timing import describe_machine
+from benchmarks.timing import show_machine
 
 MODULES = (sweeps, forward, training, allocator, heads, memory, grid, extrapolation, intervals, report)
 
 if __name__ == "__main__":
-    print(describe_machine())
+    show_machine()
     for module in MODULES:
         print(f"\n{(module.__doc__ or '').splitlines()[0]}\n", flush=True)
         module.main()

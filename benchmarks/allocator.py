@@ -10,7 +10,7 @@ from pathlib import Path
 
 import numpy as np
 
-from benchmarks.timing import PRECISION, REPEATS, environment, row, spread, timed
+from benchmarks.timing import PRECISION, REPEATS, row, spread, timed
 from benchmarks.workload import lite0
 
 IMAGES, SIZE, BATCH = 2048, 64, 64
@@ -39,7 +39,7 @@ def in_process_of_its_own(thresholds: bool) -> float:
     """Run `measure` in a new process."""
     done = subprocess.run(
         [sys.executable, "-m", "benchmarks.allocator", str(int(thresholds))],
-        env=environment(), check=True, stdout=subprocess.PIPE, text=True,
+        check=True, stdout=subprocess.PIPE, text=True,
     )  # fmt: skip
     return float(done.stdout.split()[-1])
 

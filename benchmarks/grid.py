@@ -5,13 +5,14 @@ start-up run in one process after a small warm-up grid.
 """
 
 import argparse
+import os
 import subprocess
 import sys
 import tempfile
 from collections.abc import Sequence
 from itertools import product
 
-from benchmarks.timing import PRECISION, REPEATS, command, environment, row, spread, timed
+from benchmarks.timing import PRECISION, REPEATS, command, row, spread, timed
 from benchmarks.workload import DATA, fashion_mnist, lite0
 
 #: The allocator settings that the product makes for itself, as environment variables.
@@ -97,7 +98,7 @@ def in_process_of_its_own(what: str, size: int) -> float:
     """Run `measure` in a new process."""
     done = subprocess.run(
         [sys.executable, "-m", "benchmarks.grid", "--here", what, str(size)],
-        env=environment(), check=True, stdout=subprocess.PIPE, text=True,
+        check=True, stdout=subprocess.PIPE, text=True,
     )  # fmt: skip
     return float(done.stdout.splitlines()[-1])
 
@@ -106,7 +107,7 @@ def articles_loop(size: int, extra: dict[str, str]) -> float:
     """Return the seconds an image takes in the articles' loop."""
     done = subprocess.run(
         [sys.executable, "-m", "benchmarks.baselines.article_loop", DATA, str(size), str(ARTICLE_IMAGES), "1"],
-        env=environment() | extra, check=True, stdout=subprocess.PIPE, text=True,
+        env=os.environ | extra, check=True, stdout=subprocess.PIPE, text=True,
     )  # fmt: skip
     return float(done.stdout.split()[-1]) / ARTICLE_IMAGES
 

@@ -13,7 +13,7 @@ from pathlib import Path
 import numpy as np
 from numpy.typing import NDArray
 
-from benchmarks.timing import environment, row
+from benchmarks.timing import row
 
 CLASSES, TEST_ROWS, BLOCK = 10, 1_000, 1 << 10
 GIB = 2**30
@@ -63,7 +63,7 @@ def probe(rows: int, width: int) -> int:
 def measure(rows: int, width: int) -> float:
     """Return the peak memory of a process of its own, in bytes."""
     arguments = ["-m", "benchmarks.memory", "--here", "--rows", str(rows), "--width", str(width)]
-    found = subprocess.run([sys.executable, *arguments], env=environment(), check=True, capture_output=True, text=True)
+    found = subprocess.run([sys.executable, *arguments], check=True, capture_output=True, text=True)
     return float(found.stdout.split()[-1])
 
 

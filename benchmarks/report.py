@@ -6,6 +6,7 @@ written as rows, not run by run. The limit for 10 000 runs over 100 curves is 60
 
 import argparse
 import io
+import os
 import subprocess
 import sys
 import tempfile
@@ -18,7 +19,7 @@ from typing import Any
 
 import numpy as np
 
-from benchmarks.timing import environment, row
+from benchmarks.timing import row
 
 MODELS, ADAPTATIONS, DATASETS = 5, 5, 4
 SIZES = (100, 200, 500, 1_000, 2_000, 5_000, 10_000, 20_000, 40_000, 60_000)
@@ -161,7 +162,7 @@ def measure(folder: Path) -> tuple[float, float]:
         "print(resource.getrusage(resource.RUSAGE_SELF).ru_maxrss * 1024)"
     )
     started = time.perf_counter()
-    env = environment() | {"MLFLOW_TRACKING_URI": f"sqlite:///{folder}/mlflow.db"}
+    env = os.environ | {"MLFLOW_TRACKING_URI": f"sqlite:///{folder}/mlflow.db"}
     done = subprocess.run([sys.executable, "-c", code], cwd=folder, env=env, check=True, capture_output=True, text=True)
     return time.perf_counter() - started, float(done.stdout.split()[-1])
 

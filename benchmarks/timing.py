@@ -6,6 +6,7 @@ import subprocess
 import sys
 import time
 from collections.abc import Callable, Sequence
+from functools import cache
 
 from scaling import machine
 
@@ -15,16 +16,11 @@ REPEATS = int(os.environ.get("BENCH_REPEATS", "5"))
 PRECISION = os.environ.get("BENCH_PRECISION", "32-true")
 
 
-def environment() -> dict[str, str]:
-    """Return the environment for timed processes: no settings that slow down one side of a comparison."""
-    return {name: value for name, value in os.environ.items() if not name.startswith("OPENBLAS_")}
-
-
 def command(*arguments: str, cwd: str) -> Callable[[], None]:
     """Return a function that runs `python -m ARGUMENTS` in a folder."""
 
     def run() -> None:
-        subprocess.run([sys.executable, "-m", *arguments], cwd=cwd, env=environment(), check=True, capture_output=True)
+        subprocess.run([sys.executable, "-m", *arguments], cwd=cwd, check=True, capture_output=True)
 
     return run
 
@@ -47,6 +43,12 @@ def spread(values: Sequence[float], unit: str = "s", digits: int = 2) -> str:
     return f"{median:.{digits}f} {unit} ({min(values):.{digits}f} … {max(values):.{digits}f})"
 
 
+@cache
+def show_machine() -> None:
+    """Print the machine, once a process."""
+    print(f"{describe_machine()}\n", flush=True)
+
+
 def describe_machine() -> str:
     """Describe the machine and the settings of the run in one line."""
     import torch
@@ -61,5 +63,6 @@ def describe_machine() -> str:
 
 
 def row(*cells: str) -> None:
-    """Print a row of a Markdown table."""
+    """Print a row of a Markdown table; before the first one of a process, the machine."""
+    show_machine()
     print(f"| {' | '.join(cells)} |", flush=True)
