@@ -361,6 +361,8 @@ def test_models_beside_their_sizes():
     rows = {row.model: row for row in found.rows}
     assert {name: row.parameters for name, row in rows.items()} == {**sizes, "unknown": None}
     assert rows["four"].flops == 4e7
+    low, high = rows["four"].bounds["exponent"]
+    assert low < rows["four"].exponent < high
     assert rows["one"].exponent > 0
     relation = next(item for item in found.relations if (item.size, item.quantity) == ("parameters", "error"))
     assert (relation.models, relation.tau, relation.told) == (3, 1, False)

@@ -38,10 +38,13 @@ def pretraining_gains(
 def model_sizes(ax: "Axes", curves: Sequence[Curve], labels: Sequence[str], findings: Findings | None = None) -> None:
     """Draw the local exponent of each curve against its model's parameters."""
     assert findings is not None
+    names = {curve.curve_id: label for curve, label in zip(curves, labels, strict=True)}
     for position, row in enumerate(sized(findings)):
         colour, marker = look(position)
-        label = legible(f"{row.model} {row.dataset} {row.adaptation}")
-        ax.plot(row.parameters or 0, row.exponent or 0, marker, color=colour, markersize=8, label=label)
+        value = row.exponent or 0.0
+        reach = [[abs((bound or 0.0) - value)] for bound in row.bounds.get("exponent", (value, value))]
+        label = names.get(row.curve_id, legible(row.model))
+        ax.errorbar(row.parameters or 0, value, reach, fmt=marker, color=colour, markersize=8, capsize=3, label=label)
     counts = [row.parameters or 0 for row in sized(findings)]
     if 0 in counts:  # raw pixels have none
         ax.set_xscale("symlog", linthresh=min((count for count in counts if count), default=10) / 10)

@@ -12,7 +12,9 @@ from scaling.findings.results import Complexity, CurveFindings, ModelSize, Relat
 
 PARAMETERS, FLOPS = "model/parameters", "model/flops"
 SIZES = ("parameters", "flops")
-QUANTITIES = ("exponent", "asymptote", "saturation", "error")
+#: What statements are called, and the quantities that they tell.
+QUANTITY_OF = {"local_exponent": "exponent", "asymptote": "asymptote", "saturation": "saturation"}
+QUANTITIES = (*QUANTITY_OF.values(), "error")
 #: Settings of a data set that decide the size of a model's input.
 INPUT = ("dataset.input_size",)
 
@@ -27,7 +29,8 @@ def complexity(curves: Sequence[Curve], findings: Sequence[CurveFindings], last:
     known = _sizes(curves)
     rows = []
     for curve, found in zip(curves, findings, strict=True):
-        told = {item.kind: item.estimate for item in found.statements if item.told}
+        told = {QUANTITY_OF[item.kind]: item for item in found.statements if item.kind in QUANTITY_OF and item.told}
+        estimates = {quantity: item.estimate for quantity, item in told.items()}
         parameters, flops = known.get(_model(curve), (None, None))
         point = curve.points[0]
         rows.append(
@@ -38,10 +41,11 @@ def complexity(curves: Sequence[Curve], findings: Sequence[CurveFindings], last:
                 point.model,
                 parameters,
                 flops,
-                told.get("local_exponent"),
-                told.get("asymptote"),
-                told.get("saturation"),
+                estimates.get("exponent"),
+                estimates.get("asymptote"),
+                estimates.get("saturation"),
                 last[curve.curve_id],
+                {quantity: (item.low, item.high) for quantity, item in told.items()},
             )
         )
     return Complexity(tuple(rows), tuple(relations(rows)))

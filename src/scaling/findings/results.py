@@ -1,5 +1,6 @@
 """What a report has to say beyond its measured points. Held here, found elsewhere; all of it can become JSON."""
 
+from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Any
 
@@ -242,6 +243,7 @@ class ModelSize:
         flops: floating-point operations for the features of one image at the input size (a multiply–add is two).
         exponent, asymptote, saturation: from the curve's statements.
         error: error at the largest n.
+        bounds: central 90 % interval of each of the three that is told; infinite where it is open.
     """
 
     curve_id: str
@@ -254,6 +256,7 @@ class ModelSize:
     asymptote: float | None
     saturation: float | None
     error: float
+    bounds: Mapping[str, tuple[float | None, float | None]]
 
 
 @dataclass(frozen=True)

@@ -123,15 +123,16 @@ def sizes(findings: Findings) -> Table:
     columns = (
         Column("model", "model"), DATASET, Column("adaptation", "adaptation"),
         Column("parameters", "parameters", ",.3g"), Column("FLOPs an image", "flops", ",.3g"),
-        share("exponent", "exponent"), share("asymptote", "asymptote"), Column("saturation n", "saturation", ",.3g"),
-        share("error at largest n", "error"),
+        share("exponent", "exponent"), share("low", "low"), share("high", "high"), share("asymptote", "asymptote"),
+        Column("saturation n", "saturation", ",.3g"), share("error at largest n", "error"),
     )  # fmt: skip
     rows = tuple(
-        (r.model, r.dataset, r.adaptation, r.parameters, r.flops, r.exponent, r.asymptote, r.saturation, r.error)
+        (r.model, r.dataset, r.adaptation, r.parameters, r.flops, r.exponent, *r.bounds.get("exponent", (None, None)),
+         r.asymptote, r.saturation, r.error)
         for r in findings.complexity.rows
         if r.parameters is not None or r.flops is not None
-    )
-    return Table("sizes", "Curves beside the size of their models", columns, rows)
+    )  # fmt: skip
+    return Table("sizes", "Curves beside the size of their models, exponents with 90 % intervals", columns, rows)
 
 
 def relations(findings: Findings) -> Table:

@@ -10,6 +10,7 @@ from scaling.core.curves import Curve
 from scaling.core.metrics import Metric, metric_of
 from scaling.figures import MARKERS, look, seconds_of, short_labels, value_of
 from scaling.findings import Ahead, CurveFindings, Findings
+from scaling.findings.plain import as_plain
 from scaling.report.collection import Report
 from scaling.report.tables import known
 
@@ -115,7 +116,10 @@ def sizes(findings: Findings) -> list[dict[str, Any]]:
     names = ("model", "parameters", "flops", "exponent", "asymptote", "saturation", "error")
     if len({row.model for row in rows}) < 2:
         return []
-    return [{"curve": row.curve_id, **{name: getattr(row, name) for name in names}} for row in rows]
+    return [
+        {"curve": row.curve_id, **{name: getattr(row, name) for name in names}, "bounds": as_plain(row.bounds)}
+        for row in rows
+    ]
 
 
 def as_script(content: Any) -> str:

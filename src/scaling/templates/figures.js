@@ -183,8 +183,9 @@ const drawings = {
   },
   complexity(dataset, look) {
     const traces = data.sizes.filter((row) => row[state.size] !== null && row[state.quantity] !== null).map((row) => {
-      const curve = data.curves.find((entry) => entry.id === row.curve);
-      return { type: "scatter", mode: "markers+text", x: [row[state.size]], y: [row[state.quantity]], text: [escaped(row.model)], cliponaxis: false,
+      const curve = data.curves.find((entry) => entry.id === row.curve), value = row[state.quantity];
+      const [low, high] = (row.bounds[state.quantity] ?? []).map((bound) => (bound === null ? 0 : Math.abs(bound - value)));
+      return { type: "scatter", mode: "markers+text", error_y: { type: "data", symmetric: false, array: [high ?? 0], arrayminus: [low ?? 0], thickness: 1.2, width: 3 }, x: [row[state.size]], y: [row[state.quantity]], text: [escaped(row.model)], cliponaxis: false,
                textposition: "top center", hovertext: [`<b>${escaped(curve.label)}</b><br>${row[state.size].toPrecision(3)}: ${row[state.quantity].toPrecision(3)}`],
                hoverinfo: "text", marker: { symbol: curve.symbol, size: 11, color: ink(curve.colour, look) }, meta: "size" };
     });
