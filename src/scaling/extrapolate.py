@@ -20,7 +20,7 @@ from pathlib import Path
 
 from scaling.core.errors import DataError, ScalingError
 from scaling.core.extrapolation import Forecast, forecast
-from scaling.core.extrapolation.observations import LARGEST_N
+from scaling.core.extrapolation.observations import LARGEST_ERROR, LARGEST_N
 
 COLUMNS = ("curve", "n", "error", "lower", "upper", "form")
 #: A warning names at most this many curves.
@@ -31,8 +31,9 @@ WARNINGS = {
     "few_sizes": "has fewer than 3 sizes, which show no trend: form=constant, the last value with a wide interval",
     "flat": "is flat: form=constant, the last value with a wide interval",
     "zero_error": "has no error at all: form=constant, with a wide interval",
-    "rises": "rises at its largest n by more than its noise: read its extrapolation with care",
-    "peaks": "rises on its way by more than its noise",
+    "ends_in_zero": "ends without any error: the upper bound beyond it is a fixed rule's",
+    "rises": "rises at its largest n by more than 5 % and its known noise: read its extrapolation with care",
+    "peaks": "rises on its way by more than 5 % and its known noise",
 }
 #: Flags that `form` repeats.
 SHOWN = ("loss", "rises", "peaks")
@@ -92,9 +93,9 @@ class Row:
 
     def not_negative(self, column: str) -> float:
         """Read an error or a standard error."""
-        expected = "a finite number, 0 or above"
+        expected = f"a finite number from 0 to {LARGEST_ERROR:g}"
         value = self.number_of(column, expected)
-        if value < 0:
+        if not 0 <= value <= LARGEST_ERROR:
             raise self.fail(column, expected)
         return value
 
@@ -119,18 +120,18 @@ def rows(path: Path, required: Sequence[str]) -> Iterator[Row]:
     """
     reader = csv.reader(io.StringIO(read_text(path), newline=""), strict=True)
     try:
-        header = [name.strip() for name in next(reader, [])]
+        numbered = ((number, cells) for number, cells in enumerate(reader, start=1) if cells)
+        first, names = next(numbered, (1, []))
+        header = [name.strip() for name in names]
         if not header:
             raise DataError(f"{path}: empty, expected a header with the columns {','.join(required)}.")
         for name in required:
             if name not in header:
-                raise DataError(f"{path}, row 1: no column {name}; got {','.join(header)}.")
+                raise DataError(f"{path}, row {first}: no column {name}; got {','.join(header)}.")
         for name in header:
             if name in (*required, "stderr") and header.count(name) > 1:
-                raise DataError(f"{path}, row 1: column {name} stands there {header.count(name)} times.")
-        for number, cells in enumerate(reader, start=2):
-            if not cells:
-                continue
+                raise DataError(f"{path}, row {first}: column {name} stands there {header.count(name)} times.")
+        for number, cells in numbered:
             if len(cells) != len(header):
                 at = header[min(len(cells), len(header) - 1)]
                 raise DataError(

@@ -434,3 +434,41 @@ def test_macro_f1_counts_classes_that_the_test_set_lacks():
     test = Predictions(labels, predicted, np.zeros(4, np.float32))
     logged = macro_f1(labels, predicted, 4)
     assert row_of(test, metric_of("macro_f1"), logged).mean() == pytest.approx(logged)
+
+
+def test_one_seed_says_that_other_draws_are_not_counted_for_any_metric():
+    made = [
+        replace(point, metrics={**point.metrics, "test/nll": 0.5})
+        for point in points("good", GOOD, seeds=(0,)) + points("poor", POOR, seeds=(0,))
+    ]
+    for metric in ("accuracy", "nll"):
+        found = find(curves_of(made), Store(), Settings(metric=metric))
+        assert all("One measurement each" in item.text for item in found.comparisons)
+
+
+def test_a_crossover_of_single_seeds_says_so():
+    found = find(curves_of(points("late", LATE, seeds=(0,)) + points("poor", POOR, seeds=(0,))), Store())
+    assert [item.text.endswith("other draws are not counted.") for item in found.crossovers] == [True]
+
+
+def test_errors_are_put_beside_sizes_at_an_n_that_all_curves_have():
+    made = points("one", GOOD, metrics={"model/parameters": 1.0}) + points(
+        "two", GOOD, sizes=SIZES[:3], metrics={"model/parameters": 2.0}
+    )
+    found = find(curves_of(made), Store())
+    means = {row.n: row.mean for curve in found.curves if curve.label.startswith("one") for row in curve.variance}
+    rows = {row.model: row for row in found.complexity.rows}
+    assert rows["one"].error == pytest.approx(1 - means[SIZES[2]])
+
+
+@pytest.mark.parametrize(
+    ("changes", "message"),
+    [
+        ({"labels": (float("inf"),)}, "expected finite numbers above 0"),
+        ({"labels": (float("nan"),)}, "expected finite numbers above 0"),
+        ({"metric": "train/accuracy"}, "Take metric=test/accuracy"),
+    ],
+)
+def test_what_cannot_be_asked_is_refused(changes, message):
+    with pytest.raises(SettingError, match=message):
+        find(curves_of(points("good", GOOD)), Store(), Settings(**changes))

@@ -30,7 +30,7 @@ def limit(test: Forecast, train: Forecast, threshold: float) -> Statement:
     (the subsets) is not used, which makes intervals wider rather than narrower.
     """
     kind, tail = "limit", (1 - COVERAGE) / 2
-    here, there = test.observations.largest, CAUTION_FACTOR * test.observations.largest
+    here, there = test.observations.top, CAUTION_FACTOR * test.observations.top
     if test.experts is None:
         why = " and ".join(test.flags).replace("_", " ")
         text = f"Cannot be told from these points: the test error shows no trend ({why})."

@@ -1,6 +1,7 @@
 """What is asked of the findings, and where the predictions come from that they rest on."""
 
 from dataclasses import dataclass
+from math import inf
 from typing import Protocol
 
 from scaling.core.curves import Point
@@ -24,7 +25,7 @@ class Settings:
     metric: str = "test/accuracy"
     threshold: float | None = None
     targets: tuple[float, ...] = ()
-    labels: tuple[int, ...] = (1_000, 10_000)
+    labels: tuple[float, ...] = (1_000, 10_000)
     level: float = 0.05
 
     def __post_init__(self) -> None:
@@ -32,8 +33,8 @@ class Settings:
             raise SettingError(f"level={self.level}: expected a chance above 0 and below 0.5, such as 0.05.")
         if self.threshold is not None and not self.threshold > 0:
             raise SettingError(f"threshold={self.threshold}: expected a gain above 0, or null.")
-        if any(not number > 0 for number in self.labels):
-            raise SettingError(f"labels={list(self.labels)}: expected numbers above 0.")
+        if any(not 0 < number < inf for number in self.labels):
+            raise SettingError(f"labels={list(self.labels)}: expected finite numbers above 0.")
 
 
 class PredictionSource(Protocol):
@@ -47,6 +48,11 @@ class PredictionSource(Protocol):
 def checked_metric(settings: Settings) -> Metric:
     """Return the metric that is asked for; its targets have to be within reach."""
     metric = metric_of(settings.metric)
+    if not metric.name.startswith("test/"):
+        raise SettingError(
+            f"metric={settings.metric}: of the training samples, which every curve shows beside its test metric.\n"
+            f"Take metric=test/{metric.name.partition('/')[2]}."
+        )
     for target in settings.targets:
         if not metric.error(target) > 0 or (metric.bounded and not target > 0):
             expected = "a value above 0 and below 1" if metric.bounded else "a value above 0"

@@ -1,12 +1,13 @@
 """Scalability against the size of models: parameters and FLOPs beside exponent, asymptote and saturation."""
 
 from collections import defaultdict
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Iterator, Sequence
 from itertools import groupby, product
 from statistics import fmean
 
 from scaling.core.comparisons import holm
 from scaling.core.curves import Curve
+from scaling.core.metrics import Metric
 from scaling.core.ranks import Association, association
 from scaling.findings.results import Complexity, CurveFindings, ModelSize, Relation
 
@@ -19,14 +20,13 @@ QUANTITIES = (*QUANTITY_OF.values(), "error")
 INPUT = ("dataset.input_size",)
 
 
-def complexity(curves: Sequence[Curve], findings: Sequence[CurveFindings], last: Mapping[str, float]) -> Complexity:
+def complexity(curves: Sequence[Curve], findings: Sequence[CurveFindings], metric: Metric) -> Complexity:
     """Put each curve beside the size of its model.
 
     Args:
         findings: of the same curves, in their order.
-        last: each curve's mean error at its largest n, by curve_id.
     """
-    known = _sizes(curves)
+    known, errors = _sizes(curves), _errors(findings, metric)
     rows = []
     for curve, found in zip(curves, findings, strict=True):
         told = {QUANTITY_OF[item.kind]: item for item in found.statements if item.kind in QUANTITY_OF and item.told}
@@ -44,11 +44,24 @@ def complexity(curves: Sequence[Curve], findings: Sequence[CurveFindings], last:
                 estimates.get("exponent"),
                 estimates.get("asymptote"),
                 estimates.get("saturation"),
-                last[curve.curve_id],
+                errors[curve.curve_id],
                 {quantity: (item.low, item.high) for quantity, item in told.items()},
             )
         )
     return Complexity(tuple(rows), tuple(relations(rows)))
+
+
+def _errors(findings: Sequence[CurveFindings], metric: Metric) -> dict[str, float]:
+    """Return each curve's mean error at the largest n that all curves of its data set share; else at its own."""
+    means = {found.curve_id: {row.n: row.mean for row in found.variance} for found in findings}
+    of_dataset: dict[str, list[set[int]]] = defaultdict(list)
+    for found in findings:
+        of_dataset[found.dataset].append(set(means[found.curve_id]))
+    shared = {name: set.intersection(*sizes) for name, sizes in of_dataset.items()}
+    return {
+        found.curve_id: metric.error(means[found.curve_id][max(shared[found.dataset] or means[found.curve_id])])
+        for found in findings
+    }
 
 
 def _model(curve: Curve) -> tuple[object, ...]:

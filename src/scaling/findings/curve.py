@@ -34,9 +34,9 @@ def curve_findings(
 ) -> CurveFindings:
     """Fit a curve and state what it tells."""
     n, error = errors(curve, metric, train=False)
-    fitted = forecast(n, error, _stderr(n, variances))
+    fitted = forecast(n, error, _stderr(n, variances), bounded=metric.bounded)
     trained_n, trained_error = errors(curve, metric, train=True)
-    trained = forecast(trained_n, trained_error) if len(trained_n) else None
+    trained = forecast(trained_n, trained_error, bounded=metric.bounded) if len(trained_n) else None
     threshold = settings.threshold or measurable(variances)
     return CurveFindings(
         curve_id=curve.curve_id,
@@ -83,7 +83,7 @@ def measurable(variances: Sequence[Variance]) -> float | None:
 def ahead(fitted: Forecast) -> Ahead:
     """Predict on the grid that figures are drawn from."""
     points = fitted.observations
-    made = fitted.predict(np.geomspace(points.n[0], REACH * points.largest, PLACES))
+    made = fitted.predict(np.geomspace(points.n[0], REACH * points.top, PLACES))
     return Ahead(made.n, made.error, made.lower50, made.upper50, made.lower90, made.upper90)
 
 

@@ -46,7 +46,6 @@ def find(curves: Sequence[Curve], predictions: PredictionSource, settings: Setti
     rows = {curve_id: kept for table in tables for curve_id, kept in table.rows.items()}
     gaps = {curve_id: kept for table in tables for curve_id, kept in table.gaps.items()}
     found = tuple(curve_findings(c, metric, settings, rows[c.curve_id], gaps.get(c.curve_id, ())) for c in shown)
-    last = {curve_id: metric.error(kept[-1].mean) for curve_id, kept in rows.items()}
     return Findings(
         metric=metric,
         settings=settings,
@@ -56,7 +55,7 @@ def find(curves: Sequence[Curve], predictions: PredictionSource, settings: Setti
         crossovers=tuple(crossed for table in tables for crossed in table.crossovers(labels)),
         pretraining=tuple(pretraining(scratch, comparisons, metric, settings, labels)),
         costs=tuple(costs(shown, metric)),
-        complexity=complexity(shown, found, last),
+        complexity=complexity(shown, found, metric),
         notes=(*left_out(curves, shown, metric), *(note for table in tables for note in table.notes())),
     )
 

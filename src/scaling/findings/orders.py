@@ -13,7 +13,7 @@ from scaling.core.metrics import Metric
 from scaling.core.ranks import concordance, ranks, tau
 from scaling.core.variance import components
 from scaling.core.words import about
-from scaling.findings.pairs import ALL_PAIRS, Pair, Rows
+from scaling.findings.pairs import ALL_PAIRS, NO_DRAWS, Pair, Rows
 from scaling.findings.results import Crossover, Floats, Ranks
 
 #: Means of curves (curve_id) at each n.
@@ -101,6 +101,11 @@ class Duel:
         self.samples.append(d.mean(0))
         self.residual.append(table.residual / (table.seeds * table.tested))
 
+    @property
+    def drawn_once(self) -> bool:
+        """Whether draws vary and each n has one seed, so that nothing tells by how much."""
+        return any(self.drawn) and all(len(scores) < 2 for scores in self.by_seed)
+
     def crossing(self) -> Crossing | None:
         """Find the crossover; None where neither seeds nor predictions say how sure the differences are."""
         samples = [kept for kept in self.samples if kept is not None]
@@ -150,6 +155,8 @@ def crossover(dataset: str, duel: Duel, labels: Mapping[str, str]) -> Crossover:
         return Crossover(dataset, a, b, None, None, None, False, text)
     between = f"{about(found.low)} to {about(found.high)}"
     text = f"{labels[b]} overtakes {labels[a]} at about n = {about(found.n)} (90 %: {between})."
+    if duel.drawn_once:
+        text += NO_DRAWS
     if found.changes > 1:
         text += f" It is the last of {found.changes} changes of the lead that can be told."
     return Crossover(dataset, a, b, found.n, found.low, found.high, True, text)

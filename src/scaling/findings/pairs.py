@@ -26,6 +26,8 @@ SEEDS_ALONE = "seeds paired, test set as it is"
 NONE = "none: one seed and no stored predictions, or seeds that never differ"
 #: Said where a difference rests on one measurement of each side.
 NO_DRAWS = " One measurement each: other draws are not counted."
+#: Said where the spread of draws at one seed is that of the other n.
+BORROWED = f"{SAMPLES_ALONE}; draws vary as at other n"
 
 
 def scratch_pairs(curves: Sequence[Curve]) -> list[Pair]:
@@ -155,7 +157,9 @@ def with_errors(raw: Sequence[Raw], level: float) -> Iterator[Comparison]:
         if item.measured.seeds == 1 and error.freedom == inf and found.mcnemar:
             yield replace(found, low=low, high=high, p=found.mcnemar[0], test=f"{EXACT}; {found.test}")
         else:
-            yield replace(found, low=low, high=high, p=error.p)
+            borrowed = found.test == SAMPLES_ALONE and error.freedom < inf
+            test = BORROWED if borrowed else found.test
+            yield replace(found, low=low, high=high, p=error.p, test=test)
 
 
 def judged(
@@ -189,7 +193,7 @@ def words(item: Comparison, metric: Metric, settings: Settings, labels: Mapping[
         f"by {sign * item.difference:+.4f} {metric.title} ({100 * (1 - settings.level):g} %: {ends[0]:+.4f} to"
         f" {ends[1]:+.4f}; p = {item.p:.2g}, corrected for {family} comparisons {item.p_adjusted:.2g})"
     )
-    more = NO_DRAWS if item.test.startswith(EXACT) else ""
+    more = NO_DRAWS if item.test.endswith(SAMPLES_ALONE) else ""
     if item.verdict == "open":
         return f"{where}cannot be told apart: they differ {figures}.{more}"
     return f"At n = {item.n} {better} is better than {worse} {figures}.{more}"

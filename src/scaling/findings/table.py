@@ -109,8 +109,12 @@ class Table:
         if any(len(means) > ALL_PAIRS for means in self.means.values()):
             yield (
                 f"{self.dataset}: of more than {ALL_PAIRS} curves at one n each is compared with the best and with its"
-                " neighbours in rank; p-values are corrected for all pairs. Crossovers are sought among curves that"
-                " rank first at some n."
+                " neighbours in rank; p-values are corrected for all pairs."
+            )
+        if len(self.curves) > ALL_PAIRS:
+            yield (
+                f"{self.dataset}: of more than {ALL_PAIRS} curves crossovers are sought among those that rank first at"
+                " some n."
             )
         if self.unpaired:
             yield f"{self.dataset}: {self.unpaired} pairs of curves share no seed at an n and are not compared there."

@@ -49,7 +49,7 @@ def asked_of(settings: Mapping[str, Any]) -> Settings:
         metric=str(settings["metric"]),
         threshold=None if threshold is None else number("threshold", threshold),
         targets=numbers("targets", settings["targets"]),
-        labels=tuple(int(value) for value in numbers("labels", settings["labels"])),
+        labels=numbers("labels", settings["labels"]),
         level=number("level", settings["level"]),
     )
 

@@ -35,18 +35,18 @@ def comparisons(findings: Findings, labels: Mapping[str, str]) -> Table:
     columns = (
         DATASET, N, Column("a", "a"), Column("b", "b"), SEEDS, share("a − b", "difference", "+"),
         share("low", "low", "+"), share("high", "high", "+"), Column("p", "p", ".2g"),
-        Column("p adjusted", "p_adjusted", ".2g"), Column("better", "verdict"),
+        Column("p adjusted", "p_adjusted", ".2g"), Column("better", "verdict"), Column("rests on", "test"),
     )  # fmt: skip
     rows = tuple(
         (
             c.dataset, c.n, labels.get(c.a, c.a), labels.get(c.b, c.b), c.seeds, c.difference, c.low, c.high, c.p,
-            c.p_adjusted, {"a": labels.get(c.a, c.a), "b": labels.get(c.b, c.b)}.get(c.verdict, "open"),
+            c.p_adjusted, {"a": labels.get(c.a, c.a), "b": labels.get(c.b, c.b)}.get(c.verdict, "open"), c.test,
         )
         for c in findings.comparisons
     )  # fmt: skip
     title = (
-        f"Pairs of curves at the same n, seeds and test samples paired: {100 * (1 - findings.settings.level):g} %"
-        " intervals of each by itself, verdicts by p adjusted for all pairs"
+        f"Pairs of curves at the same n: {100 * (1 - findings.settings.level):g} % intervals of each by itself,"
+        " verdicts by p adjusted for all pairs; where one seed stands alone, other draws are not counted"
     )
     return Table("comparisons", title, columns, rows)
 
@@ -124,7 +124,7 @@ def sizes(findings: Findings) -> Table:
         Column("model", "model"), DATASET, Column("adaptation", "adaptation"),
         Column("parameters", "parameters", ",.3g"), Column("FLOPs an image", "flops", ",.3g"),
         share("exponent", "exponent"), share("low", "low"), share("high", "high"), share("asymptote", "asymptote"),
-        Column("saturation n", "saturation", ",.3g"), share("error at largest n", "error"),
+        Column("saturation n", "saturation", ",.3g"), share("error at shared n", "error"),
     )  # fmt: skip
     rows = tuple(
         (r.model, r.dataset, r.adaptation, r.parameters, r.flops, r.exponent, *r.bounds.get("exponent", (None, None)),

@@ -4,6 +4,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from scipy.stats import norm
 
+from scaling.core.errors import DataError
 from scaling.core.extrapolation import forecast
 from scaling.core.extrapolation.forecast import heaviest, mixture_quantiles
 from scaling.core.extrapolation.gate import learned
@@ -172,3 +173,32 @@ def test_calibration_keeps_the_middle_and_the_order():
     assert mapped[3] == 0.5
     assert (np.diff(mapped) > 0).all()
     assert mapped == pytest.approx(1 - mapped[::-1])
+
+
+@pytest.mark.parametrize("values", [[0.3, 0.1, 0.02, 0], [0.4, 0.3, 0.2, 0.1, 0.05, 0], [30, 12, 3, 0]])
+def test_a_curve_that_ends_without_error_keeps_room_above_it(values):
+    fitted = forecast(N[: len(values)], values)
+    assert "ends_in_zero" in fitted.flags
+    made = fitted.predict(N[len(values) - 1] * np.array([2, 8]))
+    assert (made.upper90 > 0.01 * fitted.observations.scale).all()
+    assert made.upper90[0] < made.upper90[1]
+
+
+def test_values_below_1_may_be_those_of_a_loss():
+    values = np.array([0.8, 0.85, 0.92, 0.97])
+    loss, rate = (forecast(N[:4], values, bounded=bounded).predict(8 * N[3:4]).upper90 for bounded in (False, True))
+    assert rate <= 1 < loss
+    with pytest.raises(DataError, match=r"between 0 and 1; got 1\.5"):
+        forecast(N[:2], [1.5, 0.2], bounded=True)
+
+
+def test_losses_of_any_size_end_in_numbers():
+    for values in ([1e99, 1, 1e-99], [1e99, 2e99, 1e99, 9e98]):
+        made = forecast(N[[0, 0, 1, 2]][: len(values)] if len(values) == 4 else N[:3], values).predict(4 * N[:4])
+        assert np.isfinite([made.error, made.lower90, made.upper90]).all()
+
+
+def test_the_largest_n_of_a_dense_curve_is_the_one_that_was_given():
+    n = np.arange(1, 501)
+    observations = forecast(n, 0.5 * n**-0.4).observations
+    assert observations.largest < observations.top == 500

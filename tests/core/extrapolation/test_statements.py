@@ -46,7 +46,7 @@ def test_the_asymptote_is_found_where_the_curve_bends_and_refused_where_it_does_
 
 
 def test_three_points_have_no_asymptote():
-    assert "needs 4 sizes, there are 3" in asymptote(curve(k=3)).text
+    assert "needs 4 sizes; there are 3" in asymptote(curve(k=3)).text
 
 
 def test_a_steep_curve_is_not_saturated_and_a_level_one_is():
@@ -143,3 +143,49 @@ def test_everything_is_said_in_json_and_the_same_twice():
     texts = [json.dumps([s.as_dict() for s in statements(curve(), 0.005, target=0.1)], allow_nan=False) for _ in "12"]
     assert texts[0] == texts[1]
     assert len(json.loads(texts[0])) == 6
+
+
+RISING = forecast(N, [0.1, 0.13, 0.17, 0.22, 0.28, 0.35, 0.42, 0.5], np.full(8, 0.003))
+
+
+def test_a_curve_that_surely_rises_is_neither_saturated_nor_worth_labels():
+    refused = saturation(RISING, threshold=0.01)
+    assert not refused.told
+    assert "the error is expected to rise by" in refused.text
+    assert "the error rises like n^0." in local_exponent(RISING).text
+    assert "labels raise the error by 0." in marginal_value(RISING, 1000).text
+    assert asymptote(RISING).text == "Cannot be told from these points: the error rises at the end."
+
+
+@pytest.mark.parametrize(("b", "c"), [(2, 0.3), (1, 0.5), (100, 1.0)])
+def test_the_exponent_is_that_of_the_error_however_small_it_is(b, c):
+    told = local_exponent(forecast(N[:6], np.minimum(b * N[:6] ** -c, 1)))
+    assert told.estimate == pytest.approx(c, rel=0.15)
+    assert told.low < c < told.high
+
+
+def test_intervals_of_asymptotes_hold_the_truth_without_repeats():
+    rng, held, told = np.random.default_rng(0), 0, 0
+    assert "needs 6 sizes, where no repeats" in asymptote(forecast(N[:5], 0.1 + 3 * N[:5] ** -0.7)).text
+    for _ in range(120):
+        n = 100 * 2.0 ** np.arange(8)
+        found = asymptote(forecast(n, (0.1 + 0.4 * (n / 100) ** -0.8) * np.exp(rng.normal(0, 0.03, 8))))
+        if found.told:
+            told += 1
+            held += found.low <= 0.1 <= found.high
+    assert told > 40
+    assert held / told > 0.82
+
+
+def test_an_asymptote_has_a_width_however_many_points_there_are():
+    n = np.arange(1, 501)
+    told = asymptote(forecast(n, 0.5 * n**-0.4 + 0.1))
+    assert told.low < told.high
+
+
+def test_a_target_is_reached_where_the_error_stays_below_it_by_more_than_its_noise():
+    up_and_down = forecast(N[:4], [0.3, 0.099, 0.2, 0.0899], np.full(4, 0.001))
+    assert data_requirement(up_and_down, 0.1).estimate == N[3]
+    refused = data_requirement(forecast(N[:4], [0.3, 0.25, 0.2, 0.0999], np.full(4, 0.02)), 0.1)
+    assert not refused.told
+    assert "the error is 0.0999 ± 0.033, which may be above 0.1" in refused.text

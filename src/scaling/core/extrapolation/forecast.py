@@ -58,8 +58,8 @@ class Forecast:
         experts: the experts that hold weight, conditioned on the points; None where the form is constant.
         weights: their weights, shape (e,), sum 1.
         form: "experts" or "constant".
-        flags: what a reader should know: "loss", "few_sizes", "flat", "zero_error", "rises" (at the end of the
-            curve), "peaks" (before it).
+        flags: what a reader should know: "loss", "few_sizes", "flat", "zero_error" (everywhere), "ends_in_zero",
+            "rises" (at the end of the curve), "peaks" (before it).
         gate: what was learned beforehand.
     """
 
@@ -134,6 +134,8 @@ class Forecast:
         noise = self.observations.run_u_variance
         quantiles = mixture_quantiles(mean, np.sqrt(variance + noise + 1e-6), self.weights, levels)
         centre = (mean * self.weights).sum(-1)
+        if self._last == 0:  # ratios to nothing would leave no room above it
+            quantiles = np.maximum(quantiles, self._constant(x, levels)[1])
         share = CONSTANT_SIZES / len(self.observations.n)
         guarded = (1 - share) * self.observations.to_error(centre) + share * self._last
         return np.where(x > 0, self.observations.to_log(guarded), centre), quantiles
@@ -201,6 +203,8 @@ def flags_of(observations: Observations) -> tuple[str, ...]:
         found.append("flat")
     if not observations.error.any():
         found.append("zero_error")
+    elif observations.error[-1] == 0:
+        found.append("ends_in_zero")
     steps = np.diff(u)
     doubt = np.maximum(RISE_DEVIATIONS * np.sqrt(variance[1:] + variance[:-1]), RISE)
     rises = steps > doubt
@@ -209,7 +213,13 @@ def flags_of(observations: Observations) -> tuple[str, ...]:
     return tuple(found)
 
 
-def forecast(n: ArrayLike, error: ArrayLike, stderr: ArrayLike | None = None, gate: Gate | None = None) -> Forecast:
+def forecast(
+    n: ArrayLike,
+    error: ArrayLike,
+    stderr: ArrayLike | None = None,
+    gate: Gate | None = None,
+    bounded: bool | None = None,
+) -> Forecast:
     """Fit the points of one curve, in any order; several rows of one n are repeats.
 
     Args:
@@ -217,11 +227,12 @@ def forecast(n: ArrayLike, error: ArrayLike, stderr: ArrayLike | None = None, ga
         error: error rates, or a loss where any exceeds 1, shape (m,).
         stderr: standard errors, shape (m,), NaN where unknown; without them repeats are used, where there are any.
         gate: the learned weighing of experts; None for the one that ships with the package.
+        bounded: whether these are error rates; None where they are if none exceeds 1.
 
     Raises:
         DataError: values that no curve can have.
     """
-    observations, gate = observe(n, error, stderr), gate or learned()
+    observations, gate = observe(n, error, stderr, bounded), gate or learned()
     flags = flags_of(observations)
     if {"few_sizes", "flat", "zero_error"} & set(flags):
         return Forecast(observations, None, np.ones(0), "constant", flags, gate)

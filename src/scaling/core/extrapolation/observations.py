@@ -18,6 +18,10 @@ RESOLUTION = 0.0007
 MOST_SIZES = 64
 #: Largest n that is accepted; beyond it the distance in octaves loses all meaning.
 LARGEST_N = 1e30
+#: Largest error and standard error that are accepted; the squares of larger ones overflow.
+LARGEST_ERROR = 1e100
+#: A loss whose last value is a smaller share of its largest one is measured in units of the largest.
+SMALLEST_SHARE = 1e-9
 
 
 @dataclass(frozen=True)
@@ -33,6 +37,7 @@ class Observations:
         run_variance: variance of a single future measurement at the largest n.
         bounded: whether this is an error rate, which can't exceed 1.
         measured: whether the variances come from the data rather than from nothing.
+        top: the largest n that was given; the last of `n` may be a mean of some below it.
     """
 
     n: Floats
@@ -43,18 +48,20 @@ class Observations:
     run_variance: float
     bounded: bool
     measured: bool
+    top: float
 
     @property
     def largest(self) -> float:
-        """The largest n that was measured."""
+        """The last of `n`, from which octaves are counted."""
         return float(self.n[-1])
 
     @cached_property
     def scale(self) -> float:
-        """The unit of error: 1 for an error rate; the last value of a loss (the largest, should that be 0)."""
+        """The unit of error: 1 for an error rate; the last value of a loss (the largest, should that be next to 0)."""
         if self.bounded:
             return 1.0
-        return float(self.error[-1] if self.error[-1] > 0 else self.error.max())
+        last, largest = float(self.error[-1]), float(self.error.max())
+        return last if last > SMALLEST_SHARE * largest else largest
 
     @property
     def limit(self) -> float:
@@ -95,13 +102,16 @@ class Observations:
         return np.clip((np.exp(np.asarray(u, dtype=np.float64)) - OFFSET) * self.scale, 0.0, self.limit)
 
 
-def observe(n: ArrayLike, error: ArrayLike, stderr: ArrayLike | None = None) -> Observations:
+def observe(
+    n: ArrayLike, error: ArrayLike, stderr: ArrayLike | None = None, bounded: bool | None = None
+) -> Observations:
     """Gather the points of one curve, in any order; several rows of one n are repeats.
 
     Args:
         n: numbers of training samples, shape (m,).
         error: error rate or loss at each, shape (m,).
         stderr: standard error of each, shape (m,); NaN where unknown.
+        bounded: whether these are error rates, at most 1; None where they are if none exceeds 1.
 
     Raises:
         DataError: no points, lengths that differ, or values that no curve can have.
@@ -112,8 +122,11 @@ def observe(n: ArrayLike, error: ArrayLike, stderr: ArrayLike | None = None) -> 
         raise DataError(f"Points of a curve: got shapes {n.shape}, {error.shape}, {errors.shape}; expected equal (m,).")
     if not np.all((n > 0) & (n <= LARGEST_N)):
         raise DataError(f"n must lie above 0 and at most {LARGEST_N:g}.")
-    if not np.all((error >= 0) & np.isfinite(error)) or np.any(errors < 0) or np.any(np.isinf(errors)):
-        raise DataError("Errors and standard errors must be finite and not negative.")
+    if not np.all((error >= 0) & (error <= LARGEST_ERROR)) or np.any(errors < 0) or np.any(errors > LARGEST_ERROR):
+        raise DataError(f"Errors and standard errors must be finite, at most {LARGEST_ERROR:g}, and not negative.")
+    within = bool(error.max() <= 1)
+    if bounded and not within:
+        raise DataError(f"Error rates lie between 0 and 1; got {error.max():g}.")
     # Sorted by content as well as by n, so that sums of floats don't depend on the order of the rows.
     order = np.lexsort((errors, error, n))
     n, error, errors = n[order], error[order], errors[order]
@@ -121,8 +134,9 @@ def observe(n: ArrayLike, error: ArrayLike, stderr: ArrayLike | None = None) -> 
     means = np.add.reduceat(error, first) / repeats
     variance, run_variance, measured = _variances(sizes, means, error, errors, first, repeats)
     rows = Observations(
-        sizes, means, variance, np.ones(len(sizes)), repeats, run_variance, bool(error.max() <= 1), measured
-    )
+        sizes, means, variance, np.ones(len(sizes)), repeats, run_variance, within if bounded is None else bounded,
+        measured, float(sizes[-1]),
+    )  # fmt: skip
     return _averaged(rows) if len(sizes) > MOST_SIZES else rows
 
 
@@ -191,4 +205,5 @@ def _averaged(rows: Observations) -> Observations:
         run_variance=rows.run_variance,
         bounded=rows.bounded,
         measured=rows.measured,
+        top=rows.top,
     )
