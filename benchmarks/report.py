@@ -157,9 +157,9 @@ def tags(curve: int, run_id: str) -> dict[str, str]:
 def measure(folder: Path) -> tuple[float, float]:
     """Run the report in a process of its own; return seconds and peak memory in bytes."""
     code = (
-        "import resource, sys; sys.argv = ['report', 'experiment=synthetic'];"
+        "import sys; sys.argv = ['report', 'experiment=synthetic'];"
         "from scaling.report import main; main();"
-        "print(resource.getrusage(resource.RUSAGE_SELF).ru_maxrss * 1024)"
+        "from scaling.machine import peak_memory; print(peak_memory())"
     )
     started = time.perf_counter()
     env = os.environ | {"MLFLOW_TRACKING_URI": f"sqlite:///{folder}/mlflow.db"}

@@ -20,6 +20,7 @@ from scaling.figures import (
     train_and_test_curves,
     upgradeability_curves,
 )  # fmt: skip
+from scaling.figures.style import DISTINCT, look
 from scaling.findings import Settings, find
 
 POINT = Point(
@@ -182,6 +183,13 @@ def test_ten_curves_fit_the_figure(draw):
     page.savefig(io.BytesIO())
     assert len(legend(page.axes[0])) == 10
     assert page.axes[0].get_position().height > 0.3
+
+
+def test_more_curves_than_looks_get_no_legend_but_a_line():
+    assert len(set(map(look, range(DISTINCT)))) == DISTINCT
+    ax = figure(scaling_curves, curves_of(many(DISTINCT + 1))).axes[0]
+    assert ax.get_legend() is None
+    assert [text.get_text() for text in ax.texts] == ["50 curves: report.html and numbers.csv tell them apart"]
 
 
 def test_what_labels_share_is_said_once():

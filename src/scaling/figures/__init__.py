@@ -15,7 +15,7 @@ from scaling.figures.over_n import (
     upgradeability_curves,
     value_of,
 )  # fmt: skip
-from scaling.figures.style import COLOURS, MARKERS, legible, look, short_labels
+from scaling.figures.style import COLOURS, DISTINCT, MARKERS, legible, look, short_labels
 from scaling.findings import Findings
 
 if TYPE_CHECKING:
@@ -74,13 +74,18 @@ def figure(draw: Drawing, curves: Sequence[Curve], findings: Findings | None = N
     from matplotlib.figure import Figure
 
     labels, shared = short_labels([curve.label for curve in curves])
-    rows = len(curves) + (findings is not None)
+    named = len(curves) <= DISTINCT
+    rows = (len(curves) if named else 1) + (findings is not None)
     page = Figure(figsize=(7, 4.2 + LEGEND_ROW * rows), layout="constrained" if len(curves) <= MANY else None)
     ax = page.subplots()
     extra: dict[str, Any] = {} if findings is None else {"findings": findings}
     draw(ax, curves, [legible(label if len(curves) <= MANY else cut(label)) for label in labels], **extra)
     if shared:
         ax.set_title(f"{ax.get_title(loc='left')}\n{legible(shared)}", loc="left", fontsize=10.5)
+    if not named and (legend := ax.get_legend()) is not None:
+        legend.remove()
+        said = f"{len(curves)} curves: report.html and numbers.csv tell them apart"
+        ax.text(0, -0.16, said, transform=ax.transAxes, fontsize=8.5, va="top")
     if len(curves) > MANY:
         height = page.get_figheight()
         page.subplots_adjust(0.11, (LEGEND_ROW * rows + 0.75) / height, 0.97, 1 - 0.5 / height)

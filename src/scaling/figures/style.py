@@ -7,8 +7,12 @@ COLOURS = ("#0072B2", "#D55E00", "#009E73", "#CC79A7", "#E69F00", "#56B4E9", "#0
 MARKERS = ("o", "s", "^", "D", "v", "P", "X")
 
 
+#: Curves that differ in colour or marker; more of them no legend can tell apart.
+DISTINCT = len(COLOURS) * len(MARKERS)
+
+
 def look(position: int) -> tuple[str, str]:
-    """Return colour and marker of the curve at a position; 49 differ."""
+    """Return colour and marker of the curve at a position; DISTINCT ones differ."""
     colour = COLOURS[position % len(COLOURS)]
     return colour, MARKERS[(position + position // len(COLOURS)) % len(MARKERS)]
 
