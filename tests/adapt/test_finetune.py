@@ -1,5 +1,7 @@
 """Fine-tuning on digits: what it learns from, what it is a function of, what it refuses."""
 
+import signal
+
 import numpy as np
 import pytest
 import torch
@@ -128,6 +130,28 @@ def test_running_out_of_memory_names_the_setting_to_lower(evaluate, monkeypatch)
         evaluate()
     with pytest.raises(AdaptationError, match=r"Take a smaller model.input_size="):
         evaluate("trainer.micro_batch=1")
+
+
+def test_memory_that_the_images_themselves_do_not_fit_is_told_too(evaluate, monkeypatch):
+    def full(*_):
+        raise MemoryError
+
+    monkeypatch.setattr("scaling.training.search.held", full)
+    with pytest.raises(AdaptationError, match="The memory does not hold"):
+        evaluate()
+
+
+def test_ctrl_c_in_a_training_is_one_for_whoever_called(evaluate, monkeypatch):
+    from scaling.training.module import TuningModule
+
+    def interrupted(*_):
+        raise KeyboardInterrupt
+
+    monkeypatch.setattr(TuningModule, "training_step", interrupted)
+    before = signal.getsignal(signal.SIGINT)
+    with pytest.raises(KeyboardInterrupt):
+        evaluate()
+    assert signal.getsignal(signal.SIGINT) is before
 
 
 def test_an_n_that_leaves_nothing_to_validate_on_names_the_smallest_that_does(hub):

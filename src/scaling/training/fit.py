@@ -1,5 +1,7 @@
 """One training with Lightning, from its start or from where a checkpoint left it; and the test of a network."""
 
+import signal
+import threading
 import warnings
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
@@ -116,7 +118,9 @@ class Run:
         drawing = [device] if device.type == "cuda" else []
         with torch.random.fork_rng(devices=drawing), translated_memory_errors(self.work), warnings.catch_warnings():
             warnings.filterwarnings("ignore", message=".*in eval mode at the start of training.*")  # frozen norms are
-            trainer.fit(module.train())
+            warnings.filterwarnings("ignore", message=".*find_unused_parameters=True was specified.*")
+            with interruptible():
+                trainer.fit(module.train())
         if machine.stopping.is_set():  # during the last validation
             raise SystemExit(STOPPED)
 
@@ -136,7 +140,7 @@ class Run:
             )  # fmt: skip
             loader = torch.utils.data.DataLoader(batches, batch_size=None, generator=torch.Generator())
             trainer = quiet_trainer(**self.trainer, precision=self.work.precision)
-            with translated_memory_errors(self.work):
+            with translated_memory_errors(self.work), interruptible():
                 trainer.test(module, loader, verbose=False)
         return Predictions.concatenate(module.parts)
 
@@ -144,6 +148,20 @@ class Run:
         """Return the reader of the test images."""
         images: Any = self.work.dataset.test.samples
         return decoded(images, self.work.model.resolved_preprocessing()).read
+
+
+@contextmanager
+def interruptible() -> Iterator[None]:
+    """Let Ctrl-C through as what it is: Lightning exits with code 1 after it, and leaves the signal ignored."""
+    handler = signal.getsignal(signal.SIGINT)
+    try:
+        yield
+    except SystemExit as error:
+        if error.code != 1:
+            raise
+        if threading.current_thread() is threading.main_thread():
+            signal.signal(signal.SIGINT, handler)
+        raise KeyboardInterrupt from error
 
 
 @contextmanager

@@ -121,6 +121,30 @@ def lora_layers(network: nn.Module, targets: tuple[str, ...] | None, model: str)
     return chosen
 
 
+def check_updates(network: Tuned) -> None:
+    """Refuse updates that a backward pass gave no gradient: the network does not call these layers.
+
+    Raises:
+        AdaptationError: torchvision's Swin, for one, hands the weights of its attention to a function.
+    """
+    with_gradient: dict[str, bool] = {}
+    for name, parameter in network.backbone.named_parameters():
+        layer, found, _ = name.partition(".lora_")
+        if found and parameter.requires_grad:
+            with_gradient[layer] = with_gradient.get(layer, True) and parameter.grad is not None
+    unused = [layer for layer, good in with_gradient.items() if not good]
+    if not unused:
+        return
+    last = {layer: layer.rpartition(".")[2] for layer in with_gradient}
+    usable = sorted(set(last.values()) - {last[layer] for layer in unused})
+    shown = ", ".join(unused[:3]) + (", …" if len(unused) > 3 else "")
+    raise AdaptationError(
+        f"lora: the updates of {len(unused)} of {len(with_gradient)} layers would have no effect, as the network uses"
+        f" their weights without calling them: {shown}.\n"
+        + (f"Take adaptation.targets=[{','.join(usable)}]." if usable else "Take adaptation=finetune.")
+    )
+
+
 def parameter_groups(network: Tuned, recipe: Recipe) -> list[dict[str, Any]]:
     """Sort what is trained into groups of one rate and one weight decay.
 
