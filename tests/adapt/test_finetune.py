@@ -88,7 +88,7 @@ def test_parts_of_a_batch_make_the_same_step(evaluate, micro_batch, close):
 
 def test_devices_micro_batches_and_checkpoints_are_no_part_of_a_point(hub):
     def fingerprint(*more):
-        return Job(plain(compose([*small(hub), *more]))).point.fingerprint
+        return Job(plain(compose([*small(hub, "wide"), *more]))).point.fingerprint
 
     plainly = fingerprint()
     assert fingerprint("trainer=ddp", "trainer.micro_batch=4", "checkpoints.dir=x", "keep_checkpoint=true") == plainly
@@ -100,6 +100,24 @@ def test_what_batch_norms_see_is_part_of_a_point_where_they_are_trained(hub):
         return Job(plain(compose([*small(hub), "adaptation.batch_norm=train", *more]))).point.fingerprint
 
     assert len({fingerprint(), fingerprint("trainer.micro_batch=4"), fingerprint("trainer=ddp")}) == 3
+
+
+def test_parts_are_part_of_a_point_where_anything_is_drawn_for_each(hub):
+    def fingerprint(*more):
+        return Job(plain(compose([*small(hub), *more]))).point.fingerprint
+
+    assert len({fingerprint(), fingerprint("trainer.micro_batch=4"), fingerprint("trainer=ddp")}) == 3
+    lora = ("model.name=wide", "adaptation=lora", "trainer.micro_batch=4")
+    assert fingerprint(*lora) == fingerprint(*lora[:2])
+    assert fingerprint(*lora, "adaptation.dropout=0.1") != fingerprint(*lora[:2], "adaptation.dropout=0.1")
+
+
+def test_batch_norms_in_training_do_not_see_single_images(evaluate):
+    norms = ("adaptation.batch_norm=train", "n=20", "adaptation.max_steps=1", "adaptation.min_steps=1")
+    with pytest.raises(AdaptationError, match=r"batch of 10, trainer\.micro_batch=1 .*\n.*micro_batch=2 or more, or"):
+        evaluate(*norms, "trainer.micro_batch=1")
+    evaluate(*norms, "trainer.micro_batch=9")  # 5 + 5, not 9 + 1
+    evaluate(*norms, "trainer.micro_batch=1", "adaptation.batch_norm=frozen")
 
 
 def test_bf16_comes_close_to_fp32(evaluate):
@@ -130,6 +148,8 @@ def test_running_out_of_memory_names_the_setting_to_lower(evaluate, monkeypatch)
         evaluate()
     with pytest.raises(AdaptationError, match=r"Take a smaller model.input_size="):
         evaluate("trainer.micro_batch=1")
+    with pytest.raises(AdaptationError, match=r"hold 2 images in training.\nTake a smaller model.input_size="):
+        evaluate("trainer.micro_batch=2", "adaptation.batch_norm=train")
 
 
 def test_memory_that_the_images_themselves_do_not_fit_is_told_too(evaluate, monkeypatch):
@@ -204,6 +224,7 @@ def test_processes_are_a_whole_number(hub):
         ("checkpoints.seconds=-1", "checkpoints.seconds=-1: expected a number from 0 up"),
         ("trainer.devices=2", "trainer.devices=2: expected one device, or trainer=ddp"),
         ("+trainer.strategy=fsdp", "trainer.strategy=fsdp trainer.devices=1: expected one device"),
+        ("+trainer.gradient_clip_val=1", r"trainer\.gradient_clip_val=1: expected, where a network is trained, only"),
     ],
 )
 def test_settings_of_how_a_training_is_run_are_checked_too(hub, override, message):

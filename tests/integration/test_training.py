@@ -7,7 +7,7 @@ from pathlib import Path
 import numpy as np
 import pytest
 import torch
-from tests.conftest import spawn
+from tests.conftest import DIGITS, spawn
 from tests.networks import small
 
 from scaling.config import compose, plain
@@ -102,6 +102,12 @@ def test_two_processes_predict_as_one_and_count_every_sample_once_in_one_run(com
         runs["two"].info.run_id, "try rate 0.02/validation_loss"
     )
     assert [entry.step for entry in history] == [2, 4, 6, 8]
+
+
+def test_a_finished_point_stays_so_where_no_checkpoint_can_be_deleted(command, place):
+    (place / "taken").write_text("a file")
+    assert command("scaling.run", *DIGITS, "adaptation=knn", "n=50", "checkpoints.dir=taken") == 0
+    assert [run.info.status for run in points()] == ["FINISHED"]
 
 
 def test_a_score_at_chance_is_flagged_on_the_run_and_in_the_report(command, hub, capsys):

@@ -22,11 +22,11 @@ from scaling.lightning import device_of, quiet_trainer
 from scaling.models.inference import for_inference
 from scaling.training.augment import augmentation
 from scaling.training.batches import PlainBatches, Read, Share, TrainingBatches
-from scaling.training.budget import Budget
+from scaling.training.budget import Budget, fewest_at_once
 from scaling.training.callbacks import STOPPED, Rounds, Saver
 from scaling.training.checkpoints import Snapshot
 from scaling.training.module import PredictingModule, TuningModule
-from scaling.training.network import Tuned, tuned
+from scaling.training.network import Tuned, trains_norms, tuned
 from scaling.training.work import HeadArrays, Round, Work
 
 #: Images that are predicted at once where no micro batch is set.
@@ -183,13 +183,19 @@ def out_of_memory(error: BaseException) -> bool:
     return isinstance(error, RuntimeError) and ("can't allocate memory" in text or "out of memory" in text)
 
 
+def can_be_cut(work: Work, micro_batch: int | None) -> bool:
+    """Say whether batches can be cut into such parts: batch norms that are trained need two images at once."""
+    fewest = min(fewest_at_once(batch, micro_batch, work.settings.processes) for batch in work.batches)
+    return fewest > 1 or not trains_norms(work)
+
+
 def memory_message(work: Work) -> str:
     """Say what did not fit, and what to set."""
     batch = min(work.recipe.batch_size, len(work.indices))
     now = min(work.settings.micro_batch or batch, batch)
     return f"The memory does not hold {now} image{'s' * (now != 1)} in training.\n" + (
-        f"Set trainer.micro_batch={max(1, now // 2)}: gradients are summed over the parts, so that each step"
+        f"Set trainer.micro_batch={now // 2}: gradients are summed over the parts, so that each step"
         f" still takes {batch} samples."
-        if now > 1
+        if now > 1 and can_be_cut(work, now // 2)
         else "Take a smaller model.input_size=, precision=bf16-mixed, or adaptation=lora."
     )

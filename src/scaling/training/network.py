@@ -20,6 +20,8 @@ from scaling.training.work import HeadArrays, Work
 DEPTHS = 12
 #: Share of the way that stored statistics move each step where batch norms are trained; torch's own default.
 MOMENTUM = 0.1
+#: Names under which modules of torch, torchvision and timm keep how much they drop at random.
+DRAWING = ("p", "dropout", "attention_dropout", "drop_prob", "drop_rate", "prob")
 
 
 class Tuned(nn.Module):
@@ -72,6 +74,19 @@ def frozen_norms(recipe: Recipe, model: Any, lora: LoraSettings | None) -> bool:
     if recipe.batch_norm == "auto":
         return bool(getattr(model, "pretrained", True)) or lora is not None
     return recipe.batch_norm == "frozen"
+
+
+def draws(network: nn.Module) -> bool:
+    """Say whether a network draws anything in training: dropout, or layers that are left out (stochastic depth)."""
+    values = (vars(module).get(name) for module in network.modules() for name in DRAWING)
+    return any(isinstance(value, float) and value > 0 for value in values)
+
+
+def trains_norms(work: Work) -> bool:
+    """Say whether batch norms take the statistics of what they see in training."""
+    if frozen_norms(work.recipe, work.model, work.lora):
+        return False
+    return any(isinstance(module, _BatchNorm) for module in build(work.model).network.modules())
 
 
 def with_lora(network: nn.Module, settings: LoraSettings, model: str) -> nn.Module:

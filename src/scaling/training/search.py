@@ -13,7 +13,7 @@ from scaling.core.reporter import Reporter
 from scaling.lightning import device_of, emulates_bf16
 from scaling.training.batches import Share, held
 from scaling.training.checkpoints import Checkpoint, Progress, Snapshot
-from scaling.training.fit import Run, translated_memory_errors
+from scaling.training.fit import Run, can_be_cut, translated_memory_errors
 from scaling.training.network import counts
 from scaling.training.work import Candidate, Trained, Work
 
@@ -55,6 +55,7 @@ def _train(work: Work, reporter: Reporter, share: Share) -> Trained:
         torch.cuda.reset_peak_memory_stats()  # of earlier points
     check_precision(work, reporter if share.rank == 0 else None)
     check_share(work, share)
+    check_norms(work)
     images: Any = work.dataset.train.samples
     with translated_memory_errors(work):
         read = held(images, work.model.resolved_preprocessing(), work.indices)
@@ -169,6 +170,20 @@ def check_share(work: Work, share: Share) -> None:
             f"{share.processes} processes can't share {fewest} samples to train or to validate on.\n"
             f"Take trainer.devices={fewest}, or a larger n."
         )
+
+
+def check_norms(work: Work) -> None:
+    """Refuse to cut a batch into single images where batch norms need the statistics of several."""
+    micro_batch, processes, batch = work.settings.micro_batch, work.settings.processes, min(work.batches)
+    if batch < 2 or can_be_cut(work, micro_batch):  # a batch of one is asked for as it is
+        return
+    enough = next((size for size in range(2, batch + 1) if can_be_cut(work, size)), None)
+    larger = f"trainer.micro_batch={enough} or more" if enough else f"trainer.devices={max(1, batch // 2)} or fewer"
+    raise AdaptationError(
+        f"Batch norms are trained here; of a batch of {batch}, trainer.micro_batch={micro_batch or 'null'} and"
+        f" {processes} process{'es' * (processes > 1)} leave a single image to see at once, expected at least 2.\n"
+        f"Take {larger}, or adaptation.batch_norm=frozen."
+    )
 
 
 def peak_memory() -> dict[str, float]:
