@@ -1,5 +1,6 @@
 """Fine-tuning on digits: what it learns from, what it is a function of, what it refuses."""
 
+import json
 import signal
 
 import numpy as np
@@ -192,7 +193,10 @@ def test_an_n_that_leaves_nothing_to_validate_on_names_the_smallest_that_does(hu
         ({"learning_rates": 0.1}, "adaptation.learning_rates=0.1: expected a list of positive numbers"),
         ({"validation": 1.0}, "adaptation.validation=1.0: expected a number from 0 to 1"),
         ({"layer_decay": 1.5}, "adaptation.layer_decay=1.5: expected a number from 0 to 1"),
-        ({"epochs": 0}, "adaptation.epochs=0: expected a number above 0"),
+        ({"learning_rates": (0.1, 0.10000001)}, "[0.1, 0.10000001]: expected a list of positive numbers, ascending"),
+        ({"epochs": 0}, "adaptation.epochs=0: expected a finite number above 0"),
+        ({"epochs": 10**400}, "expected a finite number above 0"),
+        ({"weight_decay": float("inf")}, "adaptation.weight_decay=inf: expected a finite number from 0 up"),
         ({"batch_size": 1.5}, "adaptation.batch_size=1.5: expected a whole number from 1 up"),
         ({"patience": 0}, "adaptation.patience=0: expected a whole number from 1 up, or null"),
         ({"min_steps": 10, "max_steps": 5}, "adaptation.min_steps=10 is above max_steps=5"),
@@ -205,6 +209,12 @@ def test_a_setting_that_cannot_be_is_refused_with_what_is_expected(changes, mess
     with pytest.raises(SettingError) as error:
         Finetune(**changes)
     assert message in str(error.value)
+
+
+def test_whole_numbers_are_the_same_setting_as_fractions():
+    assert json.dumps(Finetune(learning_rates=(1,)).identity()) == json.dumps(
+        Finetune(learning_rates=(1.0,)).identity()
+    )
 
 
 def test_what_has_no_network_is_refused(hub):

@@ -19,6 +19,7 @@ def test_steps_are_epochs_of_n_within_bounds():
     assert budget(1000, 32, 20, 100, 5000, 10).steps == 625  # 20 · 1000 / 32
     assert budget(50, 32, 20, 100, 5000, 10).steps == 100
     assert budget(60_000, 32, 20, 100, 5000, 10).steps == 5000
+    assert budget(60_000, 32, 1e308, 100, 5000, 10).steps == 5000
 
 
 def test_a_batch_is_no_larger_than_the_subset():

@@ -40,7 +40,7 @@ def budget(n: int, batch_size: int, epochs: float, least: int, most: int, rounds
     steps = ⌈epochs · n / batch⌉, at least `least` and at most `most`, with batch = min(batch_size, n).
     """
     batch = min(batch_size, n)
-    steps = min(max(ceil(epochs * n / batch), least), most)
+    steps = max(ceil(min(epochs * n / batch, most)), least)
     ends = {ceil(steps * (i + 1) / rounds) for i in range(rounds)}
     return Budget(batch, steps, tuple(sorted(ends)))
 
