@@ -83,11 +83,12 @@ def test_a_training_that_is_killed_twice_ends_as_one_that_was_not(command, place
     }
 
 
-def test_two_processes_predict_as_one_and_count_every_sample_once_in_one_run(command, hub, tmp_path):
+def test_two_processes_predict_as_one_and_count_every_sample_once_in_one_run(command, hub, tmp_path, capfd):
     wide = (*small(hub, "wide"), "adaptation.patience=null")
     assert command("scaling.run", *wide, "tracking.experiment=one") == 0
     shared = (*wide, "trainer=ddp", "trainer.accelerator=cpu", "tracking.experiment=two")
     assert command("scaling.run", *shared) == 0
+    assert "find_unused_parameters" not in capfd.readouterr().err
     runs = {}
     for name in ("one", "two"):
         (runs[name],) = [run for run in RunStore(experiment=name).runs() if run.data.tags[KIND] == "point"]

@@ -118,7 +118,6 @@ class Run:
         drawing = [device] if device.type == "cuda" else []
         with torch.random.fork_rng(devices=drawing), translated_memory_errors(self.work), warnings.catch_warnings():
             warnings.filterwarnings("ignore", message=".*in eval mode at the start of training.*")  # frozen norms are
-            warnings.filterwarnings("ignore", message=".*find_unused_parameters=True was specified.*")
             with interruptible():
                 trainer.fit(module.train())
         if machine.stopping.is_set():  # during the last validation
