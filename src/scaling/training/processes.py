@@ -92,7 +92,7 @@ def _shared(work: Work, reporter: Reporter) -> Trained:
 
 @contextmanager
 def without_hints() -> Iterator[None]:
-    """Start processes in which torch's C++ tells errors alone: that all weights take part is no news in each of them."""
+    """Start processes in which torch's C++ tells errors alone: not that all weights take part."""
     if LOG_LEVEL in os.environ:
         yield
         return
