@@ -25,6 +25,20 @@ def small(pretrained=False, **settings):
 def wide(pretrained=False, **settings):
     """Linear layers, as LoRA needs them."""
     return nn.Sequential(nn.Flatten(), nn.Linear(192, 32), nn.ReLU(), nn.Linear(32, 32), nn.ReLU(), nn.Linear(32, 10))
+
+class Function(nn.Module):
+    """A layer whose weights are used without calling it, as in torchvision's Swin."""
+
+    def __init__(self):
+        super().__init__()
+        self.qkv = nn.Linear(32, 32)
+
+    def forward(self, x):
+        return nn.functional.linear(x, self.qkv.weight, self.qkv.bias)
+
+def past(pretrained=False, **settings):
+    """One linear layer that is called, and one that is not."""
+    return nn.Sequential(nn.Flatten(), nn.Linear(192, 32), nn.ReLU(), Function(), nn.ReLU(), nn.Linear(32, 10))
 '''
 #: A training of eight steps a rate.
 SHORT = (

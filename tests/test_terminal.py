@@ -169,3 +169,12 @@ def test_a_short_stage_has_no_bar():
     with terminal.PointProgress(screen, 0, 1, True) as progress, progress.stage("fit", None) as advance:
         advance(1)
         assert len(progress.bars.tasks) == 1
+
+
+def test_flagged_seeds_are_counted_where_there_are_any():
+    points = [replace(POINT, seed=seed, flag="at chance" * (seed > 0)) for seed in range(3)]
+    text = table(*points, replace(POINT, n=50, pool=None))
+    assert "flagged" in text
+    assert cells(text, 100_000)[-1] == "2"
+    assert columns(text) <= 80
+    assert "flagged" not in table(POINT)

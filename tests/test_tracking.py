@@ -627,6 +627,7 @@ def test_runs_are_fetched_with_the_columns_of_the_table(store, sweep, tmp_path):
             "curve_id": point.curve_id, "label": "net digits knn", "model": "net", "dataset": "digits",
             "adaptation": "knn", "n": 10, "n_requested": "10", "seed": 0, "train_accuracy": 0.9,
             "test_accuracy": 0.75, "upgradeability": -0.15, "fingerprint": point.fingerprint, "run_id": run_id,
+                "flag": "",
         }
     ]  # fmt: skip
 

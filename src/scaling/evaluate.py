@@ -1,6 +1,7 @@
 """One grid point, from settings to scores."""
 
 from collections.abc import Mapping
+from contextlib import suppress
 from dataclasses import dataclass
 from functools import cached_property
 from pathlib import Path
@@ -24,6 +25,8 @@ from scaling.training.recipe import TrainingSettings, whole
 
 #: The strategy with which several processes share a training.
 DISTRIBUTED = "ddp"
+#: What may be set of the trainer where a network is trained: where it runs, and in which parts.
+TRAINER = ("accelerator", "benchmark", "deterministic", "devices", "micro_batch", "num_nodes", "strategy")
 
 
 @dataclass(frozen=True)
@@ -76,6 +79,13 @@ class Job:
     def training(self) -> TrainingSettings:
         """How and where networks are trained, apart from what changes a score."""
         trainer, places = self.settings["trainer"], self.settings["checkpoints"]
+        trains = getattr(self.adaptation, "passes", None) is not None
+        if trains and (others := sorted(set(trainer) - set(TRAINER))):
+            raise SettingError(
+                f"{', '.join(f'trainer.{name}={trainer[name]}' for name in others)}: expected, where a network is"
+                f" trained, only {', '.join(TRAINER)}; others could change the score without being part of the"
+                " point.\nLeave it out. For gradient accumulation set trainer.micro_batch=."
+            )
         processes, micro_batch = 1, trainer.get("micro_batch")
         if trainer.get("strategy") == DISTRIBUTED and not whole(processes := trainer.get("devices")):
             raise SettingError(f"trainer.devices={processes}: with trainer.strategy=ddp expected a number from 1 up.")
@@ -169,8 +179,9 @@ class Job:
         sees = getattr(self.adaptation, "sees_parts", None)
         trainer = self.settings["trainer"]
         processes = trainer.get("devices") if trainer.get("strategy") == DISTRIBUTED else 1
-        divided = [trainer.get("micro_batch"), processes]
-        return {"parts": divided} if sees is not None and divided != [None, 1] and sees(self.model) else {}
+        divided = {"micro_batch": trainer.get("micro_batch"), "processes": processes}
+        whole = divided == {"micro_batch": None, "processes": 1}
+        return {"parts": divided} if sees is not None and not whole and sees(self.model) else {}
 
     def check(self) -> GridPoint:
         """Check everything that can be wrong before anything is computed; return the point.
@@ -187,7 +198,8 @@ class Job:
     def forget_checkpoint(self) -> None:
         """Delete what an interrupted training would go on from; called once the point is finished for good."""
         if self.training.checkpoint is not None and not self.training.keep:
-            self.training.checkpoint.unlink(missing_ok=True)
+            with suppress(OSError):  # a file that stays does no harm; the point is finished
+                self.training.checkpoint.unlink(missing_ok=True)
 
     @cached_property
     def backbone_id(self) -> str:

@@ -132,11 +132,13 @@ def estimate_text(cost: Estimate) -> str:
 
 
 def curve_tables(curves: Sequence[Curve]) -> Iterator[Table]:
-    """Yield one table a curve: n, seeds, train, test with its range over seeds, upgradeability."""
+    """Yield one table a curve: n, seeds, train, test with its range over seeds, upgradeability, flagged seeds."""
     for curve in curves:
         table = Table(title=curve.label, box=None, title_justify="left", pad_edge=False, header_style="bold")
         for heading in ("n", "seeds", "train", "test", "test over seeds", "upgradeability"):
             table.add_column(heading, justify="right")
+        if any(point.flag for point in curve.points):
+            table.add_column("flagged", justify="right", style="yellow")
         test, train, gap = (curve.band(q) for q in ("test_accuracy", "train_accuracy", "upgradeability"))
         for i, n in enumerate(curve.n.tolist()):
             seeds = len(curve.at(n))
@@ -153,5 +155,6 @@ def curve_tables(curves: Sequence[Curve]) -> Iterator[Table]:
                 f"{test.mean[i]:.4f}",
                 spread,
                 f"{gap.mean[i]:+.4f}",
+                *([str(sum(bool(point.flag) for point in curve.at(n)) or "")] if len(table.columns) > 6 else []),
             )
         yield table

@@ -1,5 +1,8 @@
 """Fine-tuning on digits: what it learns from, what it is a function of, what it refuses."""
 
+import json
+import signal
+
 import numpy as np
 import pytest
 import torch
@@ -86,7 +89,7 @@ def test_parts_of_a_batch_make_the_same_step(evaluate, micro_batch, close):
 
 def test_devices_micro_batches_and_checkpoints_are_no_part_of_a_point(hub):
     def fingerprint(*more):
-        return Job(plain(compose([*small(hub), *more]))).point.fingerprint
+        return Job(plain(compose([*small(hub, "wide"), *more]))).point.fingerprint
 
     plainly = fingerprint()
     assert fingerprint("trainer=ddp", "trainer.micro_batch=4", "checkpoints.dir=x", "keep_checkpoint=true") == plainly
@@ -98,6 +101,24 @@ def test_what_batch_norms_see_is_part_of_a_point_where_they_are_trained(hub):
         return Job(plain(compose([*small(hub), "adaptation.batch_norm=train", *more]))).point.fingerprint
 
     assert len({fingerprint(), fingerprint("trainer.micro_batch=4"), fingerprint("trainer=ddp")}) == 3
+
+
+def test_parts_are_part_of_a_point_where_anything_is_drawn_for_each(hub):
+    def fingerprint(*more):
+        return Job(plain(compose([*small(hub), *more]))).point.fingerprint
+
+    assert len({fingerprint(), fingerprint("trainer.micro_batch=4"), fingerprint("trainer=ddp")}) == 3
+    lora = ("model.name=wide", "adaptation=lora", "trainer.micro_batch=4")
+    assert fingerprint(*lora) == fingerprint(*lora[:2])
+    assert fingerprint(*lora, "adaptation.dropout=0.1") != fingerprint(*lora[:2], "adaptation.dropout=0.1")
+
+
+def test_batch_norms_in_training_do_not_see_single_images(evaluate):
+    norms = ("adaptation.batch_norm=train", "n=20", "adaptation.max_steps=1", "adaptation.min_steps=1")
+    with pytest.raises(AdaptationError, match=r"batch of 10, trainer\.micro_batch=1 .*\n.*micro_batch=2 or more, or"):
+        evaluate(*norms, "trainer.micro_batch=1")
+    evaluate(*norms, "trainer.micro_batch=9")  # 5 + 5, not 9 + 1
+    evaluate(*norms, "trainer.micro_batch=1", "adaptation.batch_norm=frozen")
 
 
 def test_bf16_comes_close_to_fp32(evaluate):
@@ -128,6 +149,30 @@ def test_running_out_of_memory_names_the_setting_to_lower(evaluate, monkeypatch)
         evaluate()
     with pytest.raises(AdaptationError, match=r"Take a smaller model.input_size="):
         evaluate("trainer.micro_batch=1")
+    with pytest.raises(AdaptationError, match=r"hold 2 images in training.\nTake a smaller model.input_size="):
+        evaluate("trainer.micro_batch=2", "adaptation.batch_norm=train")
+
+
+def test_memory_that_the_images_themselves_do_not_fit_is_told_too(evaluate, monkeypatch):
+    def full(*_):
+        raise MemoryError
+
+    monkeypatch.setattr("scaling.training.search.held", full)
+    with pytest.raises(AdaptationError, match="The memory does not hold"):
+        evaluate()
+
+
+def test_ctrl_c_in_a_training_is_one_for_whoever_called(evaluate, monkeypatch):
+    from scaling.training.module import TuningModule
+
+    def interrupted(*_):
+        raise KeyboardInterrupt
+
+    monkeypatch.setattr(TuningModule, "training_step", interrupted)
+    before = signal.getsignal(signal.SIGINT)
+    with pytest.raises(KeyboardInterrupt):
+        evaluate()
+    assert signal.getsignal(signal.SIGINT) is before
 
 
 def test_an_n_that_leaves_nothing_to_validate_on_names_the_smallest_that_does(hub):
@@ -148,7 +193,10 @@ def test_an_n_that_leaves_nothing_to_validate_on_names_the_smallest_that_does(hu
         ({"learning_rates": 0.1}, "adaptation.learning_rates=0.1: expected a list of positive numbers"),
         ({"validation": 1.0}, "adaptation.validation=1.0: expected a number from 0 to 1"),
         ({"layer_decay": 1.5}, "adaptation.layer_decay=1.5: expected a number from 0 to 1"),
-        ({"epochs": 0}, "adaptation.epochs=0: expected a number above 0"),
+        ({"learning_rates": (0.1, 0.10000001)}, "[0.1, 0.10000001]: expected a list of positive numbers, ascending"),
+        ({"epochs": 0}, "adaptation.epochs=0: expected a finite number above 0"),
+        ({"epochs": 10**400}, "expected a finite number above 0"),
+        ({"weight_decay": float("inf")}, "adaptation.weight_decay=inf: expected a finite number from 0 up"),
         ({"batch_size": 1.5}, "adaptation.batch_size=1.5: expected a whole number from 1 up"),
         ({"patience": 0}, "adaptation.patience=0: expected a whole number from 1 up, or null"),
         ({"min_steps": 10, "max_steps": 5}, "adaptation.min_steps=10 is above max_steps=5"),
@@ -161,6 +209,12 @@ def test_a_setting_that_cannot_be_is_refused_with_what_is_expected(changes, mess
     with pytest.raises(SettingError) as error:
         Finetune(**changes)
     assert message in str(error.value)
+
+
+def test_whole_numbers_are_the_same_setting_as_fractions():
+    assert json.dumps(Finetune(learning_rates=(1,)).identity()) == json.dumps(
+        Finetune(learning_rates=(1.0,)).identity()
+    )
 
 
 def test_what_has_no_network_is_refused(hub):
@@ -180,6 +234,7 @@ def test_processes_are_a_whole_number(hub):
         ("checkpoints.seconds=-1", "checkpoints.seconds=-1: expected a number from 0 up"),
         ("trainer.devices=2", "trainer.devices=2: expected one device, or trainer=ddp"),
         ("+trainer.strategy=fsdp", "trainer.strategy=fsdp trainer.devices=1: expected one device"),
+        ("+trainer.gradient_clip_val=1", r"trainer\.gradient_clip_val=1: expected, where a network is trained, only"),
     ],
 )
 def test_settings_of_how_a_training_is_run_are_checked_too(hub, override, message):

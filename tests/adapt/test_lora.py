@@ -83,3 +83,21 @@ def test_a_setting_that_cannot_be_is_refused_with_what_is_expected(changes, mess
     with pytest.raises(SettingError) as error:
         Lora(**changes)
     assert message in str(error.value)
+
+
+def test_layers_whose_weights_are_read_past_them_are_refused_with_those_that_work(evaluate):
+    past = ("adaptation=lora", "model.name=past", "adaptation.rank=2")
+    with pytest.raises(AdaptationError, match=r"updates of 1 of 2 layers .*: 3\.qkv\.\nTake adaptation.targets=\[1\]"):
+        evaluate(*past)
+    evaluate(*past, "adaptation.targets=[1]")
+
+
+def test_encoders_keep_to_their_layers_through_the_whole_training(evaluate):
+    class Watching(Listener):
+        def value(self, name, value, step):
+            seen.add(torch.backends.mha.get_fastpath_enabled())
+
+    seen: set[bool] = set()
+    evaluate(*WIDE, reporter=Watching())
+    assert seen == {False}
+    assert torch.backends.mha.get_fastpath_enabled()

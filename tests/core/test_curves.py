@@ -100,7 +100,7 @@ def test_seeds_share_the_subset_where_it_is_the_whole_training_set(pool, shared)
 def test_rows_have_the_columns_that_other_peoples_scripts_rely_on():
     columns = (
         "curve_id,label,model,dataset,adaptation,n,n_requested,seed,"
-        "train_accuracy,test_accuracy,upgradeability,fingerprint,run_id"
+        "train_accuracy,test_accuracy,upgradeability,fingerprint,run_id,flag"
     )
     assert ",".join(COLUMNS) == columns
     assert ",".join(rows(curves_of([POINT]))[0]) == columns
@@ -111,7 +111,7 @@ def test_a_row_holds_its_points_values_without_the_noise_of_binary_fractions():
         {
             "curve_id": "c" * 32, "label": BASE, "model": "net", "dataset": "digits", "adaptation": "knn",
             "n": 10, "n_requested": "10", "seed": 0, "train_accuracy": 0.9, "test_accuracy": 0.8,
-            "upgradeability": -0.1, "fingerprint": "f0", "run_id": "r0",
+            "upgradeability": -0.1, "fingerprint": "f0", "run_id": "r0", "flag": "",
         }
     ]  # fmt: skip
 

@@ -7,7 +7,7 @@ from pathlib import Path
 import numpy as np
 import pytest
 import torch
-from tests.conftest import spawn
+from tests.conftest import DIGITS, spawn
 from tests.networks import small
 
 from scaling.config import compose, plain
@@ -83,11 +83,12 @@ def test_a_training_that_is_killed_twice_ends_as_one_that_was_not(command, place
     }
 
 
-def test_two_processes_predict_as_one_and_count_every_sample_once_in_one_run(command, hub, tmp_path):
+def test_two_processes_predict_as_one_and_count_every_sample_once_in_one_run(command, hub, tmp_path, capfd):
     wide = (*small(hub, "wide"), "adaptation.patience=null")
     assert command("scaling.run", *wide, "tracking.experiment=one") == 0
     shared = (*wide, "trainer=ddp", "trainer.accelerator=cpu", "tracking.experiment=two")
     assert command("scaling.run", *shared) == 0
+    assert "find_unused_parameters" not in capfd.readouterr().err
     runs = {}
     for name in ("one", "two"):
         (runs[name],) = [run for run in RunStore(experiment=name).runs() if run.data.tags[KIND] == "point"]
@@ -102,6 +103,12 @@ def test_two_processes_predict_as_one_and_count_every_sample_once_in_one_run(com
         runs["two"].info.run_id, "try rate 0.02/validation_loss"
     )
     assert [entry.step for entry in history] == [2, 4, 6, 8]
+
+
+def test_a_finished_point_stays_so_where_no_checkpoint_can_be_deleted(command, place):
+    (place / "taken").write_text("a file")
+    assert command("scaling.run", *DIGITS, "adaptation=knn", "n=50", "checkpoints.dir=taken") == 0
+    assert [run.info.status for run in points()] == ["FINISHED"]
 
 
 def test_a_score_at_chance_is_flagged_on_the_run_and_in_the_report(command, hub, capsys):

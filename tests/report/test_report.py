@@ -202,6 +202,18 @@ def test_one_seed_and_a_shared_subset_have_no_range():
         assert row[7:9] == (None, None)
 
 
+def test_flagged_points_are_marked_in_the_tables(tmp_path):
+    first, *others = grid()
+    points = [replace(first, flag="at chance"), *others]
+    write_points(report(*points), tmp_path / "curves.csv")
+    with (tmp_path / "curves.csv").open(newline="") as file:
+        assert [row["flag"] for row in csv.DictReader(file)] == ["at chance", "", "", ""]
+    found, plainly = (main_table(curves_of(these), None) for these in (points, grid()))
+    assert found.columns == (*plainly.columns, found.columns[-1])
+    assert (found.columns[-1].name, [row[-1] for row in found.rows]) == ("flagged", [1, 0])
+    assert [row[:-1] for row in found.rows] == list(plainly.rows)
+
+
 def test_the_page_needs_no_other_file_and_no_network():
     text = page(*grid())
     assert re.findall(r"(?:src|href)\s*=\s*[\"']?([^\"'\s>]{0,20})", text) == []

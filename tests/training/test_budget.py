@@ -3,13 +3,23 @@
 import numpy as np
 import pytest
 
-from scaling.training.budget import batch_positions, best_round, budget, network_seed, parts, rate_factor, sample_seeds
+from scaling.training.budget import (
+    batch_positions,
+    best_round,
+    budget,
+    fewest_at_once,
+    network_seed,
+    parts,
+    rate_factor,
+    sample_seeds,
+)  # fmt: skip
 
 
 def test_steps_are_epochs_of_n_within_bounds():
     assert budget(1000, 32, 20, 100, 5000, 10).steps == 625  # 20 · 1000 / 32
     assert budget(50, 32, 20, 100, 5000, 10).steps == 100
     assert budget(60_000, 32, 20, 100, 5000, 10).steps == 5000
+    assert budget(60_000, 32, 1e308, 100, 5000, 10).steps == 5000
 
 
 def test_a_batch_is_no_larger_than_the_subset():
@@ -50,8 +60,17 @@ def test_seeds_differ_by_step_sample_and_seed_and_never_by_anything_else():
 
 def test_parts_cover_a_batch():
     assert parts(32, None) == [slice(0, 32)]
-    assert parts(32, 12) == [slice(0, 12), slice(12, 24), slice(24, 32)]
+    assert parts(32, 12) == [slice(0, 10), slice(10, 21), slice(21, 32)]
+    assert parts(12, 11) == [slice(0, 6), slice(6, 12)]  # no single image is left over
     assert parts(4, 12) == [slice(0, 4)]
+    assert parts(3, 1) == [slice(0, 1), slice(1, 2), slice(2, 3)]
+
+
+def test_the_smallest_share_of_a_part_is_counted():
+    assert fewest_at_once(32, None, 1) == 32
+    assert fewest_at_once(32, 12, 2) == 5
+    assert fewest_at_once(12, 1, 1) == 1
+    assert fewest_at_once(12, 1, 2) == 0
 
 
 def test_the_best_round_is_the_first_of_the_lowest_and_never_one_without_a_number():

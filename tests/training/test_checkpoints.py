@@ -2,6 +2,7 @@
 
 import io
 from pathlib import Path
+from unittest.mock import Mock
 
 import pytest
 import torch
@@ -13,7 +14,7 @@ from scaling.config import compose, plain
 from scaling.core.errors import AdaptationError
 from scaling.evaluate import Job
 from scaling.training import TrainingSettings
-from scaling.training.checkpoints import Checkpoint, Progress
+from scaling.training.checkpoints import FORMAT, Checkpoint, Progress
 from scaling.training.module import TuningModule
 from scaling.training.search import EARLIER
 
@@ -118,6 +119,28 @@ def test_a_checkpoint_of_another_point_or_a_damaged_one_is_refused(evaluate, tmp
     (tmp_path / "point.pt").write_bytes(b"damaged")
     with pytest.raises(AdaptationError, match="can't be read"):
         Checkpoint(settings).load()
+
+
+@pytest.mark.parametrize(
+    "content",
+    [
+        [1], {"candidates": [{"rate": 0.1}], "running": None}, {"candidates": [], "running": {"phase": "fit"}},
+        {"candidates": [{"rate": 0.1, "rounds": [{"unknown": 1}]}], "running": None}, {"candidates": 3, "running": 1},
+    ],
+)  # fmt: skip
+def test_a_checkpoint_without_what_it_should_hold_says_so(tmp_path, content):
+    head = {"format": FORMAT, "fingerprint": "this", "finished": False, "seconds": 1.0}
+    torch.save({**head, **content} if isinstance(content, dict) else content, tmp_path / "point.pt")
+    with pytest.raises(AdaptationError, match=r"can't be read .*\nDelete it"):
+        Checkpoint(TrainingSettings(checkpoint=tmp_path / "point.pt", fingerprint="this")).load()
+
+
+def test_whatever_a_damaged_checkpoint_makes_of_the_reader_says_so(tmp_path, monkeypatch):
+    (tmp_path / "point.pt").write_bytes(b"damaged")
+    for error in (IndexError("list"), UnicodeDecodeError("utf-8", b"x", 0, 1, "invalid")):
+        monkeypatch.setattr(torch, "load", Mock(side_effect=error))
+        with pytest.raises(AdaptationError, match="can't be read"):
+            Checkpoint(TrainingSettings(checkpoint=tmp_path / "point.pt", fingerprint="this")).load()
 
 
 def test_a_checkpoint_that_would_run_code_is_refused(tmp_path):

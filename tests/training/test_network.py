@@ -3,9 +3,10 @@
 import pytest
 import torch
 from torch import nn
+from torchvision.ops import StochasticDepth
 
 from scaling.core.errors import AdaptationError
-from scaling.training.network import Tuned, lora_layers, parameter_groups, with_lora
+from scaling.training.network import Tuned, draws, lora_layers, parameter_groups, with_lora
 from scaling.training.recipe import LoraSettings, Recipe
 
 LORA = LoraSettings(2, 4.0, 0.0, None)
@@ -79,3 +80,20 @@ def test_a_network_without_such_layers_is_told_what_it_has():
     with pytest.raises(AdaptationError) as error:
         lora_layers(convolutions(), None, "toy")
     assert "toy has no linear or attention layer below its head; it has Conv2d × 1, BatchNorm2d × 1" in str(error.value)
+
+
+@pytest.mark.parametrize(
+    ("layer", "drawn"),
+    [
+        (nn.Dropout(0.1), True), (nn.Dropout(0.0), False), (nn.MultiheadAttention(4, 2, dropout=0.1), True),
+        (nn.MultiheadAttention(4, 2), False), (StochasticDepth(0.2, "row"), True), (nn.Linear(2, 2), False),
+    ],
+)  # fmt: skip
+def test_networks_that_draw_are_known_by_their_layers(layer, drawn):
+    assert draws(nn.Sequential(nn.Linear(4, 4), layer)) == drawn
+
+
+def test_stochastic_depth_of_timm_is_drawn():
+    timm = pytest.importorskip("timm")
+    assert draws(timm.create_model("vit_tiny_patch16_224", drop_path_rate=0.1))
+    assert not draws(timm.create_model("vit_tiny_patch16_224"))

@@ -1,6 +1,7 @@
 """finetune: all weights are trained on the n samples; with model.pretrained=false that is training from scratch."""
 
 from dataclasses import dataclass
+from functools import lru_cache
 from typing import Any, ClassVar
 
 import numpy as np
@@ -11,7 +12,8 @@ from scaling.adapt.linear_probe import LinearProbe
 from scaling.core.errors import AdaptationError, SettingError
 from scaling.core.subsets import validation_part
 from scaling.data.base import Dataset
-from scaling.models.base import ModelSource
+from scaling.models.base import ModelSource, build, version_of
+from scaling.models.given import Given
 from scaling.training import LoraSettings, Recipe, Trained, Work
 from scaling.training.work import HeadArrays
 
@@ -75,9 +77,13 @@ class Finetune(Recipe):
         return {**super().identity(), "probe": start}
 
     def sees_parts(self, model: ModelSource) -> bool:
-        """Say whether batch norms see how a step's batch is divided, so that it changes the score."""
+        """Say whether how a step's batch is divided changes the score: by batch norms, or by what is drawn a part."""
         random = not getattr(model, "pretrained", True)
-        return self.batch_norm == "train" or (self.batch_norm == "auto" and random and self.lora is None)
+        if self.batch_norm == "train" or (self.batch_norm == "auto" and random and self.lora is None):
+            return True
+        if self.lora is not None and self.lora.dropout > 0:
+            return True
+        return not isinstance(model, Given) and _draws(model, version_of(model))
 
     def passes(self, n: int, m: int) -> float:
         """Return the forward passes of one image that training on n and predicting m samples take at most."""
@@ -141,6 +147,13 @@ class Finetune(Recipe):
             tags=tags,
             tables={"learning_rates": rounds} if rounds else {},
         )
+
+
+@lru_cache(maxsize=32)
+def _draws(model: ModelSource, version: str | None) -> bool:
+    from scaling.training.network import draws
+
+    return draws(build(model).network)
 
 
 def any_parameters(model: ModelSource) -> bool:

@@ -43,6 +43,8 @@ class Lora(Finetune):
             raise SettingError(f"adaptation.dropout={dropout}: expected a number from 0 to below 1.")
         if self.targets is not None and (not isinstance(self.targets, tuple) or not self.targets):
             raise SettingError(f"adaptation.targets={self.targets}: expected a list of names, [qkv, proj], or null.")
+        if self.targets is not None:  # a layer of a sequence is called 0, which YAML reads as a number
+            object.__setattr__(self, "targets", tuple(map(str, self.targets)))
 
     @property
     def lora(self) -> LoraSettings:

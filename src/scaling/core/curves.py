@@ -162,7 +162,7 @@ def curves_of(points: Iterable[Point]) -> list[Curve]:
 #: Columns of curves.csv, in their order; other people's scripts rely on them.
 COLUMNS = (
     "curve_id", "label", "model", "dataset", "adaptation", "n", "n_requested", "seed",
-    "train_accuracy", "test_accuracy", "upgradeability", "fingerprint", "run_id",
+    "train_accuracy", "test_accuracy", "upgradeability", "fingerprint", "run_id", "flag",
 )  # fmt: skip
 
 

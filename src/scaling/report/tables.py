@@ -64,7 +64,7 @@ def main_table(curves: Sequence[Curve], findings: Findings | None) -> Table:
     """Return one row a curve and n, aggregated over seeds.
 
     The 95 % interval is that of the finite test set, the range that over seeds; None where there is one seed, or
-    where all seeds share the whole training set.
+    where all seeds share the whole training set. Where any point is flagged, the last column counts them.
     """
     metric = findings.metric if findings else metric_of("test/accuracy")
     other = metric.name != "test/accuracy"
@@ -77,11 +77,15 @@ def main_table(curves: Sequence[Curve], findings: Findings | None) -> Table:
     gaps = {(found.curve_id, gap.n): gap for found in (findings.curves if findings else ()) for gap in found.gaps}
     if other:
         gaps, columns = {}, (*columns, share(metric.title, metric.name))
-    rows = [
+    rows: list[tuple[Any, ...]] = [
         (*row, known(value)) if other else row
         for curve in curves
         for row, value in zip(_rows(curve, gaps), _values(curve, findings), strict=True)
     ]
+    flagged = [sum(bool(point.flag) for point in curve.at(n)) for curve in curves for n in curve.n.tolist()]
+    if any(flagged):  # their scores are in the means all the same
+        columns = (*columns, Column("flagged", "flagged", "d"))
+        rows = [(*row, count) for row, count in zip(rows, flagged, strict=True)]
     return Table("numbers", "One row a curve and n, means over seeds", columns, tuple(rows))
 
 

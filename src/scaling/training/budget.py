@@ -40,7 +40,7 @@ def budget(n: int, batch_size: int, epochs: float, least: int, most: int, rounds
     steps = ⌈epochs · n / batch⌉, at least `least` and at most `most`, with batch = min(batch_size, n).
     """
     batch = min(batch_size, n)
-    steps = min(max(ceil(epochs * n / batch), least), most)
+    steps = max(ceil(min(epochs * n / batch, most)), least)
     ends = {ceil(steps * (i + 1) / rounds) for i in range(rounds)}
     return Budget(batch, steps, tuple(sorted(ends)))
 
@@ -78,9 +78,14 @@ def network_seed(step: int, part: int, seed: int) -> int:
 
 
 def parts(batch: int, micro_batch: int | None) -> list[slice]:
-    """Cut a batch into parts of at most `micro_batch` samples, whose gradients are summed."""
-    size = batch if micro_batch is None else min(micro_batch, batch)
-    return [slice(start, min(start + size, batch)) for start in range(0, batch, size)]
+    """Cut a batch into parts of at most `micro_batch` samples, as equal as can be; their gradients are summed."""
+    count = 1 if micro_batch is None else ceil(batch / micro_batch)
+    return [slice(batch * part // count, batch * (part + 1) // count) for part in range(count)]
+
+
+def fewest_at_once(batch: int, micro_batch: int | None, processes: int) -> int:
+    """Return the samples in a process's smallest share of a part; 0 where some process has none."""
+    return min(part.stop - part.start for part in parts(batch, micro_batch)) // processes
 
 
 def best_round(losses: Sequence[float]) -> int:

@@ -1,7 +1,6 @@
 """The checkpoint of a grid point: one file, replaced as a whole, read without running what it holds."""
 
 import os
-import pickle
 import time
 from collections.abc import Mapping
 from dataclasses import asdict, dataclass
@@ -64,8 +63,11 @@ class Checkpoint:
             return Progress()
         try:
             content = torch.load(self.path, map_location="cpu", weights_only=True)
-            format_, owner = content["format"], content["fingerprint"]
-        except (OSError, RuntimeError, EOFError, KeyError, TypeError, pickle.UnpicklingError) as error:
+            owner = content["fingerprint"]
+            # What a kept or an outdated file holds is not the middle of anything.
+            running = owner == self.fingerprint and content["format"] == FORMAT and not content["finished"]
+            seconds, progress = (float(content["seconds"]), _progress(content)) if running else (0.0, Progress())
+        except Exception as error:  # whatever a damaged file makes of torch's reader and of ours
             raise AdaptationError(
                 f"The checkpoint {self.path} can't be read ({type(error).__name__}).\n"
                 "Delete it to train from the start."
@@ -75,11 +77,8 @@ class Checkpoint:
                 f"The checkpoint {self.path} belongs to another grid point: its fingerprint is {owner}, expected"
                 f" {self.fingerprint}.\nDelete it, or take another folder with checkpoints.dir=."
             )
-        # What a kept or an outdated file holds is not the middle of anything.
-        if format_ != FORMAT or content["finished"]:
-            return Progress()
-        self.earlier = content["seconds"]
-        return _progress(content)
+        self.earlier = seconds
+        return progress
 
     def save(self, progress: Progress) -> None:
         """Replace the file."""

@@ -1,5 +1,7 @@
 """One training with Lightning, from its start or from where a checkpoint left it; and the test of a network."""
 
+import signal
+import threading
 import warnings
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
@@ -20,11 +22,11 @@ from scaling.lightning import device_of, quiet_trainer
 from scaling.models.inference import for_inference
 from scaling.training.augment import augmentation
 from scaling.training.batches import PlainBatches, Read, Share, TrainingBatches
-from scaling.training.budget import Budget
+from scaling.training.budget import Budget, fewest_at_once
 from scaling.training.callbacks import STOPPED, Rounds, Saver
 from scaling.training.checkpoints import Snapshot
 from scaling.training.module import PredictingModule, TuningModule
-from scaling.training.network import Tuned, tuned
+from scaling.training.network import Tuned, trains_norms, tuned
 from scaling.training.work import HeadArrays, Round, Work
 
 #: Images that are predicted at once where no micro batch is set.
@@ -116,7 +118,8 @@ class Run:
         drawing = [device] if device.type == "cuda" else []
         with torch.random.fork_rng(devices=drawing), translated_memory_errors(self.work), warnings.catch_warnings():
             warnings.filterwarnings("ignore", message=".*in eval mode at the start of training.*")  # frozen norms are
-            trainer.fit(module.train())
+            with interruptible():
+                trainer.fit(module.train())
         if machine.stopping.is_set():  # during the last validation
             raise SystemExit(STOPPED)
 
@@ -136,7 +139,7 @@ class Run:
             )  # fmt: skip
             loader = torch.utils.data.DataLoader(batches, batch_size=None, generator=torch.Generator())
             trainer = quiet_trainer(**self.trainer, precision=self.work.precision)
-            with translated_memory_errors(self.work):
+            with translated_memory_errors(self.work), interruptible():
                 trainer.test(module, loader, verbose=False)
         return Predictions.concatenate(module.parts)
 
@@ -144,6 +147,20 @@ class Run:
         """Return the reader of the test images."""
         images: Any = self.work.dataset.test.samples
         return decoded(images, self.work.model.resolved_preprocessing()).read
+
+
+@contextmanager
+def interruptible() -> Iterator[None]:
+    """Let Ctrl-C through as what it is: Lightning exits with code 1 after it, and leaves the signal ignored."""
+    handler = signal.getsignal(signal.SIGINT)
+    try:
+        yield
+    except SystemExit as error:
+        if error.code != 1:
+            raise
+        if threading.current_thread() is threading.main_thread():
+            signal.signal(signal.SIGINT, handler)
+        raise KeyboardInterrupt from error
 
 
 @contextmanager
@@ -165,13 +182,19 @@ def out_of_memory(error: BaseException) -> bool:
     return isinstance(error, RuntimeError) and ("can't allocate memory" in text or "out of memory" in text)
 
 
+def can_be_cut(work: Work, micro_batch: int | None) -> bool:
+    """Say whether batches can be cut into such parts: batch norms that are trained need two images at once."""
+    fewest = min(fewest_at_once(batch, micro_batch, work.settings.processes) for batch in work.batches)
+    return fewest > 1 or not trains_norms(work)
+
+
 def memory_message(work: Work) -> str:
     """Say what did not fit, and what to set."""
     batch = min(work.recipe.batch_size, len(work.indices))
     now = min(work.settings.micro_batch or batch, batch)
     return f"The memory does not hold {now} image{'s' * (now != 1)} in training.\n" + (
-        f"Set trainer.micro_batch={max(1, now // 2)}: gradients are summed over the parts, so that each step"
+        f"Set trainer.micro_batch={now // 2}: gradients are summed over the parts, so that each step"
         f" still takes {batch} samples."
-        if now > 1
+        if now > 1 and can_be_cut(work, now // 2)
         else "Take a smaller model.input_size=, precision=bf16-mixed, or adaptation=lora."
     )

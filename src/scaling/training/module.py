@@ -14,7 +14,7 @@ from scaling.data.preprocessing import Preprocessing
 from scaling.lightning import reduce
 from scaling.training.batches import PlainBatches, TrainingBatches
 from scaling.training.budget import network_seed, rate_factor
-from scaling.training.network import Tuned, parameter_groups
+from scaling.training.network import Tuned, check_updates, parameter_groups
 from scaling.training.recipe import Recipe
 
 
@@ -40,6 +40,7 @@ class TuningModule(pl.LightningModule):
         self.step = 0
         self.loss_sum, self.loss_parts = torch.zeros(()), 0
         self.validation = torch.zeros(3, dtype=torch.float64)
+        self.updates_checked = False
 
     @property
     def parts(self) -> int:
@@ -61,6 +62,12 @@ class TuningModule(pl.LightningModule):
         for group in self.trainer.optimizers[0].param_groups:
             group["lr"] = factor * group["scale"]
         torch.manual_seed(network_seed(self.step * self.parts + batch_idx % self.parts, self.global_rank, self.seed))
+
+    def on_after_backward(self) -> None:
+        """Refuse LoRA's layers that take no part, once: a network may read their weights past their updates."""
+        if not self.updates_checked:
+            check_updates(self.network)
+            self.updates_checked = True
 
     def on_train_batch_end(self, outputs: Any, batch: Any, batch_idx: int) -> None:
         """Count the step once all its parts are done."""

@@ -20,6 +20,8 @@ from scaling.training.work import HeadArrays, Work
 DEPTHS = 12
 #: Share of the way that stored statistics move each step where batch norms are trained; torch's own default.
 MOMENTUM = 0.1
+#: Names under which modules of torch, torchvision and timm keep how much they drop at random.
+DRAWING = ("p", "dropout", "attention_dropout", "drop_prob", "drop_rate", "prob")
 
 
 class Tuned(nn.Module):
@@ -74,6 +76,19 @@ def frozen_norms(recipe: Recipe, model: Any, lora: LoraSettings | None) -> bool:
     return recipe.batch_norm == "frozen"
 
 
+def draws(network: nn.Module) -> bool:
+    """Say whether a network draws anything in training: dropout, or layers that are left out (stochastic depth)."""
+    values = (vars(module).get(name) for module in network.modules() for name in DRAWING)
+    return any(isinstance(value, float) and value > 0 for value in values)
+
+
+def trains_norms(work: Work) -> bool:
+    """Say whether batch norms take the statistics of what they see in training."""
+    if frozen_norms(work.recipe, work.model, work.lora):
+        return False
+    return any(isinstance(module, _BatchNorm) for module in build(work.model).network.modules())
+
+
 def with_lora(network: nn.Module, settings: LoraSettings, model: str) -> nn.Module:
     """Freeze a network and put low-rank updates beside its linear and attention layers.
 
@@ -119,6 +134,30 @@ def lora_layers(network: nn.Module, targets: tuple[str, ...] | None, model: str)
             f"It has: {shown}."
         )
     return chosen
+
+
+def check_updates(network: Tuned) -> None:
+    """Refuse updates that a backward pass gave no gradient: the network does not call these layers.
+
+    Raises:
+        AdaptationError: torchvision's Swin, for one, hands the weights of its attention to a function.
+    """
+    with_gradient: dict[str, bool] = {}
+    for name, parameter in network.backbone.named_parameters():
+        layer, found, _ = name.partition(".lora_")
+        if found and parameter.requires_grad:
+            with_gradient[layer] = with_gradient.get(layer, True) and parameter.grad is not None
+    unused = [layer for layer, good in with_gradient.items() if not good]
+    if not unused:
+        return
+    last = {layer: layer.rpartition(".")[2] for layer in with_gradient}
+    usable = sorted(set(last.values()) - {last[layer] for layer in unused})
+    shown = ", ".join(unused[:3]) + (", …" if len(unused) > 3 else "")
+    raise AdaptationError(
+        f"lora: the updates of {len(unused)} of {len(with_gradient)} layers would have no effect, as the network uses"
+        f" their weights without calling them: {shown}.\n"
+        + (f"Take adaptation.targets=[{','.join(usable)}]." if usable else "Take adaptation=finetune.")
+    )
 
 
 def parameter_groups(network: Tuned, recipe: Recipe) -> list[dict[str, Any]]:

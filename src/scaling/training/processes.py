@@ -23,6 +23,8 @@ from scaling.training.work import Trained, Work, interleaved
 
 #: Seconds after which the processes are looked at, where none of them says anything.
 POLL_SECONDS = 0.2
+#: What torch's C++ reads when it is imported.
+LOG_LEVEL = "TORCH_CPP_LOG_LEVEL"
 
 
 def train(work: Work, reporter: Reporter) -> Trained:
@@ -65,9 +67,11 @@ def _shared(work: Work, reporter: Reporter) -> Trained:
     for _ in range(count):
         tasks.put(work)
     tasks.cancel_join_thread()
-    group = start_processes(
-        _member, (tasks, count, _free_port(), messages), nprocs=count, join=False, daemon=False, start_method="spawn"
-    )
+    with without_hints():
+        group = start_processes(
+            _member, (tasks, count, _free_port(), messages), nprocs=count, join=False, daemon=False,
+            start_method="spawn",
+        )  # fmt: skip
     assert group is not None
     try:
         shares = _listen(group, messages, count, reporter)
@@ -84,6 +88,19 @@ def _shared(work: Work, reporter: Reporter) -> Trained:
         test=interleaved([share.test for share in shares]),
         metrics={**first.metrics, "memory/training_peak_bytes": sum(peaks)},
     )
+
+
+@contextmanager
+def without_hints() -> Iterator[None]:
+    """Start processes in which torch's C++ tells errors alone: not that all weights take part."""
+    if LOG_LEVEL in os.environ:
+        yield
+        return
+    os.environ[LOG_LEVEL] = "ERROR"
+    try:
+        yield
+    finally:
+        os.environ.pop(LOG_LEVEL, None)
 
 
 def _listen(group: Any, messages: Any, count: int, reporter: Reporter) -> list[Trained]:

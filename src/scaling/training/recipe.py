@@ -3,6 +3,7 @@
 from dataclasses import asdict, dataclass
 from math import inf
 from pathlib import Path
+from sys import float_info
 from typing import Any
 
 from scaling.core.errors import SettingError
@@ -57,17 +58,20 @@ class Recipe:
     def __post_init__(self) -> None:
         given: Any = self.learning_rates
         good = isinstance(given, tuple) and given and all(_number(value) and 0 < value < inf for value in given)
-        if not good or list(given) != sorted(set(given)):
+        # Phases and metrics are named by six digits of the rate.
+        if not good or list(given) != sorted(given) or len({f"{rate:g}" for rate in given}) < len(given):
             shown = list(given) if isinstance(given, tuple) else given
             raise SettingError(
-                f"adaptation.learning_rates={shown}: expected a list of positive numbers, ascending, without repeats,"
-                " such as [0.0001, 0.001]."
+                f"adaptation.learning_rates={shown}: expected a list of positive numbers, ascending, without repeats"
+                " in six digits, such as [0.0001, 0.001]."
             )
         for name, (low, high, closed) in NUMBERS.items():
             value = getattr(self, name)
             if not _number(value) or not (low <= value <= high if closed else low < value < high):
-                bounds = f"above {low}" if high == inf and not closed else f"from {low} to {high}"
-                raise SettingError(f"adaptation.{name}={value}: expected a number {bounds}.")
+                bounds = f"number from {low} to {high}"
+                if high == inf:
+                    bounds = f"finite number from {low} up" if closed else f"finite number above {low}"
+                raise SettingError(f"adaptation.{name}={value}: expected a {bounds}.")
         for name in COUNTS:
             if not whole(getattr(self, name)):
                 raise SettingError(f"adaptation.{name}={getattr(self, name)}: expected a whole number from 1 up.")
@@ -95,9 +99,9 @@ class Recipe:
         return budget(n, self.batch_size, self.epochs, self.min_steps, self.max_steps, self.rounds)
 
     def identity(self) -> dict[str, Any]:
-        """Return the settings that change a score: all of them; 1 and 1.0 are one setting."""
+        """Return the settings that change a score: all of them; 1 and 1.0 are one setting, in lists as well."""
         return {
-            name: float(value) if _number(value) else list(value) if isinstance(value, tuple) else value
+            name: [_plain(item) for item in value] if isinstance(value, tuple) else _plain(value)
             for name, value in asdict(self).items()
         }
 
@@ -146,4 +150,9 @@ def whole(value: Any, least: int = 1) -> bool:
 
 
 def _number(value: Any) -> bool:
-    return isinstance(value, int | float) and not isinstance(value, bool) and value == value
+    # Not isfinite, which fails on whole numbers beyond the floats.
+    return isinstance(value, int | float) and not isinstance(value, bool) and abs(value) <= float_info.max
+
+
+def _plain(value: Any) -> Any:
+    return float(value) if _number(value) else value

@@ -1,6 +1,7 @@
 """A grid point's trainings: try learning rates on a held-out part, train on all n samples, predict."""
 
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager, nullcontext
 from functools import partial
 from typing import Any
 
@@ -12,7 +13,7 @@ from scaling.core.reporter import Reporter
 from scaling.lightning import device_of, emulates_bf16
 from scaling.training.batches import Share, held
 from scaling.training.checkpoints import Checkpoint, Progress, Snapshot
-from scaling.training.fit import Run
+from scaling.training.fit import Run, can_be_cut, translated_memory_errors
 from scaling.training.network import counts
 from scaling.training.work import Candidate, Trained, Work
 
@@ -30,15 +31,34 @@ def train(work: Work, reporter: Reporter, share: Share | None = None) -> Trained
     Raises:
         AdaptationError: the loss is no number at any rate, memory ran out, or the checkpoint is another point's.
     """
+    with layers_as_written() if work.lora is not None else nullcontext():
+        return _train(work, reporter, share or Share())
+
+
+@contextmanager
+def layers_as_written() -> Iterator[None]:
+    """Switch off torch's fast path of encoders: in eval mode it reads the layers' weights past their updates."""
+    from torch.backends import mha
+
+    before = mha.get_fastpath_enabled()
+    mha.set_fastpath_enabled(False)
+    try:
+        yield
+    finally:
+        mha.set_fastpath_enabled(before)
+
+
+def _train(work: Work, reporter: Reporter, share: Share) -> Trained:
     import torch
 
-    share = share or Share()
     if torch.cuda.is_available():
         torch.cuda.reset_peak_memory_stats()  # of earlier points
     check_precision(work, reporter if share.rank == 0 else None)
     check_share(work, share)
+    check_norms(work)
     images: Any = work.dataset.train.samples
-    read = held(images, work.model.resolved_preprocessing(), work.indices)
+    with translated_memory_errors(work):
+        read = held(images, work.model.resolved_preprocessing(), work.indices)
     run = Run(work, share, read, lightning_settings(work), reporter)
     checkpoint = Checkpoint(work.settings)
     progress = checkpoint.load()
@@ -116,11 +136,9 @@ def lightning_settings(work: Work) -> dict[str, Any]:
     """Return the Trainer's keyword arguments in each of the processes."""
     if work.settings.processes == 1:
         return work.trainer
-    # Statistics over all processes' samples; torch has that for accelerators alone.
-    everywhere = device_of(work.trainer).type != "cpu"
-    return {
-        **work.trainer, "strategy": "ddp", "devices": work.settings.processes, "sync_batchnorm": everywhere,
-    }  # fmt: skip
+    # No sync_batchnorm: torch's converter drops the activation of timm's BatchNormAct2d. Some networks have weights
+    # that take no part, such as an auxiliary head; plain ddp would wait for their gradients.
+    return {**work.trainer, "strategy": "ddp_find_unused_parameters_true", "devices": work.settings.processes}
 
 
 def check_precision(work: Work, reporter: Reporter | None) -> None:
@@ -152,6 +170,20 @@ def check_share(work: Work, share: Share) -> None:
             f"{share.processes} processes can't share {fewest} samples to train or to validate on.\n"
             f"Take trainer.devices={fewest}, or a larger n."
         )
+
+
+def check_norms(work: Work) -> None:
+    """Refuse to cut a batch into single images where batch norms need the statistics of several."""
+    micro_batch, processes, batch = work.settings.micro_batch, work.settings.processes, min(work.batches)
+    if batch < 2 or can_be_cut(work, micro_batch):  # a batch of one is asked for as it is
+        return
+    enough = next((size for size in range(2, batch + 1) if can_be_cut(work, size)), None)
+    larger = f"trainer.micro_batch={enough} or more" if enough else f"trainer.devices={max(1, batch // 2)} or fewer"
+    raise AdaptationError(
+        f"Batch norms are trained here; of a batch of {batch}, trainer.micro_batch={micro_batch or 'null'} and"
+        f" {processes} process{'es' * (processes > 1)} leave a single image to see at once, expected at least 2.\n"
+        f"Take {larger}, or adaptation.batch_norm=frozen."
+    )
 
 
 def peak_memory() -> dict[str, float]:

@@ -42,6 +42,13 @@ class Work:
     trainer: dict[str, Any]
     settings: TrainingSettings
 
+    @property
+    def batches(self) -> tuple[int, ...]:
+        """Samples of a step, in the final fit and, where rates are tried, without the samples that are held out."""
+        n = len(self.indices)
+        batch = self.recipe.budget(n).batch
+        return (batch,) if self.held_out is None else (batch, min(batch, n - int(self.held_out.sum())))
+
 
 @dataclass(frozen=True)
 class Round:
