@@ -180,8 +180,8 @@ class Job:
         trainer = self.settings["trainer"]
         processes = trainer.get("devices") if trainer.get("strategy") == DISTRIBUTED else 1
         divided = {"micro_batch": trainer.get("micro_batch"), "processes": processes}
-        whole = divided == {"micro_batch": None, "processes": 1}
-        return {"parts": divided} if sees is not None and not whole and sees(self.model) else {}
+        undivided = divided == {"micro_batch": None, "processes": 1}
+        return {"parts": divided} if sees is not None and not undivided and sees(self.model) else {}
 
     def check(self) -> GridPoint:
         """Check everything that can be wrong before anything is computed; return the point.
