@@ -1,8 +1,10 @@
 """What was found, as tables of the page."""
 
 from collections.abc import Mapping, Sequence
+from typing import Any
 
 from scaling.core.curves import Curve
+from scaling.figures import short_labels
 from scaling.findings import Findings, Ranks
 from scaling.report.tables import SEEDS, Column, N, Table, share
 
@@ -14,17 +16,18 @@ PARTS = ("comparisons", "ranks", "crossovers", "pretraining", "complexity", "var
 
 
 def finding_tables(curves: Sequence[Curve], findings: Findings | None) -> dict[str, list[Table]]:
-    """Return the tables of each part of the page, those that have rows."""
+    """Return the tables of each part of the page, those that have rows; names leave out what all curves share."""
     if findings is None:
         return {name: [] for name in PARTS}
-    labels = {curve.curve_id: curve.label for curve in curves}
+    names, _ = short_labels([curve.label for curve in curves])
+    labels = {curve.curve_id: name for curve, name in zip(curves, names, strict=True)}
     tables = (
         [comparisons(findings, labels)],
         [ranks(i, entry, labels) for i, entry in enumerate(findings.ranks)],
         [crossovers(findings, labels)],
         [pretraining(findings, labels)],
         [sizes(findings), relations(findings)],
-        [variance(findings)],
+        [variance(findings, labels)],
         [costs(findings, labels)],
     )
     return {name: [table for table in made if table.rows] for name, made in zip(PARTS, tables, strict=True)}
@@ -32,22 +35,21 @@ def finding_tables(curves: Sequence[Curve], findings: Findings | None) -> dict[s
 
 def comparisons(findings: Findings, labels: Mapping[str, str]) -> Table:
     """Return one row a pair of curves and n."""
-    columns = (
+    columns: tuple[Column, ...] = (
         DATASET, N, Column("a", "a"), Column("b", "b"), SEEDS, share("a − b", "difference", "+"),
         share("low", "low", "+"), share("high", "high", "+"), Column("p", "p", ".2g"),
         Column("p adjusted", "p_adjusted", ".2g"), Column("better", "verdict"), Column("rests on", "test"),
     )  # fmt: skip
-    rows = tuple(
+    rows: tuple[tuple[Any, ...], ...] = tuple(
         (
             c.dataset, c.n, labels.get(c.a, c.a), labels.get(c.b, c.b), c.seeds, c.difference, c.low, c.high, c.p,
-            c.p_adjusted, {"a": labels.get(c.a, c.a), "b": labels.get(c.b, c.b)}.get(c.verdict, "open"), c.test,
+            c.p_adjusted, c.verdict, c.test,
         )
         for c in findings.comparisons
     )  # fmt: skip
-    title = (
-        f"Pairs of curves at the same n: {100 * (1 - findings.settings.level):g} % intervals of each by itself,"
-        " verdicts by p adjusted for all pairs; where one seed stands alone, other draws are not counted"
-    )
+    title = f"Pairs of curves at the same n, with {100 * (1 - findings.settings.level):g} % intervals of each by itself"
+    if len({c.dataset for c in findings.comparisons}) == 1:
+        columns, rows = columns[1:], tuple(row[1:] for row in rows)
     return Table("comparisons", title, columns, rows)
 
 
@@ -86,7 +88,7 @@ def pretraining(findings: Findings, labels: Mapping[str, str]) -> Table:
     return Table("pretraining", "What pre-training gains at each n, seeds paired", columns, rows)
 
 
-def variance(findings: Findings) -> Table:
+def variance(findings: Findings, labels: Mapping[str, str]) -> Table:
     """Return one row a curve and n."""
     columns = (
         Column("curve", "curve"), N, SEEDS, share("mean", "mean"), share("sd of draws", "draw"),
@@ -94,10 +96,11 @@ def variance(findings: Findings) -> Table:
         share("low", "low"), share("high", "high"),
     )  # fmt: skip
     rows = tuple(
-        (curve.label, v.n, v.seeds, v.mean, v.draw, v.draw_how, v.test, v.test_how, v.low, v.high)
+        (labels.get(curve.curve_id, curve.label), v.n, v.seeds, v.mean, v.draw, v.draw_how, v.test, v.test_how, v.low,
+         v.high)
         for curve in findings.curves
         for v in curve.variance
-    )
+    )  # fmt: skip
     return Table("variance", "Subset draws and the finite test set, kept apart", columns, rows)
 
 
