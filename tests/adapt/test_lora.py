@@ -8,10 +8,9 @@ import torch
 from tests.networks import Listener
 
 from scaling.adapt import Lora
-from scaling.adapt.lora import attention_layers
 from scaling.core.errors import AdaptationError, SettingError
 from scaling.training import LoraSettings
-from scaling.training.network import with_lora
+from scaling.training.network import attention_layers, targeted, with_lora
 
 WIDE = ("adaptation=lora", "model.name=wide", "adaptation.rank=2")
 
@@ -49,9 +48,9 @@ def test_without_peft_it_says_what_to_install(evaluate, monkeypatch):
 
 def test_attention_that_peft_gives_no_dropout_is_told():
     layer = torch.nn.TransformerEncoderLayer(8, 2, 16, dropout=0.0)
-    assert attention_layers(layer, None) == ["self_attn"]
-    assert attention_layers(layer, ("self_attn",)) == ["self_attn"]
-    assert attention_layers(layer, ("linear1",)) == []
+    assert attention_layers(layer) == {"self_attn"}
+    assert targeted(["encoder.self_attn"], ("self_attn",)) == targeted(["encoder.self_attn"], None)
+    assert targeted(["encoder.self_attn"], ("linear1",)) == []
     outputs = {}
     for targets in (("self_attn",), ("linear1",)):
         network = with_lora(copy.deepcopy(layer), LoraSettings(2, 4.0, 0.5, targets), "encoder").train()

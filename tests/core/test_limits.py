@@ -43,7 +43,7 @@ def test_between_them_it_cannot_be_told():
 def test_a_test_error_without_a_trend_tells_nothing():
     found = limit(forecast(N[:2], [0.3, 0.2]), forecast(N[:2], [0.1, 0.1]), 0.01)
     assert not found.told
-    assert "few sizes" in found.text
+    assert "there are fewer than 3 sizes" in found.text
 
 
 @pytest.mark.parametrize("train", [np.zeros(8), np.full(8, 0.05)])

@@ -58,17 +58,14 @@ class Lora(Finetune):
                 f"lora on random weights: the layers of {task.model.id} stay as they were drawn, but for updates of"
                 f" rank {self.rank}; adaptation=finetune trains all of them"
             )
-        if self.dropout and (ignoring := attention_layers(task.backbone.network, self.targets)):
+        if self.dropout and (ignoring := self._without_dropout(task)):
             task.reporter.note(
                 f"adaptation.dropout={self.dropout:g}: peft has none for nn.MultiheadAttention, so the updates of"
                 f" {len(ignoring)} layers of {task.model.id} ({ignoring[0]}, …) see all of their inputs"
             )
         return super().run(task, subset)
 
+    def _without_dropout(self, task: Task) -> list[str]:
+        from scaling.training.network import attention_layers, targeted
 
-def attention_layers(network: Any, targets: tuple[str, ...] | None) -> list[str]:
-    """Return the names of torch's own attention layers, of those named in `targets` where that is given."""
-    from torch.nn import MultiheadAttention
-
-    names = [name for name, module in network.named_modules() if isinstance(module, MultiheadAttention)]
-    return [name for name in names if targets is None or name.rpartition(".")[2] in targets]
+        return targeted(attention_layers(task.backbone.network), self.targets)

@@ -6,7 +6,7 @@ import numpy as np
 
 from scaling.core.extrapolation.experts import Floats
 from scaling.core.extrapolation.forecast import Forecast
-from scaling.core.extrapolation.statements import CAUTION_FACTOR, COVERAGE, Statement
+from scaling.core.extrapolation.statements import CAUTION_FACTOR, COVERAGE, Statement, no_trend, refusal
 from scaling.core.words import samples
 
 #: Paths that are drawn of each curve.
@@ -31,10 +31,8 @@ def limit(test: Forecast, train: Forecast, threshold: float) -> Statement:
     """
     kind, tail = "limit", (1 - COVERAGE) / 2
     here, there = test.observations.top, CAUTION_FACTOR * test.observations.top
-    if test.experts is None:
-        why = " and ".join(test.flags).replace("_", " ")
-        text = f"Cannot be told from these points: the test error shows no trend ({why})."
-        return Statement(kind, None, None, None, False, text, {"verdict": "open", "threshold": threshold})
+    if why := no_trend(test):
+        return refusal(kind, f"the test error shows no trend ({why})", verdict="open", threshold=threshold)
     tested, trained = _paths(test, here, there), _paths(train, here, there)
     # Paths come sorted by expert; another order keeps the two curves independent.
     trained = trained[np.random.default_rng(1).permutation(PATHS)]

@@ -15,9 +15,10 @@ from scaling.core.extrapolation.statements import (
     data_requirement,
     local_exponent,
     marginal_value,
+    refusal,
     saturation,
-    trend,
 )  # fmt: skip
+from scaling.core.extrapolation.trend import trend
 from scaling.core.limits import limit
 from scaling.core.metrics import Metric
 from scaling.core.scores import Z_95
@@ -113,4 +114,4 @@ def statements(
 
 def _no_threshold(kind: str) -> Statement:
     why = "what the test set can measure is not known without stored predictions; set a threshold"
-    return Statement(kind, None, None, None, False, f"Cannot be told from these points: {why}.", {})
+    return refusal(kind, why)

@@ -155,8 +155,8 @@ def crossover(dataset: str, duel: Duel, labels: Mapping[str, str]) -> Crossover:
         return Crossover(dataset, a, b, None, None, None, False, text)
     between = f"{about(found.low)} to {about(found.high)}"
     text = f"{labels[b]} overtakes {labels[a]} at about n = {about(found.n)} (90 %: {between})."
-    if duel.drawn_once:
-        text += NO_DRAWS
     if found.changes > 1:
         text += f" It is the last of {found.changes} changes of the lead that can be told."
+    if duel.drawn_once:
+        text += NO_DRAWS
     return Crossover(dataset, a, b, found.n, found.low, found.high, True, text)

@@ -3,7 +3,7 @@
 import copy
 import re
 from collections import Counter
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
 from typing import Any, cast
 
 import torch
@@ -112,7 +112,7 @@ def with_lora(network: nn.Module, settings: LoraSettings, model: str) -> nn.Modu
 def lora_layers(network: nn.Module, targets: tuple[str, ...] | None, model: str) -> list[str]:
     """Return the names of the linear and attention layers, of those named in `targets` where that is given."""
     modules = dict(network.named_modules())
-    attention = {name for name, module in modules.items() if isinstance(module, nn.MultiheadAttention)}
+    attention = attention_layers(network)
     linear = {
         name for name, module in modules.items()
         if isinstance(module, nn.Linear) and name.rpartition(".")[0] not in attention
@@ -125,7 +125,7 @@ def lora_layers(network: nn.Module, targets: tuple[str, ...] | None, model: str)
             f"lora: {model} has no linear or attention layer below its head; it has {shown}.\n"
             "Take adaptation=finetune, or a transformer, such as model=vit_b_16."
         )
-    chosen = [name for name in found if targets is None or name.rpartition(".")[2] in targets]
+    chosen = targeted(found, targets)
     if not chosen:
         counts = Counter(name.rpartition(".")[2] for name in found)
         shown = ", ".join(f"{name} × {count}" for name, count in counts.most_common(8))
@@ -134,6 +134,16 @@ def lora_layers(network: nn.Module, targets: tuple[str, ...] | None, model: str)
             f"It has: {shown}."
         )
     return chosen
+
+
+def attention_layers(network: nn.Module) -> set[str]:
+    """Return the names of torch's own attention layers."""
+    return {name for name, module in network.named_modules() if isinstance(module, nn.MultiheadAttention)}
+
+
+def targeted(names: Iterable[str], targets: tuple[str, ...] | None) -> list[str]:
+    """Return those of some layers whose names end in one of `targets`, all where that is None."""
+    return sorted(name for name in names if targets is None or name.rpartition(".")[2] in targets)
 
 
 def check_updates(network: Tuned) -> None:

@@ -1,19 +1,16 @@
 """What a forecast means, in plain words and in numbers; each statement refuses what its points cannot tell."""
 
-from collections.abc import Sequence
 from dataclasses import asdict, dataclass
-from math import comb, factorial, log, sqrt
+from math import log, sqrt
 from typing import Any
 
 import numpy as np
-from numpy.typing import ArrayLike
-from scipy.special import fdtri, ndtr
+from scipy.special import fdtri
 
 from scaling.core.errors import SettingError
 from scaling.core.extrapolation.experts import Floats
 from scaling.core.extrapolation.forecast import FEWEST_SIZES, Forecast
 from scaling.core.extrapolation.forms import fit_form
-from scaling.core.extrapolation.observations import observe
 from scaling.core.words import about, samples
 
 #: Central share of the intervals in statements.
@@ -31,8 +28,6 @@ FEWEST_FOR_ASYMPTOTE = 4
 #: The same where the noise has to be told from the residuals: with fewer, narrow intervals are luck (of simulated
 #: curves they held the truth in 69 % of cases at 4 sizes, 80 % at 5, 89 % at 6).
 FEWEST_UNMEASURED = 6
-#: Significance level of the trend test.
-SIGNIFICANCE = 0.05
 #: 90 % point of χ² with one degree of freedom.
 CHI_SQUARED_90 = 2.705543454095404
 #: 95 % point of the normal distribution: one-sided, as the upper end of a central 90 % interval.
@@ -73,7 +68,8 @@ class Statement:
         }
 
 
-def _refusal(kind: str, why: str, **details: Any) -> Statement:
+def refusal(kind: str, why: str, **details: Any) -> Statement:
+    """Return the statement that something cannot be told, and why."""
     return Statement(kind, None, None, None, False, f"Cannot be told from these points: {why}.", details)
 
 
@@ -91,7 +87,8 @@ def _fall(middle: float, low: float, high: float) -> str:
     return f"fall by {middle:.4f} (90 %: {low:.4f} to {high:.4f})"
 
 
-def _no_trend(forecast: Forecast) -> str | None:
+def no_trend(forecast: Forecast) -> str | None:
+    """Say why a forecast has no trend to speak of; None where it has one."""
     if forecast.experts is not None:
         return None
     why = {
@@ -105,8 +102,8 @@ def _no_trend(forecast: Forecast) -> str | None:
 def local_exponent(forecast: Forecast) -> Statement:
     """State c in error ∝ n^(−c) at the largest n, from half to twice of it."""
     kind = "local_exponent"
-    if why := _no_trend(forecast):
-        return _refusal(kind, why)
+    if why := no_trend(forecast):
+        return refusal(kind, why)
     n = forecast.observations.top
     errors = np.log(np.maximum(forecast.paths([n / sqrt(2), n * sqrt(2)]), SMALLEST * forecast.observations.scale))
     middle, low, high = _spread((errors[:, 0] - errors[:, 1]) / log(2))
@@ -123,14 +120,16 @@ def asymptote(forecast: Forecast) -> Statement:
     Source of the interval: Wilks (1938), The large-sample distribution of the likelihood ratio, Ann. Math. Stat. 9(1).
     """
     kind, points = "asymptote", forecast.observations
-    if why := _no_trend(forecast):
-        return _refusal(kind, why)
+    if why := no_trend(forecast):
+        return refusal(kind, why)
     fewest = FEWEST_FOR_ASYMPTOTE if points.measured else FEWEST_UNMEASURED
     if len(points.n) < fewest:
         without = "" if points.measured else ", where no repeats or standard errors tell the noise"
-        return _refusal(kind, f"an asymptote needs {fewest} sizes{without}; there are {len(points.n)}")
-    if not points.error.min() > 0 or "rises" in forecast.flags:
-        return _refusal(kind, "the errors reach 0" if not points.error.min() > 0 else "the error rises at the end")
+        return refusal(kind, f"an asymptote needs {fewest} sizes{without}; there are {len(points.n)}")
+    if not points.error.min() > 0:
+        return refusal(kind, "the errors reach 0")
+    if "rises" in forecast.flags:
+        return refusal(kind, "the error rises at the end")
     best = fit_form("power_law_asymptote", points)
     levels = np.linspace(0, 1, LEVELS + 1) * float(points.error.min())
     loss = _losses(forecast, levels)
@@ -144,7 +143,7 @@ def asymptote(forecast: Forecast) -> Statement:
     middle = float(levels[np.argmin(loss)])
     if high - low > 0.5 * float(points.error[-1]) or (low == 0 and high > 0.25 * float(points.error[-1])):
         why = f"any error from {low:.4g} to {high:.4g} would fit as the limit"
-        return _refusal(kind, why, low=low, high=high)
+        return refusal(kind, why, low=low, high=high)
     text = f"With endless data a power law leaves an error of {middle:.4g} (90 %: {low:.4g} to {high:.4g})."
     return Statement(kind, middle, low, high, True, text, {"exponent": best.parameters["c"]})
 
@@ -193,8 +192,8 @@ def saturation(forecast: Forecast, threshold: float | None = None, tested: int |
         threshold = measurable(min(float(points.error[-1]), 1.0), tested)
     if not threshold > 0:
         raise SettingError(f"threshold={threshold}: expected a gain above 0.")
-    if why := _no_trend(forecast):
-        return _refusal(kind, why, threshold=threshold)
+    if why := no_trend(forecast):
+        return refusal(kind, why, threshold=threshold)
     end = CAUTION_FACTOR * points.top
     octaves = np.arange(-int(STEPS * min(-points.x[0], HORIZON)), 2 * STEPS + 1) / STEPS
     sizes = points.top * np.exp2(octaves)
@@ -212,13 +211,13 @@ def saturation(forecast: Forecast, threshold: float | None = None, tested: int |
         f"from n = {samples(points.top)} to {samples(end)} the error is expected to {_fall(gain, gain_low, gain_high)}"
     )
     if gain_high < 0:
-        return _refusal(kind, expected, **details)
+        return refusal(kind, expected, **details)
     if chance < tail:
         text = f"Not saturated: {expected}, more than {threshold:.4f}."
         return Statement(kind, None, points.top, float("inf"), True, text, details)
     middle, low, high = _spread(first)
     if chance <= 1 - tail:
-        return _refusal(kind, f"{expected}, on both sides of {threshold:.4f}", **details)
+        return refusal(kind, f"{expected}, on both sides of {threshold:.4f}", **details)
     text = (
         f"Saturated from n = {about(middle)} on (90 %: {about(low)} to {about(high)}): {expected},"
         f" less than {threshold:.4f}."
@@ -243,8 +242,8 @@ def data_requirement(forecast: Forecast, error: float, widest_factor: float = WI
     details: dict[str, Any] = {"error": error, "widest_factor": widest_factor}
     if float(points.error[-1]) <= error:
         return _reached(forecast, error, details)
-    if why := _no_trend(forecast):
-        return _refusal(kind, f"what an error of {error:.4g} needs, as {why}", **details)
+    if why := no_trend(forecast):
+        return refusal(kind, f"what an error of {error:.4g} needs, as {why}", **details)
     sizes = points.top * np.exp2(np.arange(HORIZON * STEPS + 1) / STEPS)
     below = forecast.paths(sizes) <= error
     first = np.where(below.any(1), sizes[below.argmax(1)], np.inf)
@@ -253,7 +252,7 @@ def data_requirement(forecast: Forecast, error: float, widest_factor: float = WI
     if not np.isfinite(high) or high > widest_factor * low:
         end = about(high) if np.isfinite(high) else f"more than {about(sizes[-1])}"
         why = f"an error of {error:.4g} may need from {about(low)} to {end} samples, a factor above {widest_factor:g}"
-        return _refusal(kind, why, **details)
+        return refusal(kind, why, **details)
     text = f"An error of {error:.4g} needs about n = {about(middle)} (90 %: {about(low)} to {about(high)})."
     if middle > CAUTION_FACTOR * points.top:
         text += f" That is more than {CAUTION_FACTOR:g} times the largest n measured: take it with caution."
@@ -266,7 +265,7 @@ def _reached(forecast: Forecast, error: float, details: dict[str, Any]) -> State
     last, doubt = float(points.error[-1]), ONE_SIDED_Z * sqrt(float(points.variance[-1]))
     if last + doubt > error:
         why = f"at n = {samples(points.top)} the error is {last:.4g} ± {doubt:.2g}, which may be above {error:.4g}"
-        return _refusal(kind, why, **details)
+        return refusal(kind, why, **details)
     above = np.flatnonzero(points.error > error)
     place = above[-1] + 1 if len(above) else 0
     met = points.top if place == len(points.n) - 1 else float(points.n[place])
@@ -283,8 +282,8 @@ def marginal_value(forecast: Forecast, labels: float) -> Statement:
     kind, points = "marginal_value", forecast.observations
     if not labels > 0:
         raise SettingError(f"labels={labels}: expected a positive number.")
-    if why := _no_trend(forecast):
-        return _refusal(kind, f"what the next {samples(labels)} labels bring, as {why}", labels=labels)
+    if why := no_trend(forecast):
+        return refusal(kind, f"what the next {samples(labels)} labels bring, as {why}", labels=labels)
     after = points.top + labels
     paths = forecast.paths([points.top, after])
     middle, low, high = _spread(paths[:, 0] - paths[:, 1])
@@ -299,85 +298,3 @@ def marginal_value(forecast: Forecast, labels: float) -> Statement:
     if after > CAUTION_FACTOR * points.top:
         text += f" That reaches beyond {CAUTION_FACTOR:g} times the largest n measured: take it with caution."
     return Statement(kind, middle, low, high, True, text, {"labels": labels, "n": points.top})
-
-
-def inversion_distribution(k: int) -> list[int]:
-    """Return how many of the k! orders of k values have 0, 1, 2, … inversions (Mahonian numbers)."""
-    counts = [1]
-    for size in range(2, k + 1):
-        longer = [0] * (len(counts) + size - 1)
-        for inversions, count in enumerate(counts):
-            for more in range(size):
-                longer[inversions + more] += count
-        counts = longer
-    return counts
-
-
-def trend(n: ArrayLike, error: ArrayLike, significance: float = SIGNIFICANCE) -> Statement:
-    """Test whether the error falls with n at all, against chance order, one-sided.
-
-    Without repeats this is Mann's test: the exact share of orders of k errors with as few pairs in which a later
-    error is not lower. With repeats it is the test of Jonckheere and Terpstra, by its normal approximation with
-    correction for ties within sizes.
-
-    Args:
-        n: sizes, shape (m,).
-        error: errors, shape (m,).
-        significance: level below which chance is ruled out.
-
-    Source: Mann (1945), Nonparametric tests against trend, Econometrica 13(3); Jonckheere (1954), A distribution-free
-        k-sample test against ordered alternatives, Biometrika 41.
-    """
-    kind = "trend"
-    observe(n, error)  # refuses what no curve can have
-    order = np.argsort(np.asarray(n, dtype=np.float64), kind="stable")
-    sizes, errors = np.asarray(n, dtype=np.float64)[order], np.asarray(error, dtype=np.float64)[order]
-    pairs = sizes[:, None] < sizes[None, :]
-    not_lower = np.where(pairs, (errors[None, :] > errors[:, None]) + 0.5 * (errors[None, :] == errors[:, None]), 0.0)
-    against, total = float(not_lower.sum()), int(pairs.sum())
-    repeats = np.unique(sizes, return_counts=True)[1]
-    k, m = len(repeats), len(sizes)
-    details: dict[str, Any] = {"pairs": total, "pairs_against": against, "sizes": k}
-    if k == m:
-        smallest = 1 / factorial(k) if k < 20 else 0.0
-        if smallest > significance:
-            why = f"{k} sizes without repeats come in falling order by chance in 1 of {factorial(k)} cases"
-            return _refusal(kind, why, **details)
-        p, test = _mann(k, against), "Mann, exact"
-    else:
-        if comb(m, m // 2) < 1 / significance or k < 2:
-            return _refusal(kind, f"{m} points at {k} sizes are too few for a test", **details)
-        p, test = _jonckheere(repeats, against, total), "Jonckheere"
-    details |= {"p": p, "test": test}
-    falls = p <= significance
-    share = 1 - 2 * against / total
-    verdict = "falls with n" if falls else "is not shown to fall with n"
-    text = f"The error {verdict} (p = {p:.2g}, {test}; later is lower in {total - against:g} of {total} pairs)."
-    return Statement(kind, share, None, None, falls, text, details)
-
-
-def _mann(k: int, against: float) -> float:
-    """Return the chance of at most `against` pairs out of order among k values without ties."""
-    if k <= 60:
-        counts = inversion_distribution(k)
-        # A tie counts half a pair; rounding up keeps the test on the safe side.
-        return sum(counts[: int(np.ceil(against)) + 1]) / factorial(k)
-    variance = k * (k - 1) * (2 * k + 5) / 72
-    return float(ndtr((against + 0.5 - k * (k - 1) / 4) / sqrt(variance)))
-
-
-def _jonckheere(repeats: ArrayLike, against: float, total: int) -> float:
-    """Return the chance of as few pairs out of order, by the normal approximation."""
-    r = np.asarray(repeats, dtype=np.float64)
-    m = float(r.sum())
-    variance = (m**2 * (2 * m + 3) - (r**2 * (2 * r + 3)).sum()) / 72
-    return float(ndtr((against + 0.5 - total / 2) / sqrt(variance)))
-
-
-def statements(
-    forecast: Forecast, threshold: float, labels: Sequence[float] = (1_000, 10_000), target: float | None = None
-) -> list[Statement]:
-    """Return every statement about a fitted curve; `target` asks for a data requirement."""
-    found = [local_exponent(forecast), asymptote(forecast), saturation(forecast, threshold)]
-    found += [marginal_value(forecast, number) for number in labels]
-    return found + ([] if target is None else [data_requirement(forecast, target)])
