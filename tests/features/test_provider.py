@@ -210,6 +210,7 @@ def test_entry_that_loses_its_description_before_it_is_locked_is_made_anew(provi
     monkeypatch.setattr(FeatureEntry, "read", read)
     np.testing.assert_array_equal(provider.rows("train", np.arange(8))[:4], expected)
     assert provider.computed == 4
+    assert provide().entry("train").present()[4:8].all()
 
 
 def test_full_disk_stops_the_pass_with_the_stores_error(provide, monkeypatch):
