@@ -195,8 +195,21 @@ def test_importing_loads_nothing_heavy(module):
     assert done.stdout.strip() == ""
 
 
+#: Words that belong to some rooms alone.
+WORDS = {"accurac": ("scaling.metrics",)}
+
+
+@pytest.mark.parametrize(("word", "rooms"), WORDS.items())
+def test_a_word_stays_in_its_rooms(word, rooms):
+    texts = {name: path.read_text(encoding="utf-8") for name, path in MODULES.items()}
+    texts |= {path.name: path.read_text(encoding="utf-8") for path in (ROOT / "templates").iterdir()}
+    speaking = {name for name, text in texts.items() if word in text.lower()}
+    assert {name for name in speaking if not name.startswith(rooms)} == set()
+    assert speaking
+
+
 @pytest.mark.parametrize("module", [m for m in MODULES if m.startswith("scaling.findings")])
-def test_findings_know_the_core_alone(module):
-    ours = ("scaling.core", "scaling.findings")
+def test_findings_know_the_core_and_metrics_alone(module):
+    ours = ("scaling.core", "scaling.metrics", "scaling.findings")
     assert {name for name in touches(module, ("scaling",)) if not name.startswith(ours)} <= {"scaling"}
     assert touches(module, ("pandas", *HEAVY)) == set()

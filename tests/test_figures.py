@@ -25,7 +25,7 @@ from scaling.findings import Settings, find
 
 POINT = Point(
     curve_id="c", model="net", dataset="digits", adaptation="knn", n=10, n_requested="10", seed=0,
-    train_accuracy=0.9, test_accuracy=0.8, fingerprint="f", run_id="r", test_low=0.75, test_high=0.875,
+    metric="accuracy", train_score=0.9, test_score=0.8, fingerprint="f", run_id="r", test_low=0.75, test_high=0.875,
 )  # fmt: skip
 DRAWINGS = [scaling_curves, upgradeability_curves, train_and_test_curves]
 
@@ -33,7 +33,7 @@ DRAWINGS = [scaling_curves, upgradeability_curves, train_and_test_curves]
 def points(*entries, **changes):
     """Make points of (n, seed, train accuracy, test accuracy)."""
     return [
-        replace(POINT, n=n, seed=seed, train_accuracy=train, test_accuracy=test, **changes)
+        replace(POINT, n=n, seed=seed, train_score=train, test_score=test, **changes)
         for n, seed, train, test in entries
     ]
 
@@ -104,7 +104,7 @@ def test_only_the_curve_whose_seeds_differ_has_a_band():
 
 
 def test_the_bar_is_the_interval_of_the_test_set():
-    ax = drawn(scaling_curves, replace(POINT, test_low=0.5, test_accuracy=0.75, test_high=0.875))
+    ax = drawn(scaling_curves, replace(POINT, test_low=0.5, test_score=0.75, test_high=0.875))
     (bar,) = ax.containers[0].lines[2]
     assert bar.get_segments()[0].tolist() == [[10, 0.5], [10, 0.875]]
 
@@ -239,7 +239,7 @@ def test_labels_are_shown_as_they_are(name):
 class Nothing:
     """Keeps no predictions."""
 
-    def of(self, point):
+    def of(self, point, metric):
         return None
 
 
@@ -265,7 +265,7 @@ def test_the_forecast_goes_on_dashed_and_is_shaded_beyond_four_times_the_largest
     assert ahead.get_xdata()[0] == pytest.approx(1600, rel=0.1)
     assert ahead.get_xdata()[0] >= 1600
     assert ahead.get_xdata()[-1] == pytest.approx(8 * 1600)
-    assert ahead.get_ydata()[0] == pytest.approx(curves[0].band("test_accuracy").mean[-1], abs=0.03)
+    assert ahead.get_ydata()[0] == pytest.approx(curves[0].band("test_score").mean[-1], abs=0.03)
     (shade,) = [part for part in ax.patches if part.get_alpha() == 0.15]
     assert shade.get_x() == 4 * 1600
     assert len(bands(ax)) == 3

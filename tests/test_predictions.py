@@ -2,9 +2,12 @@ import numpy as np
 import pytest
 
 from scaling.core.curves import Point
+from scaling.metrics import metric_of
+from scaling.metrics.classification import macro_f1
+from scaling.metrics.stored import of_predictions, packed
 from scaling.tracking import artifacts
 from scaling.tracking.artifacts import local_folder
-from scaling.tracking.predictions import NAME, StoredPredictions, read
+from scaling.tracking.predictions import PREDICTIONS, VALUES, StoredSamples, read
 
 ARRAYS = {
     "test_labels": np.array([0, 1, 2], np.int32),
@@ -15,7 +18,9 @@ ARRAYS = {
 
 def point(artifacts):
     names = dict.fromkeys(("curve_id", "model", "dataset", "adaptation", "n_requested", "fingerprint"), "x")
-    return Point(**names, n=1, seed=0, train_accuracy=1, test_accuracy=1, run_id="run", artifacts=artifacts)
+    return Point(
+        **names, n=1, seed=0, metric="accuracy", train_score=1, test_score=1, run_id="run", artifacts=artifacts
+    )
 
 
 class Client:
@@ -39,48 +44,67 @@ class Store:
         return artifacts.read(self.client, run_id, uri, name)
 
 
-def test_predictions_are_read_from_the_runs_folder(tmp_path):
+ACCURACY, NLL = metric_of("accuracy"), metric_of("nll")
+
+
+def legacy(content):
+    return read(content, lambda kept: of_predictions(kept, "accuracy", 2 / 3))
+
+
+def test_values_are_read_from_the_runs_folder(tmp_path):
     folder = tmp_path / "with space"
     folder.mkdir()
-    np.savez_compressed(folder / NAME, **ARRAYS)
+    values = {"accuracy": np.array([1.0, 0.0, 1.0]), "nll": np.array([0.5, 3.25, 1e-4])}
+    np.savez_compressed(folder / VALUES, **packed(values, ARRAYS["test_labels"]))
     for uri in (folder.as_uri(), str(folder)):
-        kept = StoredPredictions(Store(tmp_path)).of(point(uri))
-        assert kept.labels.tolist() == [0, 1, 2]
-        assert kept.predicted.tolist() == [0, 2, 2]
-        assert kept.log_prob == pytest.approx(ARRAYS["test_log_prob"])
+        store = StoredSamples(Store(tmp_path))
+        assert store.of(point(uri), ACCURACY).values == pytest.approx([1, 0, 1], abs=1e-6)
+        assert store.of(point(uri), NLL).values == pytest.approx(values["nll"], abs=1e-4)
+        assert store.of(point(uri), metric_of("brier")) is None
 
 
-def test_probabilities_are_nan_where_they_are_not_wanted(tmp_path):
-    np.savez_compressed(tmp_path / NAME, **ARRAYS)
-    kept = StoredPredictions(Store(tmp_path), log_prob=False).of(point(str(tmp_path)))
-    assert np.isnan(kept.log_prob).all()
-    assert kept.accuracy == 2 / 3
+def test_predictions_of_an_earlier_version_tell_the_same_values_and_test_set(tmp_path):
+    np.savez_compressed(tmp_path / PREDICTIONS, **ARRAYS)
+    old = StoredSamples(Store(tmp_path)).of(point(str(tmp_path)), ACCURACY)
+    assert old.values.tolist() == [1, 0, 1]
+    np.savez_compressed(tmp_path / VALUES, **packed({"accuracy": np.array([1.0, 0.0, 0.0])}, ARRAYS["test_labels"]))
+    new = StoredSamples(Store(tmp_path)).of(point(str(tmp_path)), ACCURACY)
+    assert new.values == pytest.approx([1, 0, 0], abs=1e-6)
+    assert new.test_set == old.test_set
+
+
+def test_macro_f1_of_an_earlier_version_counts_classes_that_the_test_set_lacks():
+    arrays = {**ARRAYS, "test_labels": np.array([0, 0, 1, 1]), "test_predicted": np.array([0, 1, 1, 1])}
+    logged = macro_f1(arrays["test_labels"], arrays["test_predicted"], 4)
+    arrays["test_log_prob"] = np.zeros(4, np.float32)
+    assert of_predictions(arrays, "macro_f1", logged).values.mean() == pytest.approx(logged)
 
 
 def test_they_are_fetched_where_they_lie_elsewhere(tmp_path):
     (tmp_path / "run").mkdir()
-    np.savez_compressed(tmp_path / "run" / NAME, **ARRAYS)
-    assert StoredPredictions(Store(tmp_path)).of(point("mlflow-artifacts:/1/run/artifacts")).accuracy == 2 / 3
-    assert StoredPredictions(Store(tmp_path / "none")).of(point("s3://bucket/run")) is None
+    np.savez_compressed(tmp_path / "run" / PREDICTIONS, **ARRAYS)
+    found = StoredSamples(Store(tmp_path)).of(point("mlflow-artifacts:/1/run/artifacts"), ACCURACY)
+    assert found.values.tolist() == [1, 0, 1]
+    assert StoredSamples(Store(tmp_path / "none")).of(point("s3://bucket/run"), ACCURACY) is None
 
 
 def test_what_is_missing_damaged_or_of_another_kind_is_none(tmp_path):
-    path = tmp_path / NAME
-    assert StoredPredictions(Store(tmp_path)).of(point(str(tmp_path))) is None
+    path = tmp_path / PREDICTIONS
+    assert StoredSamples(Store(tmp_path)).of(point(str(tmp_path)), ACCURACY) is None
     np.savez_compressed(path, **{**ARRAYS, "test_predicted": np.array([object()] * 3)})
-    assert read(path.read_bytes()) is None  # would have to be unpickled
+    assert legacy(path.read_bytes()) is None  # would have to be unpickled
     np.savez_compressed(path, test_labels=ARRAYS["test_labels"])
-    assert read(path.read_bytes()) is None
+    assert legacy(path.read_bytes()) is None
     path.write_bytes(b"PK no zip file")
-    assert read(path.read_bytes()) is None
+    assert legacy(path.read_bytes()) is None
     np.savez_compressed(path, **ARRAYS)
     path.write_bytes(path.read_bytes()[:-60])
-    assert read(path.read_bytes()) is None
+    assert legacy(path.read_bytes()) is None
     np.savez_compressed(path, **{name: np.tile(values, 500) for name, values in ARRAYS.items()})
     for place in range(0, path.stat().st_size, 7):  # damaged streams raise zlib's own error
         whole = bytearray(path.read_bytes())
         whole[place] ^= 255
-        read(bytes(whole))
+        legacy(bytes(whole))
 
 
 def test_folders_of_this_machine():

@@ -9,13 +9,14 @@ from rich.console import Console
 from scaling import terminal
 from scaling.core.curves import Point, curves_of
 from scaling.core.identity import GridPoint
+from scaling.metrics import Score
 
 NAMES = ("efficientnet_lite0", "fashion_mnist", "linear_probe")
 POINT = Point(
     curve_id="c", model=NAMES[0], dataset=NAMES[1], adaptation=NAMES[2], n=100_000, n_requested="100000", seed=0,
-    train_accuracy=0.9, test_accuracy=0.8, fingerprint="f", run_id="r", pool=200_000,
+    metric="accuracy", train_score=0.9, test_score=0.8, fingerprint="f", run_id="r", pool=200_000,
 )  # fmt: skip
-METRICS = {"test/accuracy": 0.81234, "train/accuracy": 0.91234}
+SCORE = Score("recall", 10, {"recall": 0.91234}, {"recall": 0.81234})
 
 
 def grid_point(model=NAMES[0], dataset=NAMES[1], n=100_000, seed=0):
@@ -43,7 +44,7 @@ def cells(text, n):
 
 def test_the_table_of_a_curve_fits_80_columns():
     text = table(
-        *(replace(POINT, n=n, seed=seed, test_accuracy=0.8 + seed / 100) for n in (10, 100_000) for seed in range(3))
+        *(replace(POINT, n=n, seed=seed, test_score=0.8 + seed / 100) for n in (10, 100_000) for seed in range(3))
     )
     assert columns(text) <= 80
     assert " ".join(NAMES) in text
@@ -72,16 +73,16 @@ def test_a_plan_says_state_and_reason():
 @pytest.mark.parametrize("fields", [[], ["model"]])
 def test_the_line_of_a_result_fits_80_columns(fields):
     name = terminal.describe(grid_point(), fields)
-    assert columns(terminal.result_line(100, 100, name, METRICS, 123.4)) <= 80
+    assert columns(terminal.result_line(100, 100, name, SCORE, 123.4)) <= 80
 
 
 def test_the_line_of_a_result_says_how_it_came_out():
-    line = terminal.result_line(3, 12, "n=10 seed=0", METRICS, 1.26)
+    line = terminal.result_line(3, 12, "n=10 seed=0", SCORE, 1.26)
     assert line == "[ 3/12] n=10 seed=0  test 0.8123  train 0.9123  1.3 s"
 
 
 def test_a_remark_follows_the_result():
-    assert terminal.result_line(1, 1, "n=10", METRICS, 1.0, "default penalty").endswith("1.0 s  default penalty")
+    assert terminal.result_line(1, 1, "n=10", SCORE, 1.0, "default penalty").endswith("1.0 s  default penalty")
 
 
 def test_the_counts_name_the_states_that_there_are():
@@ -109,7 +110,7 @@ def test_seeds_that_share_the_full_set_show_no_draw_variance():
 
 
 def test_a_gain_has_its_sign():
-    assert "+0.0500" in table(replace(POINT, train_accuracy=0.75))
+    assert "+0.0500" in table(replace(POINT, train_score=0.75))
 
 
 def test_each_curve_has_a_table_by_ascending_n():

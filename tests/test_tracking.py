@@ -14,9 +14,10 @@ import pytest
 from filelock import FileLock
 
 from scaling import machine, tracking
-from scaling.core.curves import COLUMNS, Point
+from scaling.core.curves import Point
 from scaling.core.errors import StoreError
 from scaling.core.identity import GridPoint
+from scaling.metrics.columns import COLUMNS
 from scaling.tracking import (
     CURVE,
     FINGERPRINT,
@@ -46,7 +47,7 @@ METRICS = {
 DATASET = {"name": "digits", "digest": "0" * 64, "source": "scikit-learn", "profile": "{}"}
 CURVE_POINT = Point(
     curve_id="c", model="net", dataset="digits", adaptation="knn", n=10, n_requested="10", seed=0,
-    train_accuracy=0.9, test_accuracy=0.8, fingerprint="f", run_id="r",
+    metric="accuracy", train_score=0.9, test_score=0.8, fingerprint="f", run_id="r",
 )  # fmt: skip
 #: Two programs that say when they are ready, and open the store once they are told to.
 OPEN = """
@@ -341,7 +342,7 @@ def test_the_newest_sweep_is_found_in_whichever_experiment(store, uri):
 
 def test_curves_are_logged_over_n_as_mean_over_seeds(store, sweep):
     points = [
-        replace(CURVE_POINT, n=n, seed=seed, train_accuracy=0.75, test_accuracy=accuracy)
+        replace(CURVE_POINT, n=n, seed=seed, train_score=0.75, test_score=accuracy)
         for n, seed, accuracy in [(10, 0, 0.5), (10, 1, 0.75), (100, 0, 0.875), (100, 1, 0.875)]
     ]
     store.log_curves(sweep.run_id, points)
@@ -351,7 +352,7 @@ def test_curves_are_logged_over_n_as_mean_over_seeds(store, sweep):
 
 
 def test_each_curve_is_a_metric_of_its_own(store, sweep):
-    store.log_curves(sweep.run_id, [CURVE_POINT, replace(CURVE_POINT, curve_id="d", model="other", test_accuracy=0.5)])
+    store.log_curves(sweep.run_id, [CURVE_POINT, replace(CURVE_POINT, curve_id="d", model="other", test_score=0.5)])
     assert history(store, sweep.run_id, "test/accuracy/net digits knn") == [(10, 0.8)]
     assert history(store, sweep.run_id, "test/accuracy/other digits knn") == [(10, 0.5)]
 
@@ -583,7 +584,7 @@ def test_a_point_comes_back_as_it_was_logged(store, sweep, tmp_path):
     assert replace(found, seconds=None, artifacts="") == (
         Point(
             curve_id=point.curve_id, model="net", dataset="digits", adaptation="knn", n=10, n_requested="10", seed=0,
-            train_accuracy=0.9, test_accuracy=0.75, fingerprint=point.fingerprint, run_id=run_id,
+            metric="accuracy", train_score=0.9, test_score=0.75, fingerprint=point.fingerprint, run_id=run_id,
             test_low=0.7, test_high=0.8, pool=60, settings={"adaptation.k": "5", "precision": "32-true"},
             metrics=METRICS,
         )
@@ -627,7 +628,7 @@ def test_runs_are_fetched_with_the_columns_of_the_table(store, sweep, tmp_path):
             "curve_id": point.curve_id, "label": "net digits knn", "model": "net", "dataset": "digits",
             "adaptation": "knn", "n": 10, "n_requested": "10", "seed": 0, "train_accuracy": 0.9,
             "test_accuracy": 0.75, "upgradeability": -0.15, "fingerprint": point.fingerprint, "run_id": run_id,
-                "flag": "",
+            "flag": "", "metric": "accuracy", "train_score": 0.9, "test_score": 0.75,
         }
     ]  # fmt: skip
 

@@ -1,4 +1,4 @@
-"""How does a pre-trained model's accuracy grow with my data, and what would more labels buy?
+"""How does a pre-trained model's performance grow with my data, and what would more labels buy?
 
 The public API, for scripts and notebooks; the commands are `python -m scaling.run` and `scaling.report`.
 """
@@ -10,7 +10,7 @@ from scaling._version import __version__
 if TYPE_CHECKING:
     from scaling.api import evaluate_point
     from scaling.core.errors import ScalingError
-    from scaling.core.scores import Score
+    from scaling.metrics import Score
     from scaling.tracking import fetch_runs
 
 __all__ = ["ScalingError", "Score", "__version__", "evaluate_point", "fetch_runs"]
@@ -18,7 +18,7 @@ __all__ = ["ScalingError", "Score", "__version__", "evaluate_point", "fetch_runs
 _HOMES = {
     "evaluate_point": "scaling.api",
     "fetch_runs": "scaling.tracking",
-    "Score": "scaling.core.scores",
+    "Score": "scaling.metrics",
     "ScalingError": "scaling.core.errors",
 }
 

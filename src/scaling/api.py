@@ -3,8 +3,8 @@
 from typing import Any
 
 from scaling.config import compose, plain
-from scaling.core.scores import Score
 from scaling.evaluate import Job, evaluate_job
+from scaling.metrics import Score
 
 
 def evaluate_point(*overrides: str, **settings: Any) -> Score:
@@ -17,7 +17,7 @@ def evaluate_point(*overrides: str, **settings: Any) -> Score:
     Raises:
         ScalingError: a setting, the data or the weights can't be used.
 
-    >>> evaluate_point(model="pixels", dataset="digits", adaptation="knn", n=100).test_accuracy > 0.8
+    >>> evaluate_point(model="pixels", dataset="digits", adaptation="knn", n=100).test_score > 0.8
     True
     """
     job = Job(plain(compose([*overrides, *(f"{k}={v}" for k, v in settings.items())])))

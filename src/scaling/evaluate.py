@@ -13,12 +13,13 @@ from scaling.config import build, build_dataset, known_precision, resolve_precis
 from scaling.core.errors import SettingError
 from scaling.core.identity import GridPoint, digest
 from scaling.core.reporter import Reporter, SilentReporter
-from scaling.core.scores import Score, at_chance, score
 from scaling.core.subsets import FULL, effective_n, parse_n, subset_indices
 from scaling.data.base import Dataset, DataSource, load
 from scaling.features.given import PRECISION as GIVEN_PRECISION
 from scaling.features.given import GivenFeatures, check_match
 from scaling.features.provider import FEATURE_VERSION, FeatureProvider, Features, FeatureSettings
+from scaling.metrics import Score
+from scaling.metrics.classification import at_chance, scored
 from scaling.models.base import ModelSource
 from scaling.models.given import Given
 from scaling.training.recipe import TrainingSettings, whole
@@ -245,5 +246,5 @@ def evaluate_job(job: Job, reporter: Reporter | None = None) -> Evaluation:
     features = job.provider(reporter)
     task = Task(job.dataset, job.model, features, job.precision, job.trainer, reporter, job.training)
     outcome = job.adaptation.run(task, job.subset)
-    scores = score(outcome.train, outcome.test, job.dataset.class_names)
+    scores = scored(outcome.train, outcome.test, job.dataset.class_names)
     return Evaluation(scores, outcome, features.computed, features.model_size)

@@ -13,7 +13,7 @@ from pytorch_lightning.utilities.exceptions import MisconfigurationException
 from torch import Tensor
 
 from scaling.core.errors import SettingError
-from scaling.core.scores import TOP_K, Predictions
+from scaling.metrics.classification import TOP_K, Predictions
 
 
 def quiet_trainer(**settings: Any) -> pl.Trainer:
@@ -41,8 +41,12 @@ def emulates_bf16(device: torch.device) -> bool:
     return torch.backends.cpu.get_cpu_capability() in ("DEFAULT", "AVX2")
 
 
-def reduce(log_probabilities: Tensor, labels: Tensor) -> Predictions:
-    """Reduce log-probabilities (k, outputs) to each sample's prediction and what was given to its true class."""
+def reduce(log_probabilities: Tensor, labels: Tensor, whole: bool = True) -> Predictions:
+    """Reduce log-probabilities (k, outputs) to each sample's prediction and what was given to its true class.
+
+    Args:
+        whole: whether the log-probabilities of all outputs are kept beside that, for the metrics that need them.
+    """
     outputs = log_probabilities.shape[1]
     true = log_probabilities.gather(1, labels[:, None])
     in_top_k = None
@@ -53,6 +57,7 @@ def reduce(log_probabilities: Tensor, labels: Tensor) -> Predictions:
         predicted=log_probabilities.argmax(1).cpu().numpy(),
         log_prob=true[:, 0].float().cpu().numpy(),
         in_top_k=in_top_k,
+        log_probs=log_probabilities.float().cpu().numpy() if whole else None,
     )
 
 

@@ -22,7 +22,9 @@ from scaling.core.identity import digest, flatten
 from scaling.core.reporter import Advance
 from scaling.core.secrets import mask
 from scaling.evaluate import Evaluation, Job, evaluate_job
-from scaling.tracking import BACKBONE, FLAG, MACHINE, POOL, PRECISION_USED, RunStore, Sweep
+from scaling.metrics.stored import packed
+from scaling.tracking import BACKBONE, FLAG, MACHINE, METRIC, POOL, PRECISION_USED, RunStore, Sweep
+from scaling.tracking.predictions import PREDICTIONS, VALUES
 
 
 @dataclass(frozen=True)
@@ -70,7 +72,7 @@ class PointRunner:
                 with terminal.PointProgress(screen, position, self.total, shown) as progress:
                     log.progress = progress
                     evaluation = evaluate_job(job, log)
-                metrics = self._log(store, claim.run_id, job, evaluation, log, Path(folder))
+                self._log(store, claim.run_id, job, evaluation, log, Path(folder))
             except BaseException as error:
                 stopped = not isinstance(error, Exception)
                 reason = "interrupted" if stopped else failure_reason(error)
@@ -83,15 +85,13 @@ class PointRunner:
                 return Result(point.fingerprint, "failed", reason)
         name = terminal.describe(point, self.fields)
         seconds = time.monotonic() - started
-        line = terminal.result_line(position + 1, self.total, name, metrics, seconds)
+        line = terminal.result_line(position + 1, self.total, name, evaluation.score, seconds)
         screen.print(line, markup=False)
         if evaluation.flag:
             screen.print(f"flagged: {evaluation.flag}", style="yellow", markup=False)
         return Result(point.fingerprint, "finished")
 
-    def _log(
-        self, store: RunStore, run_id: str, job: Job, evaluation: Evaluation, log: "RunLog", folder: Path
-    ) -> dict[str, float]:
+    def _log(self, store: RunStore, run_id: str, job: Job, evaluation: Evaluation, log: "RunLog", folder: Path) -> None:
         started = time.monotonic()
         outcome = evaluation.outcome
         metrics = {**evaluation.score.metrics(), **evaluation.model_size, **outcome.metrics}
@@ -107,12 +107,11 @@ class PointRunner:
             "profile": json.dumps({"train": len(info.train), "test": len(info.test), "classes": len(info.class_names)}),
         }
         log.write("\n".join(f"{name}: {value}" for name, value in sorted(metrics.items())))
-        tags = {**outcome.tags, **({FLAG: evaluation.flag} if evaluation.flag else {})}
+        tags = {METRIC: evaluation.score.metric, **outcome.tags, **({FLAG: evaluation.flag} if evaluation.flag else {})}
         store.log_point(run_id, metrics, outcome.params, tags, dataset, folder)
         store.log_value(run_id, "time/logging_s", time.monotonic() - started, job.point.n)
         store.finish(run_id)
         job.forget_checkpoint()
-        return metrics
 
 
 @dataclass
@@ -205,7 +204,8 @@ def write_artifacts(folder: Path, job: Job, evaluation: Evaluation) -> None:
         "test_predicted": test.predicted.astype(np.int32),
         "test_log_prob": test.log_prob.astype(np.float32),
     }
-    np.savez_compressed(folder / "predictions.npz", **arrays)
+    np.savez_compressed(folder / PREDICTIONS, **arrays)
+    np.savez_compressed(folder / VALUES, **packed(evaluation.score.samples, test.labels))
     for name, rows in evaluation.outcome.tables.items():
         with (folder / f"{name}.csv").open("w", newline="") as file:
             writer = csv.DictWriter(file, fieldnames=list(rows[0]))

@@ -19,6 +19,7 @@ from scaling.core.costs import Estimate, duration, size
 from scaling.core.curves import Curve
 from scaling.core.identity import GridPoint
 from scaling.core.reporter import Advance
+from scaling.metrics import Score
 
 #: A stage shorter than this many steps needs no bar of its own.
 LONG_STAGE = 2
@@ -80,14 +81,12 @@ def describe(point: GridPoint, fields: Sequence[str]) -> str:
     return " ".join([*names, f"n={point.n:<6}", f"seed={point.seed}"])
 
 
-def result_line(
-    position: int, total: int, name: str, metrics: Mapping[str, float], seconds: float, remark: str = ""
-) -> str:
+def result_line(position: int, total: int, name: str, score: Score, seconds: float, remark: str = "") -> str:
     """Say how a point came out, in one line."""
     width = len(str(total))
     text = (
-        f"[{position:>{width}}/{total}] {name}  test {metrics['test/accuracy']:.4f}"
-        f"  train {metrics['train/accuracy']:.4f}  {seconds:.1f} s"
+        f"[{position:>{width}}/{total}] {name}  test {score.test_score:.4f}"
+        f"  train {score.train_score:.4f}  {seconds:.1f} s"
     )
     return f"{text}  {remark}" if remark else text
 
@@ -139,7 +138,7 @@ def curve_tables(curves: Sequence[Curve]) -> Iterator[Table]:
             table.add_column(heading, justify="right")
         if any(point.flag for point in curve.points):
             table.add_column("flagged", justify="right", style="yellow")
-        test, train, gap = (curve.band(q) for q in ("test_accuracy", "train_accuracy", "upgradeability"))
+        test, train, gap = (curve.band(q) for q in ("test_score", "train_score", "upgradeability"))
         for i, n in enumerate(curve.n.tolist()):
             seeds = len(curve.at(n))
             if seeds == 1:

@@ -3,11 +3,12 @@ from dataclasses import replace
 import numpy as np
 import pytest
 
-from scaling.core.curves import COLUMNS, Curve, Point, curve_labels, curves_of, newest_by_fingerprint, rows
+from scaling.core.curves import Curve, Point, curve_labels, curves_of, newest_by_fingerprint
+from scaling.metrics.columns import COLUMNS, rows
 
 POINT = Point(
     curve_id="c" * 32, model="net", dataset="digits", adaptation="knn", n=10, n_requested="10", seed=0,
-    train_accuracy=0.9, test_accuracy=0.8, fingerprint="f0", run_id="r0",
+    metric="accuracy", train_score=0.9, test_score=0.8, fingerprint="f0", run_id="r0",
 )  # fmt: skip
 BASE = "net digits knn"
 
@@ -77,15 +78,15 @@ def test_n_are_sorted_as_numbers_not_as_text():
 
 
 def test_a_band_is_mean_smallest_and_largest_over_seeds_at_each_n():
-    points = [point(n=10, seed=s, test_accuracy=a) for s, a in enumerate((0.5, 0.8, 0.2))]
-    band = curves_of([*points, point(n=20, test_accuracy=0.9)])[0].band("test_accuracy")
+    points = [point(n=10, seed=s, test_score=a) for s, a in enumerate((0.5, 0.8, 0.2))]
+    band = curves_of([*points, point(n=20, test_score=0.9)])[0].band("test_score")
     np.testing.assert_allclose(band.mean, [0.5, 0.9])
     np.testing.assert_array_equal(band.low, [0.2, 0.9])
     np.testing.assert_array_equal(band.high, [0.8, 0.9])
 
 
 def test_the_band_of_upgradeability_is_over_the_seeds_own_differences():
-    points = [point(seed=s, train_accuracy=a, test_accuracy=b) for s, (a, b) in enumerate([(1.0, 0.5), (0.5, 0.75)])]
+    points = [point(seed=s, train_score=a, test_score=b) for s, (a, b) in enumerate([(1.0, 0.5), (0.5, 0.75)])]
     band = curves_of(points)[0].band("upgradeability")
     assert (band.mean[0], band.low[0], band.high[0]) == (-0.125, -0.5, 0.25)
 
@@ -100,7 +101,8 @@ def test_seeds_share_the_subset_where_it_is_the_whole_training_set(pool, shared)
 def test_rows_have_the_columns_that_other_peoples_scripts_rely_on():
     columns = (
         "curve_id,label,model,dataset,adaptation,n,n_requested,seed,"
-        "train_accuracy,test_accuracy,upgradeability,fingerprint,run_id,flag"
+        "train_accuracy,test_accuracy,upgradeability,fingerprint,run_id,flag,"
+        "metric,train_score,test_score"
     )
     assert ",".join(COLUMNS) == columns
     assert ",".join(rows(curves_of([POINT]))[0]) == columns
@@ -112,6 +114,7 @@ def test_a_row_holds_its_points_values_without_the_noise_of_binary_fractions():
             "curve_id": "c" * 32, "label": BASE, "model": "net", "dataset": "digits", "adaptation": "knn",
             "n": 10, "n_requested": "10", "seed": 0, "train_accuracy": 0.9, "test_accuracy": 0.8,
             "upgradeability": -0.1, "fingerprint": "f0", "run_id": "r0", "flag": "",
+            "metric": "accuracy", "train_score": 0.9, "test_score": 0.8,
         }
     ]  # fmt: skip
 

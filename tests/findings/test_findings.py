@@ -10,16 +10,19 @@ import pytest
 from scaling.core.comparisons import mcnemar
 from scaling.core.curves import Point, curves_of
 from scaling.core.errors import SettingError
-from scaling.core.metrics import metric_of
-from scaling.core.scores import Predictions, macro_f1, score
 from scaling.findings import Settings, find
 from scaling.findings.orders import rank_table
-from scaling.findings.samples import row_of
+from scaling.metrics import metric_of
+from scaling.metrics.classification import Predictions, measure, scored
+from scaling.metrics.stored import Samples, hash_of
 
 SIZES = (50, 100, 200, 400, 800, 1600)
 TESTED, CLASSES = 400, 4
 LABELS = np.random.default_rng(99).integers(0, CLASSES, TESTED)
 HARD = np.random.default_rng(98).random(TESTED)
+
+
+NAMES = ("a", "b", "c", "d")
 
 
 def falling(a, b, c):
@@ -30,14 +33,21 @@ GOOD, POOR, LATE = falling(0.02, 2, 0.6), falling(0.15, 2, 0.6), falling(0.0, 5,
 
 
 class Store:
-    """Predictions of points, made from their error; counts who asks."""
+    """Values of test samples, made from a point's error; counts who asks."""
 
     def __init__(self, missing=()):
         self.asked, self.missing = Counter(), missing
 
-    def of(self, point):
+    def of(self, point, metric):
         self.asked[point.run_id] += 1
-        return None if point.model in self.missing else predicted(point.model, point.seed, point.n, point.error)
+        if point.model in self.missing:
+            return None
+        return sampled(predicted(point.model, point.seed, point.n, point.error), metric)
+
+
+def sampled(test, metric):
+    values = measure(test, NAMES).samples.get(metric.name)
+    return None if values is None else Samples(values.astype(np.float32), hash_of(test.labels))
 
 
 class Made(Point):
@@ -63,7 +73,7 @@ def points(model, error, sizes=SIZES, seeds=(0, 1, 2), draw=0.004, dataset="made
             rng = np.random.default_rng([seed, n, sum(map(ord, model)), 7])
             true = float(np.clip(error(n) + draw * rng.standard_normal(), 0, 1))
             test = predicted(model, seed, n, true)
-            logged = score(test, test, ["a", "b", "c", "d"])
+            logged = scored(test, test, NAMES)
             metrics = {**logged.metrics(), "train/accuracy": 1.0, "made/error": true, "time/fit_s": n / 100}
             metrics |= {"time/load_s": 5.0, "time/features_of_test_s": 2.0 if seed == 0 else 0.0}
             settings = {"model.name": model, "model.pretrained": "True", **changes.get("settings", {})}
@@ -76,12 +86,13 @@ def points(model, error, sizes=SIZES, seeds=(0, 1, 2), draw=0.004, dataset="made
                     n=n,
                     n_requested=str(n),
                     seed=seed,
-                    train_accuracy=1.0,
-                    test_accuracy=logged.test_accuracy,
+                    metric="accuracy",
+                    train_score=1.0,
+                    test_score=logged.test_score,
                     fingerprint=f"{dataset}{model}{n}{seed}",
                     run_id=f"{dataset}{model}{n}{seed}",
-                    test_low=logged.test_accuracy_low,
-                    test_high=logged.test_accuracy_high,
+                    test_low=logged.intervals["accuracy"][0],
+                    test_high=logged.intervals["accuracy"][1],
                     pool=changes.get("pool"),
                     settings=settings,
                     metrics=metrics | changes.get("metrics", {}),
@@ -206,7 +217,7 @@ def test_the_gap_is_that_of_the_runs_with_an_interval_around_it(three):
 def test_costs_are_those_of_fitting(three):
     cost = next(item for item in three.costs if item.n == 200)
     assert (cost.fit_seconds, cost.feature_seconds, cost.seconds) == (2.0, pytest.approx(2 / 3), 9.0)
-    scores = [p.test_accuracy for p in THREE if p.curve_id == cost.curve_id and p.n == 200]
+    scores = [p.test_score for p in THREE if p.curve_id == cost.curve_id and p.n == 200]
     assert cost.per_hour == pytest.approx(np.mean(scores) * 1800)
     assert cost.machine == "a machine"
 
@@ -254,7 +265,7 @@ def test_without_predictions_seeds_have_to_do():
     last = next(item for item in found.comparisons if item.n == 1600)
     assert (last.tested, last.test, last.verdict) == (None, "seeds paired, test set as it is", "a")
     row = found.curves[0].variance[0]
-    assert (row.draw, row.total, row.test_how) == (None, None, "width of the logged Wilson interval")
+    assert (row.draw, row.total, row.test_how) == (None, None, "width of the logged interval")
     assert row.test == pytest.approx(np.sqrt(row.mean * (1 - row.mean) / TESTED), rel=0.05)
     assert any("predictions can't be had" in note for note in found.notes)
 
@@ -278,11 +289,11 @@ def test_one_seed_with_predictions_is_mcnemars_test():
 
 def test_seeds_that_share_the_whole_training_set_are_no_draws():
     made = points("good", GOOD, pool=1600)
-    same = [
-        p if p.n < 1600 else replace(p, test_accuracy=0.97, metrics=last.metrics) for p in made for last in made[-1:]
-    ]
+    same = [p if p.n < 1600 else replace(p, test_score=0.97, metrics=last.metrics) for p in made for last in made[-1:]]
     store = Store()
-    store.of = lambda point: predicted("good", 0, 1600, 0.03) if point.n == 1600 else Store().of(point)
+    store.of = lambda point, metric: (
+        sampled(predicted("good", 0, 1600, 0.03), metric) if point.n == 1600 else Store().of(point, metric)
+    )
     found = find(curves_of(same), store)
     row = found.curves[0].variance[-1]
     assert (row.seeds, row.draw) == (3, None)
@@ -294,9 +305,9 @@ def test_seeds_that_share_the_whole_training_set_are_no_draws():
 
 def test_draws_that_change_nothing_have_a_variance_of_zero_and_not_an_unknown_one():
     made = points("as_is", lambda n: 0.3, draw=0.0)
-    same = [replace(p, test_accuracy=made[0].test_accuracy, metrics=made[0].metrics) for p in made]
+    same = [replace(p, test_score=made[0].test_score, metrics=made[0].metrics) for p in made]
     store = Store()
-    store.of = lambda point: predicted("as_is", 0, 50, 0.3)
+    store.of = lambda point, metric: sampled(predicted("as_is", 0, 50, 0.3), metric)
     row = find(curves_of(same), store).curves[0].variance[0]
     assert row.draw == 0
     assert row.total == pytest.approx(row.test, rel=0.01)
@@ -317,7 +328,7 @@ def test_curves_without_a_common_seed_are_left_out_and_counted():
 
 def test_only_seeds_that_both_have_are_paired_each_with_its_own():
     made = points("good", GOOD, seeds=(0, 1, 2), draw=0.02) + points("poor", POOR, seeds=(1, 2, 5), draw=0.02)
-    at = {(p.model, p.n, p.seed): p.test_accuracy for p in made}
+    at = {(p.model, p.n, p.seed): p.test_score for p in made}
     for item in find(curves_of(made), Store()).comparisons:
         expected = [at["good", item.n, seed] - at["poor", item.n, seed] for seed in (1, 2)]
         assert item.seeds == 2
@@ -329,7 +340,7 @@ def test_only_seeds_that_both_have_are_paired_each_with_its_own():
 def mcnemar_of(made, n, seed):
     """McNemar's p of one seed, from the points' own predictions."""
     good, poor = (next(p for p in made if (p.model, p.n, p.seed) == (m, n, seed)) for m in ("good", "poor"))
-    right = [Store().of(p).predicted == LABELS for p in (good, poor)]
+    right = [Store().of(p, metric_of("accuracy")).values > 0.5 for p in (good, poor)]
     return mcnemar(*right)
 
 
@@ -427,13 +438,6 @@ def test_curves_that_tie_for_the_first_rank_share_it():
     means = {10: {"a": 0.5, "b": 0.5}, 20: {"a": 0.6, "b": 0.7}}
     found = rank_table("made", means, metric_of("accuracy"), {"a": "first", "b": "second"})
     assert found.text.startswith("By its mean ranks first: first and second (equal) at n = 10; second at n = 20.")
-
-
-def test_macro_f1_counts_classes_that_the_test_set_lacks():
-    labels, predicted = np.array([0, 0, 1, 1]), np.array([0, 1, 1, 1])
-    test = Predictions(labels, predicted, np.zeros(4, np.float32))
-    logged = macro_f1(labels, predicted, 4)
-    assert row_of(test, metric_of("macro_f1"), logged).mean() == pytest.approx(logged)
 
 
 def test_one_seed_says_that_other_draws_are_not_counted_for_any_metric():

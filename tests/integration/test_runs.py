@@ -11,12 +11,13 @@ import pytest
 from tests.conftest import DIGITS
 
 from scaling.adapt import Knn
-from scaling.core.curves import COLUMNS, curves_of
+from scaling.core.curves import curves_of
 from scaling.core.errors import AdaptationError
 from scaling.findings import find
+from scaling.metrics.columns import COLUMNS
 from scaling.report import FILES
 from scaling.tracking import CURVE, FINGERPRINT, KIND, PARENT, REASON, SWEEP, RunStore
-from scaling.tracking.predictions import StoredPredictions
+from scaling.tracking.predictions import StoredSamples
 
 GRID = ("-m", *DIGITS, "n=50,100", "seed=0,1")
 
@@ -63,7 +64,7 @@ def test_a_sweep_logs_every_point_under_one_parent_and_can_be_recounted(command,
 def test_findings_rest_on_the_predictions_that_runs_kept(command):
     assert command("scaling.run", *GRID) == 0
     store = RunStore()
-    found = find(curves_of(store.finished_points()), StoredPredictions(store))
+    found = find(curves_of(store.finished_points()), StoredSamples(store))
     assert found.notes == ()
     for row in found.curves[0].variance:
         assert (row.seeds, row.tested) == (2, 500)

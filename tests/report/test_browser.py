@@ -30,7 +30,7 @@ LABEL = f"{NASTY} digits knn"
 class Nothing:
     """Keeps no predictions."""
 
-    def of(self, point):
+    def of(self, point, metric):
         return None
 
 
@@ -38,7 +38,7 @@ def points():
     """Three curves on two data sets, three seeds, six sizes."""
     first = Point(
         curve_id="a", model="net", dataset="digits", adaptation="knn", n=50, n_requested="50", seed=0,
-        train_accuracy=0.99, test_accuracy=0.5, fingerprint="", run_id="", test_low=0, test_high=0,
+        metric="accuracy", train_score=0.99, test_score=0.5, fingerprint="", run_id="", test_low=0, test_high=0,
     )  # fmt: skip
     curves = {"a": {}, "b": {"model": NASTY}, "c": {"dataset": "other", "adaptation": "linear_probe"}}
     for shift, (curve_id, names) in enumerate(curves.items()):
@@ -46,7 +46,7 @@ def points():
             for seed in range(3):
                 accuracy = round(1 - (0.5 + 0.05 * shift) * (n / 50) ** -0.4 + 0.004 * seed, 4)
                 yield replace(
-                    first, curve_id=curve_id, n=n, n_requested=str(n), seed=seed, test_accuracy=accuracy,
+                    first, curve_id=curve_id, n=n, n_requested=str(n), seed=seed, test_score=accuracy,
                     test_low=accuracy - 0.02, test_high=accuracy + 0.02, run_id=f"run-{curve_id}-{n}-{seed}",
                     fingerprint=f"{curve_id}{n}{seed}", metrics={"time/fit_s": n / 100}, **names,
                 )  # fmt: skip

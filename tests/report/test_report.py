@@ -8,9 +8,11 @@ from types import SimpleNamespace
 
 import pytest
 
-from scaling.core.curves import COLUMNS, Point, curves_of
+from scaling.core.curves import Point, curves_of
 from scaling.core.identity import GridPoint
 from scaling.findings import Settings, find
+from scaling.metrics import metric_of
+from scaling.metrics.columns import COLUMNS
 from scaling.report import FILES, Gap, Published, Report, collect, compare, find_gaps, show, write
 from scaling.report.files import write_points
 from scaling.report.page import render
@@ -19,7 +21,7 @@ from scaling.tracking import FINGERPRINT, REASON, RunStore
 
 POINT = Point(
     curve_id="c", model="net", dataset="digits", adaptation="knn", n=10, n_requested="10", seed=0,
-    train_accuracy=0.9, test_accuracy=0.75, fingerprint="f", run_id="r", test_low=0.7, test_high=0.8,
+    metric="accuracy", train_score=0.9, test_score=0.75, fingerprint="f", run_id="r", test_low=0.7, test_high=0.8,
 )  # fmt: skip
 EXPECTED = {
     "model": "net", "dataset": "digits", "adaptation": "knn", "n": 10, "quantity": "test_accuracy", "value": 0.75,
@@ -47,7 +49,7 @@ def grid(**changes):
     """Make the points of two sizes and two seeds, each accuracy another."""
     return [
         replace(
-            POINT, n=n, seed=seed, n_requested=str(n), test_accuracy=0.5 + n / 1000 + seed / 9,
+            POINT, n=n, seed=seed, n_requested=str(n), test_score=0.5 + n / 1000 + seed / 9,
             fingerprint=f"f{n}-{seed}", run_id=f"r{n}-{seed}", **changes,
         )
         for n in (10, 100)
@@ -130,7 +132,7 @@ def test_a_figure_that_no_point_answers_to_is_not_measured(other):
 
 
 def test_the_mean_over_seeds_is_compared():
-    points = [replace(POINT, seed=seed, test_accuracy=accuracy) for seed, accuracy in enumerate([0.5, 1.0])]
+    points = [replace(POINT, seed=seed, test_score=accuracy) for seed, accuracy in enumerate([0.5, 1.0])]
     (comparison,) = compare([EXPECTED], curves_of(points))
     assert comparison.measured == 0.75
 
@@ -151,7 +153,7 @@ def test_a_figure_that_two_sweeps_expect_is_compared_once():
 def test_a_report_replaces_an_older_one_and_leaves_no_drafts(tmp_path):
     folder = tmp_path / "reports" / "mine"
     write(report(POINT), folder)
-    files = write(report(replace(POINT, test_accuracy=0.625)), folder)
+    files = write(report(replace(POINT, test_score=0.625)), folder)
     assert sorted(files) == sorted(folder.iterdir())
     assert set(FILES) <= {file.name for file in files}
     assert "0.6250" in (folder / "report.html").read_text()
@@ -179,26 +181,27 @@ def test_the_table_has_a_row_a_point(tmp_path):
     assert len(rows) == len(points)
     for row, point in zip(rows, points, strict=True):
         known = asdict(point) | {"label": "net digits knn", "upgradeability": round(point.upgradeability, 12)}
-        known["test_accuracy"] = round(point.test_accuracy, 12)
+        known["test_score"] = known["test_accuracy"] = round(point.test_score, 12)
+        known["train_accuracy"] = point.train_score
         assert row == [str(known[column]) for column in COLUMNS]
 
 
 def test_the_page_shows_each_accuracy_with_four_decimals(tmp_path):
-    points = [replace(point, test_accuracy=0.5 + i * 0.01234) for i, point in enumerate(grid()) if point.seed == 0]
+    points = [replace(point, test_score=0.5 + i * 0.01234) for i, point in enumerate(grid()) if point.seed == 0]
     text = page(*points)
-    assert all(f">{point.test_accuracy:.4f}</td>" in text for point in points)
+    assert all(f">{point.test_score:.4f}</td>" in text for point in points)
     assert all(f">{point.upgradeability:+.4f}</td>" in text for point in points)
 
 
 def test_the_page_shows_mean_and_range_over_seeds(tmp_path):
-    points = [replace(POINT, seed=seed, test_accuracy=accuracy) for seed, accuracy in enumerate([0.5, 0.75])]
+    points = [replace(POINT, seed=seed, test_score=accuracy) for seed, accuracy in enumerate([0.5, 0.75])]
     text = page(*points)
     assert re.search(r">0.6250</td>.*>0.5000</td>.*>0.7500</td>", text)
 
 
 def test_one_seed_and_a_shared_subset_have_no_range():
-    for points in ([POINT], [replace(POINT, seed=seed, pool=10, test_accuracy=0.5 + seed / 9) for seed in (0, 1)]):
-        (row,) = main_table(curves_of(points), None).rows
+    for points in ([POINT], [replace(POINT, seed=seed, pool=10, test_score=0.5 + seed / 9) for seed in (0, 1)]):
+        (row,) = main_table(curves_of(points), metric_of("accuracy"), None).rows
         assert row[7:9] == (None, None)
 
 
@@ -208,7 +211,7 @@ def test_flagged_points_are_marked_in_the_tables(tmp_path):
     write_points(report(*points), tmp_path / "curves.csv")
     with (tmp_path / "curves.csv").open(newline="") as file:
         assert [row["flag"] for row in csv.DictReader(file)] == ["at chance", "", "", ""]
-    found, plainly = (main_table(curves_of(these), None) for these in (points, grid()))
+    found, plainly = (main_table(curves_of(these), metric_of("accuracy"), None) for these in (points, grid()))
     assert found.columns == (*plainly.columns, found.columns[-1])
     assert (found.columns[-1].name, [row[-1] for row in found.rows]) == ("flagged", [1, 0])
     assert [row[:-1] for row in found.rows] == list(plainly.rows)
@@ -255,7 +258,7 @@ def test_the_screen_says_what_is_missing_double_and_published(tmp_path, capsys):
 
 def test_the_screen_says_what_a_curve_tells_within_80_columns(tmp_path, capsys):
     points = [
-        replace(POINT, n=n, seed=seed, test_accuracy=1 - 0.5 * (n / 10) ** -0.4 + seed / 500, fingerprint=f"{n} {seed}")
+        replace(POINT, n=n, seed=seed, test_score=1 - 0.5 * (n / 10) ** -0.4 + seed / 500, fingerprint=f"{n} {seed}")
         for n in (10, 20, 40, 80, 160)
         for seed in (0, 1)
     ]
@@ -270,7 +273,7 @@ def test_the_screen_says_what_a_curve_tells_within_80_columns(tmp_path, capsys):
 class Nothing:
     """Keeps no predictions."""
 
-    def of(self, point):
+    def of(self, point, metric):
         return None
 
 

@@ -9,7 +9,7 @@ import pytest
 from tests.networks import Listener
 
 from scaling.core.errors import AdaptationError
-from scaling.core.scores import Predictions
+from scaling.metrics.classification import Predictions
 from scaling.training.processes import LOG_LEVEL, QueueReporter, _listen, without_hints
 from scaling.training.work import Trained, interleaved
 

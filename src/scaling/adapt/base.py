@@ -11,9 +11,9 @@ from numpy.typing import NDArray
 from scaling.core.costs import Cost
 from scaling.core.errors import AdaptationError
 from scaling.core.reporter import Reporter
-from scaling.core.scores import Predictions
 from scaling.data.base import Dataset
 from scaling.features.provider import Features
+from scaling.metrics.classification import Predictions
 from scaling.models.base import Backbone, ModelSource, build
 from scaling.models.given import Given
 from scaling.training.recipe import TrainingSettings

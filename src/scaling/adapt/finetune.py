@@ -12,6 +12,7 @@ from scaling.adapt.linear_probe import LinearProbe
 from scaling.core.errors import AdaptationError, SettingError
 from scaling.core.subsets import validation_part
 from scaling.data.base import Dataset
+from scaling.metrics.classification import PRIMARY
 from scaling.models.base import ModelSource, build, version_of
 from scaling.models.given import Given
 from scaling.training import LoraSettings, Recipe, Trained, Work
@@ -131,7 +132,7 @@ class Finetune(Recipe):
         rounds = [
             {
                 "learning_rate": candidate.rate, "step": end.step, "loss": end.loss,
-                "validation_log_loss": end.validation_loss, "validation_accuracy": end.validation_accuracy,
+                "validation_log_loss": end.validation_loss, f"validation_{PRIMARY.name}": end.validation_hits,
                 "chosen": candidate.rate == trained.rate and end.step == trained.steps,
             }
             for candidate in trained.candidates for end in candidate.rounds

@@ -11,8 +11,8 @@ from torch import Tensor
 from torch.utils.data import DataLoader, Dataset
 
 from scaling.core.reporter import Advance, Reporter
-from scaling.core.scores import Predictions
 from scaling.lightning import quiet_trainer, reduce
+from scaling.metrics.classification import Predictions
 
 #: Elements of a batch's features; bounds the memory of a pass.
 BATCH_ELEMENTS = 1 << 23

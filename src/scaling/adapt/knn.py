@@ -9,8 +9,8 @@ from numpy.typing import NDArray
 from scaling.adapt.base import Outcome, Subset, Task, positive_number
 from scaling.core.costs import Cost
 from scaling.core.errors import SettingError
-from scaling.core.scores import Predictions
 from scaling.data.base import Dataset
+from scaling.metrics.classification import PRIMARY, Predictions
 from scaling.models.base import ModelSource
 
 if TYPE_CHECKING:
@@ -20,6 +20,8 @@ if TYPE_CHECKING:
 
 #: Elements of one block of distances; bounds the memory of a vote.
 BLOCK_ELEMENTS = 1 << 25
+#: Column of the choice among numbers of neighbours.
+LEFT_OUT = f"leave_one_out_{PRIMARY.name}"
 #: Rows that are prepared at a time, for the same reason.
 PREPARED_ROWS = 4096
 
@@ -30,7 +32,7 @@ class Knn:
 
     Attributes:
         k: neighbours that vote; all n where n is smaller. Of several, the one with the highest leave-one-out
-            accuracy on the n samples is taken; all are judged from one search.
+            score on the n samples is taken; all are judged from one search.
         metric: "cosine" or "euclidean".
         weights: "uniform", or "distance" for votes of weight 1 / distance.
         smoothing: added to each class's votes, in shares of one vote spread over the classes, so that the
@@ -86,13 +88,13 @@ class Knn:
         predict(vote.of_bank, vote.rows, subset.labels, *arguments, "neighbours of train")
         table = vote.path() if len(subset) > 1 else []
         # Of equals the first, which has the smallest k.
-        best = max(table, key=lambda row: row["leave_one_out_accuracy"], default=None)
+        best = max(table, key=lambda row: row[LEFT_OUT], default=None)
         k = best["k"] if best else vote.ks[0]
         test = predict(vote.at(k), task.test_features(), task.dataset.test.labels, *arguments, "neighbours of test")
         return Outcome(
             train=Predictions.concatenate(vote.train[k]),
             test=test,
-            metrics={"train/accuracy_leave_one_out": best["leave_one_out_accuracy"]} if best else {},
+            metrics={f"train/{PRIMARY.name}_leave_one_out": best[LEFT_OUT]} if best else {},
             params={"chosen.k": k},
             tables={"neighbours": [{**row, "chosen": row is best} for row in table]} if len(table) > 1 else {},
         )
@@ -149,7 +151,7 @@ class _Vote:
             for k in self.ks:
                 votes = self._tally(distance[:, :k], index[:, :k])
                 self.train[k].append(reduce(votes, labels))
-                self.left_out[k].append(reduce(self._tally(other_distance[:, :k], others[:, :k]), labels))
+                self.left_out[k].append(reduce(self._tally(other_distance[:, :k], others[:, :k]), labels, whole=False))
                 if k == self.ks[0]:
                     shown.append(votes)
             self.position += len(block)
@@ -161,9 +163,9 @@ class _Vote:
         for k in self.ks:
             left_out = Predictions.concatenate(self.left_out[k])
             scores = {
-                "leave_one_out_accuracy": left_out.accuracy,
+                LEFT_OUT: left_out.hits,
                 "leave_one_out_log_loss": -float(left_out.log_prob.mean()),
-                "train_accuracy": Predictions.concatenate(self.train[k]).accuracy,
+                f"train_{PRIMARY.name}": Predictions.concatenate(self.train[k]).hits,
             }
             rows.append({"k": k, **scores})
         return rows

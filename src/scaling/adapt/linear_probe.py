@@ -12,6 +12,7 @@ from scaling.core.costs import LOGIT_ELEMENTS, Cost
 from scaling.core.errors import SettingError
 from scaling.core.subsets import stratified_folds
 from scaling.data.base import Dataset
+from scaling.metrics.classification import PRIMARY
 from scaling.models.base import ModelSource
 
 if TYPE_CHECKING:
@@ -94,12 +95,12 @@ class LinearProbe:
             {
                 "C": penalties[i],
                 "cv_log_loss": float(loss.mean()),
-                "cv_accuracy": float(accuracy.mean()),
+                f"cv_{PRIMARY.name}": float(hits.mean()),
                 "iterations": fitted.iterations[i],
                 "converged": fitted.converged[i],
                 "chosen": i == chosen,
             }
-            for i, (loss, accuracy) in enumerate(zip(fitted.held_out_loss, fitted.held_out_accuracy, strict=True))
+            for i, (loss, hits) in enumerate(zip(fitted.held_out_loss, fitted.held_out_hits, strict=True))
         ]
         return Outcome(
             train=predict(head, task.train_features(subset), subset.labels, *arguments, "predict train"),

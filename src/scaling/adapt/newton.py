@@ -73,7 +73,7 @@ class Problems:
         return iterations, solved
 
     def held_out(self) -> tuple[Tensor, Tensor]:
-        """Return mean log-loss and accuracy on the rows outside each problem's own, (m,) each; NaN where none are."""
+        """Return mean log-loss and share of hits on the rows outside each problem's own, (m,) each, else NaN."""
         losses, hits = (torch.zeros(self.count, dtype=torch.float64, device=self.weights.device) for _ in "12")
         for problem, (mask, weights) in enumerate(zip(self.masks, self.weights, strict=True)):
             for rows in (mask == 0).nonzero()[:, 0].split(ROW_BLOCK):

@@ -28,7 +28,7 @@ class Fit:
     Attributes:
         weight, bias: (outputs, d) and (outputs,), for raw features, trained on all rows.
         chosen: position of the penalty taken.
-        held_out_loss, held_out_accuracy: (penalties tried, folds), on the rows that each fold leaves out.
+        held_out_loss, held_out_hits: (penalties tried, folds), on the rows that each fold leaves out.
         iterations: most iterations that a problem took, per penalty tried, and of the final fit.
         converged: whether every problem met its tolerance, likewise.
     """
@@ -37,7 +37,7 @@ class Fit:
     bias: Tensor
     chosen: int
     held_out_loss: Tensor
-    held_out_accuracy: Tensor
+    held_out_hits: Tensor
     iterations: list[int]
     converged: list[bool]
 
@@ -103,7 +103,7 @@ def fit(
         bias=bias,
         chosen=search.chosen,
         held_out_loss=torch.stack(search.losses) if search.losses else empty,
-        held_out_accuracy=torch.stack(search.accuracies) if search.losses else empty,
+        held_out_hits=torch.stack(search.hits) if search.losses else empty,
         iterations=[*search.iterations, steps],
         converged=[*search.converged, solved],
     )
@@ -114,12 +114,12 @@ class Search:
     """The cross-validation of penalties as far as it went; nothing of it where there is nothing to choose.
 
     Attributes:
-        losses, accuracies: held-out, shape (k,) for k folds, one entry a penalty tried; so with the others.
+        losses, hits: held-out, shape (k,) for k folds, one entry a penalty tried; so with the others.
         starts: weights (1, outputs, r + 1) of a fit of all rows.
     """
 
     losses: list[Tensor] = field(default_factory=list)
-    accuracies: list[Tensor] = field(default_factory=list)
+    hits: list[Tensor] = field(default_factory=list)
     iterations: list[int] = field(default_factory=list)
     converged: list[bool] = field(default_factory=list)
     starts: list[Tensor] = field(default_factory=list)
@@ -146,9 +146,9 @@ class Search:
         for penalty in penalties:
             steps, solved = problems.solve(penalty, tolerance, max_iterations)
             self.starts.append(problems.weights[-1:].clone())
-            loss, accuracy = problems.held_out()
+            loss, hits = problems.held_out()
             self.losses.append(loss[:-1])
-            self.accuracies.append(accuracy[:-1])
+            self.hits.append(hits[:-1])
             self.iterations.append(steps)
             self.converged.append(solved)
             advance(1)

@@ -5,7 +5,6 @@ from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
 from functools import cached_property
 from operator import attrgetter
-from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
@@ -16,6 +15,8 @@ class Point:
     """A finished grid point as the tracking store holds it.
 
     Attributes:
+        metric: name of the primary metric, of which the scores are.
+        test_low, test_high: 95 % interval of the test score; NaN where unknown.
         settings: flat settings that change the score, by which curves of one report are told apart.
         pool: size of the whole training set, for "all seeds share this subset"; None where unknown.
         metrics: everything that the run logged as numbers, by name.
@@ -32,8 +33,9 @@ class Point:
     n: int
     n_requested: str
     seed: int
-    train_accuracy: float
-    test_accuracy: float
+    metric: str
+    train_score: float
+    test_score: float
     fingerprint: str
     run_id: str
     test_low: float = float("nan")
@@ -48,8 +50,14 @@ class Point:
 
     @property
     def upgradeability(self) -> float:
-        """Test accuracy − train accuracy."""
-        return self.test_accuracy - self.train_accuracy
+        """Test score − train score."""
+        return self.test_score - self.train_score
+
+    def logged(self, key: str) -> float:
+        """Return what the run logged by a name, such as test/recall; NaN where it didn't."""
+        name, own = f"test/{self.metric}", {f"train/{self.metric}": self.train_score}
+        own |= {name: self.test_score, f"{name}_low": self.test_low, f"{name}_high": self.test_high}
+        return float(self.metrics.get(key, own.get(key, float("nan"))))
 
 
 @dataclass(frozen=True)
@@ -157,23 +165,3 @@ def curves_of(points: Iterable[Point]) -> list[Curve]:
         for curve_id, group in groups.items()
     ]
     return sorted(curves, key=lambda curve: curve.label)
-
-
-#: Columns of curves.csv, in their order; other people's scripts rely on them.
-COLUMNS = (
-    "curve_id", "label", "model", "dataset", "adaptation", "n", "n_requested", "seed",
-    "train_accuracy", "test_accuracy", "upgradeability", "fingerprint", "run_id", "flag",
-)  # fmt: skip
-
-
-def rows(curves: Iterable[Curve]) -> list[dict[str, Any]]:
-    """Return one row a point, with the columns of curves.csv."""
-
-    def value(curve: Curve, point: Point, column: str) -> Any:
-        if column == "label":
-            return curve.label
-        entry = getattr(point, column)
-        # Beyond twelve digits there is only the noise of binary fractions: 0.8 - 0.9 is -0.09999999999999998.
-        return round(entry, 12) if isinstance(entry, float) else entry
-
-    return [{column: value(curve, point, column) for column in COLUMNS} for curve in curves for point in curve.points]

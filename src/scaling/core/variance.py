@@ -17,6 +17,8 @@ from scaling.core.extrapolation.observations import variance_model
 Floats = NDArray[np.float64]
 Values = NDArray[np.floating]
 
+#: What a rate of 0 or 1 still leaves open: two samples for either side (Agresti and Coull 1998).
+RATE_PSEUDO = (0.0, 0.0, 1.0, 1.0)
 #: Below this a variance is rounding.
 NOISE = 1e-14
 

@@ -32,7 +32,7 @@ def pretraining_gains(
         ax.errorbar(n, gain, reach, color=colour, marker=marker, markersize=5, capsize=3, linewidth=1.6, label=label)
     ax.axhline(0, color="#777777", linewidth=0.8, zorder=0)
     ax.set_xscale("log")
-    finish(ax, "n training samples", f"gain in {findings.metric.title}", "What pre-training gains over n")
+    finish(ax, "n training samples", f"gain in {findings.metric.words}", "What pre-training gains over n")
 
 
 def model_sizes(ax: "Axes", curves: Sequence[Curve], labels: Sequence[str], findings: Findings | None = None) -> None:

@@ -1,15 +1,16 @@
 """Curves over n: they go into the axes that the caller hands in."""
 
 from collections.abc import Callable, Mapping, Sequence
+from operator import methodcaller
 from typing import TYPE_CHECKING
 
 import numpy as np
 
 from scaling.core.curves import Curve, Point
-from scaling.core.metrics import Metric, metric_of
 from scaling.figures.style import look
 from scaling.findings import Ahead, Findings
 from scaling.findings.samples import score_of
+from scaling.metrics import Metric, metric_of
 
 if TYPE_CHECKING:
     from matplotlib.axes import Axes
@@ -18,8 +19,12 @@ if TYPE_CHECKING:
 MOST_BANDS = 4
 #: With more curves than this, lines alone are drawn: bands and bars of so many are but ink and time.
 MANY = 20
-ACCURACY = metric_of("test/accuracy")
 FORECAST = "forecast; on grey more than 4 times the largest n"
+
+
+def shown_metric(curves: Sequence[Curve], findings: Findings | None) -> Metric:
+    """Return what is drawn: what was asked for, else the curves' primary metric."""
+    return findings.metric if findings else metric_of(curves[0].points[0].metric)
 
 
 def value_of(metric: Metric) -> Callable[[Point], float]:
@@ -47,18 +52,18 @@ def scaling_curves(
     ax: "Axes", curves: Sequence[Curve], labels: Sequence[str], findings: Findings | None = None
 ) -> None:
     """Draw the metric over n, one line a curve, a bar for the 95 % interval of the test set, the forecast dashed."""
-    metric = findings.metric if findings else ACCURACY
+    metric = shown_metric(curves, findings)
     for position, (curve, label) in enumerate(zip(curves, labels, strict=True)):
         draw_band(ax, curve, value_of(metric), position, label, filled=len(curves) <= MANY)
-        if metric == ACCURACY and len(curves) <= MANY:
-            draw_intervals(ax, curve, position)
+        if len(curves) <= MANY:
+            draw_intervals(ax, curve, metric, position)
     beyond = draw_forecasts(ax, curves, findings) if findings else []
-    over_n(ax, curves, metric.title, f"Scaling: {metric.title} over n", beyond)
+    over_n(ax, curves, metric.words, f"Scaling: {metric.words} over n", beyond)
 
 
-def draw_intervals(ax: "Axes", curve: Curve, position: int) -> None:
-    """Draw the 95 % interval of the test set as bars."""
-    mean, low, high = (curve.band(name).mean for name in ("test_accuracy", "test_low", "test_high"))
+def draw_intervals(ax: "Axes", curve: Curve, metric: Metric, position: int) -> None:
+    """Draw the 95 % interval of the test set as bars, where the runs logged one."""
+    mean, low, high = (curve.band(methodcaller("logged", metric.key + end)).mean for end in ("", "_low", "_high"))
     ax.errorbar(
         curve.n, mean, [(mean - low).clip(min=0), (high - mean).clip(min=0)], fmt="none", capsize=2,
         color=look(position)[0], linewidth=0.9,
@@ -102,27 +107,33 @@ AHEAD = ("error", "low50", "high50", "low90", "high90")
 
 def as_metric(error: np.ndarray, metric: Metric) -> np.ndarray:
     """Turn errors back into the metric."""
-    return 1 - error if metric.bounded else error
+    return metric.bounds[1] - error if metric.higher_is_better else error + metric.bounds[0]
 
 
 def upgradeability_curves(
     ax: "Axes", curves: Sequence[Curve], labels: Sequence[str], findings: Findings | None = None
 ) -> None:
     """Draw P(test) − P(train) over n, one line a curve."""
+    metric = shown_metric(curves, findings)
+
+    def gap(point: Point) -> float:
+        return point.logged(metric.key) - point.logged(metric.train_key)
+
     for position, (curve, label) in enumerate(zip(curves, labels, strict=True)):
-        draw_band(ax, curve, "upgradeability", position, label, filled=len(curves) <= MANY)
+        draw_band(ax, curve, gap, position, label, filled=len(curves) <= MANY)
     ax.axhline(0, color="#777777", linewidth=0.8, zorder=0)
-    over_n(ax, curves, "test accuracy − train accuracy", "Upgradeability over n")
+    over_n(ax, curves, f"test {metric.title} − train {metric.title}", "Upgradeability over n")
 
 
 def train_and_test_curves(
     ax: "Axes", curves: Sequence[Curve], labels: Sequence[str], findings: Findings | None = None
 ) -> None:
-    """Draw train accuracy (dotted) beside test accuracy."""
+    """Draw the train score (dotted) beside the test score."""
+    metric = shown_metric(curves, findings)
     for position, (curve, label) in enumerate(zip(curves, labels, strict=True)):
-        draw_band(ax, curve, "test_accuracy", position, label, filled=len(curves) <= MANY)
-        draw_band(ax, curve, "train_accuracy", position, "", ":", filled=len(curves) <= MANY)
-    over_n(ax, curves, "accuracy", "Test accuracy (solid) and train accuracy (dotted) over n")
+        draw_band(ax, curve, methodcaller("logged", metric.key), position, label, filled=len(curves) <= MANY)
+        draw_band(ax, curve, methodcaller("logged", metric.train_key), position, "", ":", filled=len(curves) <= MANY)
+    over_n(ax, curves, metric.title, f"Test {metric.title} (solid) and train {metric.title} (dotted) over n")
 
 
 def cost_curves(ax: "Axes", curves: Sequence[Curve], labels: Sequence[str], findings: Findings | None = None) -> None:
@@ -138,7 +149,7 @@ def cost_curves(ax: "Axes", curves: Sequence[Curve], labels: Sequence[str], find
         ax.plot(taken, mean, color=colour, marker=marker, markersize=5, linewidth=1.6, label=label)
     ax.set_xscale("log")
     ax.xaxis.set_minor_formatter(NullFormatter())
-    finish(ax, "seconds to fit and predict", findings.metric.title, f"Cost: {findings.metric.title} over time")
+    finish(ax, "seconds to fit and predict", findings.metric.words, f"Cost: {findings.metric.words} over time")
 
 
 def seconds_of(findings: Findings) -> Mapping[tuple[str, int], float | None]:

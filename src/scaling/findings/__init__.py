@@ -1,6 +1,6 @@
 """What finished points say together: forecasts, statements, variances, comparisons. Points in, findings out."""
 
-from scaling.findings.asked import PredictionSource, Settings
+from scaling.findings.asked import SampleSource, Settings
 from scaling.findings.finding import find
 from scaling.findings.results import (
     Ahead,
@@ -20,6 +20,21 @@ from scaling.findings.results import (
 )  # fmt: skip
 
 __all__ = [
-    "Ahead", "Comparison", "Complexity", "Cost", "Crossover", "CurveFindings", "Findings", "Gain", "Gap", "ModelSize",
-    "PredictionSource", "Pretraining", "Ranks", "Relation", "Settings", "Variance", "find",
+    "Ahead",
+    "Comparison",
+    "Complexity",
+    "Cost",
+    "Crossover",
+    "CurveFindings",
+    "Findings",
+    "Gain",
+    "Gap",
+    "ModelSize",
+    "Pretraining",
+    "Ranks",
+    "Relation",
+    "SampleSource",
+    "Settings",
+    "Variance",
+    "find",
 ]  # fmt: skip

@@ -1,13 +1,14 @@
 """What is asked of the findings, and where the predictions come from that they rest on."""
 
+from collections.abc import Sequence
 from dataclasses import dataclass
 from math import inf
 from typing import Protocol
 
 from scaling.core.curves import Point
 from scaling.core.errors import SettingError
-from scaling.core.metrics import Metric, metric_of
-from scaling.core.scores import Predictions
+from scaling.metrics import Metric, metric_of
+from scaling.metrics.stored import Samples
 
 
 @dataclass(frozen=True)
@@ -15,14 +16,14 @@ class Settings:
     """What is asked of the findings; conf/report.yaml carries it.
 
     Attributes:
-        metric: the logged metric that curves show.
+        metric: the logged metric that curves show; None for the primary one of their task.
         threshold: gain that matters for saturation, in units of the metric; None for what the test set can measure.
         targets: values of the metric for which the needed n is sought.
         labels: numbers of further labels whose value is asked for.
         level: chance of any false verdict among all comparisons; intervals of differences cover 1 − level.
     """
 
-    metric: str = "test/accuracy"
+    metric: str | None = None
     threshold: float | None = None
     targets: tuple[float, ...] = ()
     labels: tuple[float, ...] = (1_000, 10_000)
@@ -37,24 +38,25 @@ class Settings:
             raise SettingError(f"labels={list(self.labels)}: expected finite numbers above 0.")
 
 
-class PredictionSource(Protocol):
-    """Where stored predictions come from."""
+class SampleSource(Protocol):
+    """Where the values of test samples come from."""
 
-    def of(self, point: Point) -> Predictions | None:
-        """Return a point's predictions on the test set, or None where they can't be had."""
+    def of(self, point: Point, metric: Metric) -> Samples | None:
+        """Return one value of a metric for each test sample of a point, or None where they can't be had."""
         ...
 
 
-def checked_metric(settings: Settings) -> Metric:
-    """Return the metric that is asked for; its targets have to be within reach."""
-    metric = metric_of(settings.metric)
-    if not metric.name.startswith("test/"):
+def checked_metric(settings: Settings, points: Sequence[Point]) -> Metric:
+    """Return the metric that is asked for, else the primary one of the points; its targets have to be within reach."""
+    metric = metric_of(settings.metric or points[0].metric)
+    if metric.split != "test":
         raise SettingError(
             f"metric={settings.metric}: of the training samples, which every curve shows beside its test metric.\n"
-            f"Take metric=test/{metric.name.partition('/')[2]}."
+            f"Take metric=test/{metric.name}."
         )
     for target in settings.targets:
-        if not metric.error(target) > 0 or (metric.bounded and not target > 0):
-            expected = "a value above 0 and below 1" if metric.bounded else "a value above 0"
-            raise SettingError(f"targets={list(settings.targets)}: {target} of {metric.name}, expected {expected}.")
+        if not metric.reaches(target):
+            low, high = metric.bounds
+            expected = f"a value above {low:g}" + (f" and below {high:g}" if high < inf else "")
+            raise SettingError(f"targets={list(settings.targets)}: {target} of {metric.key}, expected {expected}.")
     return metric

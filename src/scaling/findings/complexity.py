@@ -7,9 +7,9 @@ from statistics import fmean
 
 from scaling.core.comparisons import holm
 from scaling.core.curves import Curve
-from scaling.core.metrics import Metric
 from scaling.core.ranks import Association, association
 from scaling.findings.results import Complexity, CurveFindings, ModelSize, Relation
+from scaling.metrics import Metric
 
 PARAMETERS, FLOPS = "model/parameters", "model/flops"
 SIZES = ("parameters", "flops")

@@ -5,9 +5,9 @@ from collections.abc import Iterable, Iterator
 import numpy as np
 
 from scaling.core.curves import Curve, Point
-from scaling.core.metrics import Metric
 from scaling.findings.results import Cost
 from scaling.findings.samples import score_of
+from scaling.metrics import Metric
 
 #: Stages of a run that are neither fitting nor predicting.
 AROUND = ("time/load_s", "time/logging_s")

@@ -20,11 +20,11 @@ from scaling.core.extrapolation.statements import (
 )  # fmt: skip
 from scaling.core.extrapolation.trend import trend
 from scaling.core.limits import limit
-from scaling.core.metrics import Metric
-from scaling.core.scores import Z_95
 from scaling.findings.asked import Settings
 from scaling.findings.results import Ahead, CurveFindings, Floats, Gap, Variance
 from scaling.findings.samples import score_of, train_score_of
+from scaling.metrics import Metric
+from scaling.metrics.base import Z_95
 
 #: Places of a forecast's grid, and how far it reaches as a factor of the largest n.
 PLACES, REACH = 97, 8.0

@@ -7,8 +7,7 @@ import numpy as np
 
 from scaling.core.curves import Curve
 from scaling.core.errors import SettingError
-from scaling.core.metrics import Metric
-from scaling.findings.asked import PredictionSource, Settings, checked_metric
+from scaling.findings.asked import SampleSource, Settings, checked_metric
 from scaling.findings.complexity import complexity
 from scaling.findings.costs import costs
 from scaling.findings.curve import curve_findings
@@ -17,21 +16,22 @@ from scaling.findings.pretraining import pretraining
 from scaling.findings.results import Findings
 from scaling.findings.samples import score_of
 from scaling.findings.table import Table
+from scaling.metrics import Metric
 
 
-def find(curves: Sequence[Curve], predictions: PredictionSource, settings: Settings | None = None) -> Findings:
+def find(curves: Sequence[Curve], samples: SampleSource, settings: Settings | None = None) -> Findings:
     """Find what curves say.
 
     Args:
         curves: all curves of a report.
-        predictions: where their stored predictions come from; each run is asked for at most once, n by n.
+        samples: where the values of their test samples come from; each run is asked for at most once, n by n.
         settings: what is asked.
 
     Raises:
         SettingError: an unknown metric, one that no run logged, or a target that it can't reach.
     """
     settings = settings or Settings()
-    metric = checked_metric(settings)
+    metric = checked_metric(settings, [point for curve in curves for point in curve.points])
     shown = having(curves, metric)
     labels = {curve.curve_id: curve.label for curve in shown}
     scratch = scratch_pairs(shown)
@@ -40,7 +40,7 @@ def find(curves: Sequence[Curve], predictions: PredictionSource, settings: Setti
         by_dataset[curve.points[0].dataset].append(curve)
     tables = [Table(name, group, metric, settings, scratch) for name, group in by_dataset.items()]
     for table in tables:
-        table.read(predictions)
+        table.read(samples)
     made = [item for table in tables for item in table.comparisons]
     comparisons = tuple(judged(made, sum(table.family for table in tables), metric, settings, labels))
     rows = {curve_id: kept for table in tables for curve_id, kept in table.rows.items()}
@@ -64,7 +64,7 @@ def having(curves: Sequence[Curve], metric: Metric) -> list[Curve]:
     """Return the curves of which any run logged a metric."""
     shown = [curve for curve in curves if any(np.isfinite(score_of(point, metric)) for point in curve.points)]
     if not shown:
-        raise SettingError(f"metric={metric.name}: no run logged {metric.name}.")
+        raise SettingError(f"metric={metric.key}: no run logged {metric.key}.")
     return shown
 
 
@@ -72,4 +72,4 @@ def left_out(curves: Sequence[Curve], shown: Sequence[Curve], metric: Metric) ->
     """Name the curves that lack a metric."""
     kept = {curve.curve_id for curve in shown}
     missing = [curve.label for curve in curves if curve.curve_id not in kept]
-    return [f"{metric.name} was not logged by the runs of {', '.join(missing)}."] if missing else []
+    return [f"{metric.key} was not logged by the runs of {', '.join(missing)}."] if missing else []

@@ -9,12 +9,12 @@ from numpy.typing import NDArray
 
 from scaling.core.comparisons import PAIR_PSEUDO
 from scaling.core.crossover import Crossing, crossing, differences
-from scaling.core.metrics import Metric
 from scaling.core.ranks import concordance, ranks, tau
 from scaling.core.variance import components
 from scaling.core.words import about
 from scaling.findings.pairs import ALL_PAIRS, NO_DRAWS, Pair, Rows
 from scaling.findings.results import Crossover, Floats, Ranks
+from scaling.metrics import Metric
 
 #: Means of curves (curve_id) at each n.
 Means = Mapping[int, Mapping[str, float]]

@@ -10,11 +10,11 @@ from numpy.typing import NDArray
 
 from scaling.core.comparisons import holm, mcnemar, merged, over_seeds, paired
 from scaling.core.curves import Curve
-from scaling.core.metrics import Metric
 from scaling.core.variance import Measured, estimates
 from scaling.findings.asked import Settings
 from scaling.findings.results import Comparison
 from scaling.findings.samples import Block
+from scaling.metrics import Metric
 
 #: Up to this many curves all pairs are compared; above it each with the best, and with its neighbours in rank.
 ALL_PAIRS = 8
@@ -93,9 +93,7 @@ def paired_rows(a: Block, b: Block) -> Rows | None:
         return None
     left, right = ([block.seeds.index(seed) for seed in common] for block in (a, b))
     scores = (a.scores[left], b.scores[right])
-    if a.values is None or b.values is None or a.labels is None or b.labels is None:
-        return Rows(a, b, scores, None, len(common))
-    if not np.array_equal(a.labels, b.labels):  # two test sets
+    if a.values is None or b.values is None or a.test_set != b.test_set:  # two test sets
         return Rows(a, b, scores, None, len(common))
     # Seeds that share subset and result are one measurement.
     once = slice(0, 1) if a.same and b.same else slice(None)
@@ -121,8 +119,8 @@ def compare(a: Block, b: Block, metric: Metric) -> Raw | None:
     else:
         measured = Measured.of(paired(*rows.values, rates=metric.bounded), drawn=not (a.shared and b.shared))
         test = SEEDS_AND_SAMPLES if measured.seeds > 1 else SAMPLES_ALONE
-        if metric.name == "test/accuracy":
-            exact = tuple(mcnemar(x, y) for x, y in zip(*rows.values, strict=True))
+        if metric.counts:
+            exact = tuple(mcnemar(x > 0.5, y > 0.5) for x, y in zip(*rows.values, strict=True))
     found = Comparison(
         dataset=a.points[0].dataset,
         n=a.n,
@@ -190,7 +188,7 @@ def words(item: Comparison, metric: Metric, settings: Settings, labels: Mapping[
     sign = -1 if item.verdict == "b" else 1
     ends = sorted((sign * item.low, sign * item.high))
     figures = (
-        f"by {sign * item.difference:+.4f} {metric.title} ({100 * (1 - settings.level):g} %: {ends[0]:+.4f} to"
+        f"by {sign * item.difference:+.4f} {metric.words} ({100 * (1 - settings.level):g} %: {ends[0]:+.4f} to"
         f" {ends[1]:+.4f}; p = {item.p:.2g}, corrected for {family} comparisons {item.p_adjusted:.2g})"
     )
     more = NO_DRAWS if item.test.endswith(SAMPLES_ALONE) else ""

@@ -8,11 +8,12 @@ from typing import Any
 import numpy as np
 
 from scaling.core.extrapolation.statements import Statement
+from scaling.metrics import Metric
 
 
 def as_plain(value: Any) -> Any:
     """Turn dataclasses, arrays and numbers into what JSON has; numbers keep seven significant digits."""
-    if isinstance(value, Statement):
+    if isinstance(value, Statement | Metric):
         return as_plain(value.as_dict())
     if is_dataclass(value):
         return {field.name: as_plain(getattr(value, field.name)) for field in fields(value)}

@@ -2,10 +2,10 @@
 
 from collections.abc import Iterator, Mapping, Sequence
 
-from scaling.core.metrics import Metric
 from scaling.findings.asked import Settings
 from scaling.findings.pairs import Pair
 from scaling.findings.results import Comparison, Gain, Pretraining
+from scaling.metrics import Metric
 
 
 def pretraining(
@@ -21,7 +21,7 @@ def pretraining(
         gains = tuple(gain(item, a) for item in sorted(of, key=lambda item: item.n))
         if gains:
             parts = [_gain_words(made, settings) for made in gains]
-            text = f"{labels[a]} against {labels[b]}, {metric.title}: {'; '.join(parts)}."
+            text = f"{labels[a]} against {labels[b]}, {metric.words}: {'; '.join(parts)}."
             yield Pretraining(of[0].dataset, a, b, gains, text)
 
 

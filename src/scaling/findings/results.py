@@ -8,9 +8,9 @@ import numpy as np
 from numpy.typing import NDArray
 
 from scaling.core.extrapolation.statements import Statement
-from scaling.core.metrics import Metric
 from scaling.findings.asked import Settings
 from scaling.findings.plain import as_plain
+from scaling.metrics import Metric
 
 Floats = NDArray[np.float64]
 
@@ -121,7 +121,7 @@ class Comparison:
         p: chance of a difference as large without any true one; None where it can't be had.
         p_adjusted: p corrected for all comparisons of the report.
         test: what p is of.
-        mcnemar: exact McNemar p of each seed, by seed; empty where the metric is no accuracy.
+        mcnemar: exact McNemar p of each seed, by seed; empty where samples are not counted right or wrong.
         mcnemar_merged: one p for them all, two-sided; None where there are none.
         verdict: "a", "b" (is better) or "open".
         text: the verdict in plain words.

@@ -7,14 +7,14 @@ from dataclasses import dataclass, field
 import numpy as np
 
 from scaling.core.curves import Curve
-from scaling.core.metrics import Metric
 from scaling.core.variance import Components, Measured
-from scaling.findings.asked import PredictionSource, Settings
+from scaling.findings.asked import SampleSource, Settings
 from scaling.findings.orders import Duel, crossover, duels, rank_table
 from scaling.findings.pairs import ALL_PAIRS, Pair, Raw, compare, paired_rows, pairs_at, with_errors
 from scaling.findings.results import Comparison, Crossover, Gap, Ranks, Variance
 from scaling.findings.samples import Block, block, score_of
 from scaling.findings.variances import gap, variance, with_intervals, with_means
+from scaling.metrics import Metric
 
 
 @dataclass
@@ -49,12 +49,12 @@ class Table:
                     means[n][curve.curve_id] = float(np.mean(scores))
         return dict(sorted(means.items()))
 
-    def read(self, predictions: PredictionSource) -> None:
+    def read(self, samples: SampleSource) -> None:
         """Read all runs, n by n."""
         by_id = {curve.curve_id: curve for curve in self.curves}
         for n, means in self.means.items():
             blocks = {
-                name: found for name in means if (found := block(by_id[name], n, self.metric, predictions)) is not None
+                name: found for name in means if (found := block(by_id[name], n, self.metric, samples)) is not None
             }
             for name, found in blocks.items():
                 self._describe(name, found)
@@ -121,5 +121,5 @@ class Table:
         if self.unread:
             yield (
                 f"{self.dataset}: at {self.unread} points of curves predictions can't be had or don't tell"
-                f" {self.metric.name}; intervals there rest on seeds alone."
+                f" {self.metric.key}; intervals there rest on seeds alone."
             )

@@ -6,11 +6,11 @@ from math import sqrt
 
 import numpy as np
 
-from scaling.core.metrics import Metric
-from scaling.core.scores import Z_95
 from scaling.core.variance import Components, Measured, estimates
 from scaling.findings.results import Gap, Variance
 from scaling.findings.samples import Block, train_score_of
+from scaling.metrics import Metric
+from scaling.metrics.base import Z_95
 
 SHARED = "no draw variance: all seeds share the whole training set"
 ONE_SEED = "cannot be told from one seed"
@@ -18,7 +18,7 @@ MEAN_SQUARES = "mean squares of seeds and test samples"
 NO_PREDICTIONS = "cannot be told apart: the stored predictions can't be had"
 LIMIT_OF_BOOTSTRAP = "stored predictions, the limit of the bootstrap over test samples"
 COUNTS = "one measurement: counts of test and train samples, no draws"
-WILSON = "width of the logged Wilson interval"
+LOGGED = "width of the logged interval"
 
 
 def variance(block: Block, table: Components | None, metric: Metric) -> Variance:
@@ -28,7 +28,7 @@ def variance(block: Block, table: Components | None, metric: Metric) -> Variance
     return Variance(
         n=block.n,
         seeds=len(block.points),
-        tested=None if block.labels is None else len(block.labels),
+        tested=None if block.values is None else block.values.shape[1],
         mean=float(block.scores.mean()),
         draw=draw,
         draw_how=draw_how,
@@ -70,9 +70,9 @@ def _draw(block: Block, table: Components | None) -> tuple[float | None, str]:
 def _test(block: Block, table: Components | None, metric: Metric) -> tuple[float | None, str]:
     if table is not None:
         return sqrt(table.test_variance), LIMIT_OF_BOOTSTRAP
-    widths = [point.test_high - point.test_low for point in block.points]
-    if metric.name == "test/accuracy" and np.isfinite(widths).all():
-        return float(np.mean(widths)) / (2 * Z_95), WILSON
+    widths = [point.logged(f"{metric.key}_high") - point.logged(f"{metric.key}_low") for point in block.points]
+    if np.isfinite(widths).all():
+        return float(np.mean(widths)) / (2 * Z_95), LOGGED
     return None, NO_PREDICTIONS
 
 
@@ -101,7 +101,7 @@ def gap(block: Block, table: Components | None, metric: Metric, test: float | No
 
 def _by_counts(block: Block, metric: Metric, train: float, test: float | None) -> float | None:
     """Return the variance of one measurement's gap, as the counts of test and train samples tell it."""
-    if test is None or metric.name != "test/accuracy":
+    if test is None or not metric.counts:
         return None
     right = (train * block.n + 1) / (block.n + 2)
     return test**2 + right * (1 - right) / block.n

@@ -7,12 +7,12 @@ from typing import Any
 
 from scaling.core.curves import Curve, curves_of, newest_by_fingerprint
 from scaling.core.errors import SettingError, StoreError
-from scaling.core.metrics import metric_of
 from scaling.core.secrets import mask
 from scaling.findings import Findings, Settings, find
+from scaling.metrics import Metric, metric_of
 from scaling.report.gaps import Gap, find_gaps
 from scaling.report.published import Published, compare
-from scaling.tracking import KIND, PARENT, RunLinks, RunStore, StoredPredictions, opened, to_point
+from scaling.tracking import KIND, PARENT, RunLinks, RunStore, StoredSamples, opened, to_point
 
 #: Of so many sweeps, the newest, the page shows configuration and environment.
 SWEEPS_SHOWN = 5
@@ -49,6 +49,11 @@ class Report:
     sweeps: tuple[SweepRecord, ...] = ()
 
     @property
+    def metric(self) -> Metric:
+        """What the curves show: what was asked for, else their primary metric."""
+        return self.findings.metric if self.findings else metric_of(self.curves[0].points[0].metric)
+
+    @property
     def flagged(self) -> list[str]:
         """The points whose score must not be averaged unseen, with the reason."""
         return [
@@ -79,8 +84,8 @@ def collect(store: RunStore, settings: Settings | None = None) -> Report:
             f"The MLflow experiment {store.experiment} has no finished grid point.{why}\n"
             "Run one first: python -m scaling.run -m n=1000,10000,100000"
         )
-    metric = (settings or Settings()).metric
-    must_have(curves, metric)
+    if settings is not None and settings.metric is not None:
+        must_have(curves, settings.metric)
     return Report(
         experiment=store.experiment,
         curves=curves,
@@ -88,7 +93,7 @@ def collect(store: RunStore, settings: Settings | None = None) -> Report:
         duplicates=duplicates,
         published=compare(_entries(store, sweeps, "expected.json"), curves),
         parent=sweeps[0].info.run_id if sweeps else None,
-        findings=find(curves, StoredPredictions(store, metric_of(metric).uses_log_prob), settings),
+        findings=find(curves, StoredSamples(store), settings),
         links=store.links(),
         sweeps=sweep_records(store, sweeps, runs),
     )
@@ -101,10 +106,11 @@ def _entries(store: RunStore, sweeps: Sequence[Any], name: str) -> list[Mapping[
 
 def must_have(curves: Sequence[Curve], name: str) -> None:
     """Raise SettingError, naming those there are, where no point has a metric."""
-    wanted = metric_of(name).name
+    wanted = metric_of(name).key
     known = {key for curve in curves for point in curve.points for key in point.metrics}
-    if wanted != "test/accuracy" and wanted not in known:
-        shown = sorted(key for key in known | {"test/accuracy"} if key.startswith("test/") and _is_drawable(key))
+    known |= {f"test/{point.metric}" for curve in curves for point in curve.points}
+    if wanted not in known:
+        shown = sorted(key for key in known if key.startswith("test/") and _is_drawable(key))
         raise SettingError(f"metric={name}: no run of these curves has it.\nThey have: {', '.join(shown)}.")
 
 

@@ -10,9 +10,9 @@ from omegaconf import DictConfig
 
 from scaling.config import VERSION_BASE, config_path, plain, run_application, stops_on_user_errors
 from scaling.core.errors import SettingError, StoreError
-from scaling.core.metrics import metric_of
 from scaling.core.secrets import mask
 from scaling.findings import Settings
+from scaling.metrics import metric_of
 from scaling.report.collection import collect
 from scaling.report.files import write
 from scaling.report.screen import show
@@ -43,10 +43,10 @@ def asked_of(settings: Mapping[str, Any]) -> Settings:
     Raises:
         SettingError: a setting of the wrong kind, or one that can't be.
     """
-    metric_of(str(settings["metric"]))
+    metric = None if settings["metric"] is None else metric_of(str(settings["metric"])).key
     threshold = settings["threshold"]
     return Settings(
-        metric=str(settings["metric"]),
+        metric=metric,
         threshold=None if threshold is None else number("threshold", threshold),
         targets=numbers("targets", settings["targets"]),
         labels=numbers("labels", settings["labels"]),

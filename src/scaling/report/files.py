@@ -8,7 +8,7 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
 
-from scaling.core.curves import COLUMNS, rows
+from scaling.metrics.columns import COLUMNS, rows
 from scaling.report.collection import Report
 from scaling.report.page import render
 from scaling.report.tables import as_csv, as_latex, as_markdown, main_table
@@ -57,7 +57,7 @@ def write_points(report: Report, path: Path) -> None:
 
 def write_tables(report: Report, folder: Path) -> None:
     """Write the main table for programs and for papers."""
-    table = main_table(report.curves, report.findings)
+    table = main_table(report.curves, report.metric, report.findings)
     for suffix, form in (("csv", as_csv), ("md", as_markdown), ("tex", as_latex)):
         (folder / f"{table.name}.{suffix}").write_text(form(table), encoding="utf-8", newline="")
 

@@ -110,7 +110,7 @@ def costs(findings: Findings, labels: Mapping[str, str]) -> Table:
     columns = (
         Column("curve", "curve"), N, SEEDS, Column("fit, s", "fit_seconds", seconds),
         Column("features, s", "feature_seconds", seconds), Column("whole run, s", "seconds", seconds),
-        Column(f"{findings.metric.title} per hour", "per_hour", ",.1f"), Column("machine", "machine"),
+        Column(f"{findings.metric.words} per hour", "per_hour", ",.1f"), Column("machine", "machine"),
     )  # fmt: skip
     rows = tuple(
         (labels.get(c.curve_id, c.curve_id), c.n, c.seeds, c.fit_seconds, c.feature_seconds, c.seconds, c.per_hour,

@@ -26,7 +26,7 @@ def render(report: Report) -> str:
     return environment.get_template("report.html.j2").render(
         report=report,
         findings=findings,
-        numbers=main_table(report.curves, findings),
+        numbers=main_table(report.curves, report.metric, findings),
         tables=finding_tables(report.curves, findings),
         payload=as_script(payload(report)),
         plotly=plotly_script(),

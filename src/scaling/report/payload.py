@@ -7,10 +7,10 @@ from typing import Any
 import numpy as np
 
 from scaling.core.curves import Curve
-from scaling.core.metrics import Metric, metric_of
-from scaling.figures import MARKERS, look, seconds_of, short_labels, value_of
+from scaling.figures import MARKERS, look, seconds_of, short_labels
 from scaling.findings import Ahead, CurveFindings, Findings
 from scaling.findings.plain import as_plain
+from scaling.metrics import Metric
 from scaling.report.collection import Report
 from scaling.report.tables import known
 
@@ -22,12 +22,16 @@ MOST_PLACES = 60
 
 def payload(report: Report) -> dict[str, Any]:
     """Return everything that the page draws."""
-    metric = report.findings.metric if report.findings else metric_of("test/accuracy")
+    metric = report.metric
     found = {entry.curve_id: entry for entry in report.findings.curves} if report.findings else {}
     seconds = seconds_of(report.findings) if report.findings else {}
     labels, shared = short_labels([curve.label for curve in report.curves])
     return {
-        "metric": {"title": metric.title, "bounded": metric.bounded, "accuracy": metric.name == "test/accuracy"},
+        "metric": {
+            "title": metric.title,
+            "error": metric.error_title,
+            "best": metric.bounds[1] if metric.higher_is_better else None,
+        },
         "link": report.links.base,
         "served": report.links.served,
         "shared": shared,
@@ -57,7 +61,7 @@ def drawn_curve(
         "points": columns(curve, metric),
         "n": sizes,
         "seconds": [seconds.get((curve.curve_id, n)) for n in sizes],
-        "gap": gap_interval(found if metric.name == "test/accuracy" else None, sizes),  # the gap of accuracy is drawn
+        "gap": gap_interval(found, sizes),
         "forecast": ahead(found.forecast, sizes[-1]) if found and found.forecast else None,
         "train_forecast": ahead(found.train_forecast, sizes[-1]) if found and found.train_forecast else None,
         "caution": found.caution_from if found else None,
@@ -66,19 +70,13 @@ def drawn_curve(
 
 def columns(curve: Curve, metric: Metric) -> dict[str, list[Any]]:
     """Return the points column by column: a row of objects would repeat each name ten thousand times."""
-    value = value_of(metric)
-    found: dict[str, list[Any]] = {
+    keys = {"test": metric.key, "train": metric.train_key, "low": f"{metric.key}_low", "high": f"{metric.key}_high"}
+    return {
         "n": [point.n for point in curve.points],
         "seed": [point.seed for point in curve.points],
-        "test": [known(point.test_accuracy) for point in curve.points],
-        "train": [known(point.train_accuracy) for point in curve.points],
-        "low": [known(point.test_low) for point in curve.points],
-        "high": [known(point.test_high) for point in curve.points],
+        **{name: [known(point.logged(key)) for point in curve.points] for name, key in keys.items()},
         "run": [point.run_id for point in curve.points],
     }
-    if metric.name != "test/accuracy":
-        found["value"] = [known(value(point)) for point in curve.points]
-    return found
 
 
 def gap_interval(found: CurveFindings | None, sizes: Sequence[int]) -> dict[str, list[float | None]]:

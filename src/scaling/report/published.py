@@ -4,7 +4,7 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
-from scaling.core.curves import Curve
+from scaling.core.curves import Curve, Point
 
 
 @dataclass(frozen=True)
@@ -25,19 +25,24 @@ class Published:
         return "agrees" if abs(self.measured - self.expected) <= self.tolerance + 1e-12 else "differs"
 
 
+def value_of(point: Point, quantity: str) -> float:
+    """Return what a run logged as SPLIT_METRIC, such as test_recall, or its upgradeability."""
+    return point.upgradeability if quantity == "upgradeability" else point.logged(quantity.replace("_", "/", 1))
+
+
 def compare(expected: Sequence[Mapping[str, Any]], curves: Sequence[Curve]) -> list[Published]:
     """Hold published figures against the curves.
 
     Args:
-        expected: entries with model, dataset, adaptation, n, quantity (a point's attribute), value, tolerance
-            and source. The measured value is the mean over seeds; curves that differ in a further setting are
+        expected: entries with model, dataset, adaptation, n, quantity (see `value_of`), value, tolerance and
+            source. The measured value is the mean over seeds; curves that differ in a further setting are
             compared one by one.
     """
     comparisons = {}
     for entry in expected:
         names = {key: entry[key] for key in ("model", "dataset", "adaptation")}
         fitting = [c for c in curves if all(getattr(c.points[0], key) == value for key, value in names.items())]
-        found = {curve.label: [getattr(p, entry["quantity"]) for p in curve.at(int(entry["n"]))] for curve in fitting}
+        found = {curve.label: [value_of(p, entry["quantity"]) for p in curve.at(int(entry["n"]))] for curve in fitting}
         measured = {label: sum(values) / len(values) for label, values in found.items() if values}
         for label, value in measured.items() or [(" ".join(names.values()), None)]:
             what = f"{entry['quantity'].replace('_', ' ')}, {label}, n={entry['n']}"

@@ -5,12 +5,12 @@ import io
 from collections.abc import Sequence
 from dataclasses import dataclass
 from math import isfinite
+from operator import methodcaller
 from typing import Any
 
 from scaling.core.curves import Curve
-from scaling.core.metrics import metric_of
-from scaling.figures import value_of
 from scaling.findings import Findings, Gap
+from scaling.metrics import Metric
 
 #: What LaTeX reads as commands.
 LATEX = {
@@ -60,28 +60,21 @@ def share(title: str, name: str, sign: str = "") -> Column:
     return Column(title, name, f"{sign}.4f")
 
 
-def main_table(curves: Sequence[Curve], findings: Findings | None) -> Table:
+def main_table(curves: Sequence[Curve], metric: Metric, findings: Findings | None) -> Table:
     """Return one row a curve and n, aggregated over seeds.
 
     The 95 % interval is that of the finite test set, the range that over seeds; None where there is one seed, or
     where all seeds share the whole training set. Where any point is flagged, the last column counts them.
     """
-    metric = findings.metric if findings else metric_of("test/accuracy")
-    other = metric.name != "test/accuracy"
     columns: tuple[Column, ...] = (
-        Column("curve", "curve"), N, SEEDS, share("train", "train_accuracy"), share("test", "test_accuracy"),
+        Column("curve", "curve"), N, SEEDS,
+        share("train", f"train_{metric.name}"), share("test", f"test_{metric.name}"),
         share("95 % low", "test_low"), share("95 % high", "test_high"), share("seeds low", "seeds_low"),
         share("seeds high", "seeds_high"), share("upgradeability", "upgradeability", "+"),
         share("low", "upgradeability_low", "+"), share("high", "upgradeability_high", "+"),
     )  # fmt: skip
     gaps = {(found.curve_id, gap.n): gap for found in (findings.curves if findings else ()) for gap in found.gaps}
-    if other:
-        gaps, columns = {}, (*columns, share(metric.title, metric.name))
-    rows: list[tuple[Any, ...]] = [
-        (*row, known(value)) if other else row
-        for curve in curves
-        for row, value in zip(_rows(curve, gaps), _values(curve, findings), strict=True)
-    ]
+    rows: list[tuple[Any, ...]] = [row for curve in curves for row in _rows(curve, metric, gaps)]
     flagged = [sum(bool(point.flag) for point in curve.at(n)) for curve in curves for n in curve.n.tolist()]
     if any(flagged):  # their scores are in the means all the same
         columns = (*columns, Column("flagged", "flagged", "d"))
@@ -89,19 +82,15 @@ def main_table(curves: Sequence[Curve], findings: Findings | None) -> Table:
     return Table("numbers", "One row a curve and n, means over seeds", columns, tuple(rows))
 
 
-def _values(curve: Curve, findings: Findings | None) -> list[float]:
-    """Return the means of the metric over seeds."""
-    return curve.band(value_of(findings.metric) if findings else "test_accuracy").mean.tolist()
-
-
-def _rows(curve: Curve, gaps: dict[tuple[str, int], Gap]) -> list[tuple[Any, ...]]:
-    test, train, gap = (curve.band(name) for name in ("test_accuracy", "train_accuracy", "upgradeability"))
-    low, high = (curve.band(name).mean for name in ("test_low", "test_high"))
+def _rows(curve: Curve, metric: Metric, gaps: dict[tuple[str, int], Gap]) -> list[tuple[Any, ...]]:
+    keys = (metric.key, metric.train_key, f"{metric.key}_low", f"{metric.key}_high")
+    test, train, low, high = (curve.band(methodcaller("logged", key)) for key in keys)
     rows = []
     for i, n in enumerate(curve.n.tolist()):
         seeds, paired = len(curve.at(n)), gaps.get((curve.curve_id, n))
         spread = (None, None) if seeds == 1 or curve.no_draw_variance(n) else (test.low[i], test.high[i])
-        values = (train.mean[i], test.mean[i], low[i], high[i], *spread, gap.mean[i])
+        gap = test.mean[i] - train.mean[i]
+        values = (train.mean[i], test.mean[i], low.mean[i], high.mean[i], *spread, gap)
         interval = (paired.low, paired.high) if paired else (None, None)
         rows.append((curve.label, n, seeds, *(known(v) for v in values), *interval))
     return rows

@@ -10,13 +10,12 @@ const round = (value) => (value === null ? null : Number(value.toFixed(12)));
 const mean = (values) => (values.some((value) => value === null) ? null
   : values.reduce((sum, value) => sum + value, 0) / values.length);
 const percent = (value, sign) => (value === null ? "–" : (sign && value >= 0 ? "+" : "") + value.toFixed(4));
-const asError = () => state.show === "error" && data.metric.bounded;
-const fromValue = (value) => (value === null ? null : round(asError() ? 1 - value : value));
-const fromShare = (value) => (value === null ? null : round(state.show === "error" ? 1 - value : value));
-const fromError = (error) => (error === null ? null : round(data.metric.bounded && state.show !== "error" ? 1 - error : error));
-const yTitle = () => (asError() ? data.metric.title.replace("accuracy", "error") === data.metric.title
-  ? `1 − ${data.metric.title}` : data.metric.title.replace("accuracy", "error") : data.metric.title);
-const shareTitle = () => (state.show === "error" ? "error" : "accuracy");
+// A metric that falls as models get better is an error itself: `best` is null, and there is nothing to turn over.
+const best = data.metric.best;
+const asError = () => state.show === "error" && best !== null;
+const fromValue = (value) => (value === null ? null : round(asError() ? best - value : value));
+const fromError = (error) => (error === null ? null : round(best !== null && state.show !== "error" ? best - error : error));
+const yTitle = () => (asError() ? data.metric.error : data.metric.title);
 
 function faded(colour, opacity) {
   const part = (start) => parseInt(colour.slice(start, start + 2), 16);
@@ -40,8 +39,7 @@ function sizesOf(curve) {
 }
 data.curves.forEach((curve, index) => { curve.index = index; curve.places = sizesOf(curve); });
 
-const column = (curve, name) => curve.points[name] || curve.points.test;
-const means = (curve, name) => curve.n.map((n) => mean(curve.places.get(n).map((i) => column(curve, name)[i])));
+const means = (curve, name) => curve.n.map((n) => mean(curve.places.get(n).map((i) => curve.points[name][i])));
 const xs = (curve) => (state.over === "seconds" ? curve.seconds : curve.n);
 const visible = (dataset) => data.curves.filter((curve) => state.on.has(curve.index) && (!dataset || curve.dataset === dataset));
 
@@ -63,9 +61,9 @@ function seedTrace(curve, y, look, shown) {
 
 // Bars reach from the mean to the mean bounds of the runs' intervals; they turn over when errors are shown.
 function bars(curve, y, look) {
-  const bounds = ["low", "high"].map((name) => means(curve, name).map(fromShare));
+  const bounds = ["low", "high"].map((name) => means(curve, name).map(fromValue));
   const reach = (side) => bounds[side].map((bound, i) => (bound === null || y[i] === null ? 0 : Math.abs(bound - y[i])));
-  const [down, up] = state.show === "error" ? [1, 0] : [0, 1];
+  const [down, up] = asError() ? [1, 0] : [0, 1];
   return { type: "data", symmetric: false, array: reach(up), arrayminus: reach(down), thickness: 1.2, width: 3, color: ink(curve.colour, look) };
 }
 
@@ -135,13 +133,13 @@ const drawings = {
   scaling(dataset, look) {
     const curves = visible(dataset), traces = [], bands = curves.length <= 4;
     for (const curve of curves) {
-      const y = means(curve, "value").map(fromValue), line = meanTrace(curve, y, look, yTitle());
-      if (state.interval && data.metric.accuracy) line.error_y = bars(curve, y, look);
+      const y = means(curve, "test").map(fromValue), line = meanTrace(curve, y, look, `test ${yTitle()}`);
+      if (state.interval) line.error_y = bars(curve, y, look);
       if (state.over === "n" && state.forecast && curve.forecast) traces.push(...forecastTraces(curve, curve.forecast, look, bands));
-      if (state.over === "n" && state.seeds) traces.push(seedTrace(curve, column(curve, "value").map(fromValue), look, yTitle()));
+      if (state.over === "n" && state.seeds) traces.push(seedTrace(curve, curve.points.test.map(fromValue), look, `test ${yTitle()}`));
       traces.push({ ...line, meta: "mean" });
     }
-    return [traces, layout(look, traces, xTitle(), yTitle(), caution(curves), false)];
+    return [traces, layout(look, traces, xTitle(), `test ${yTitle()}`, caution(curves), false)];
   },
   upgradeability(dataset, look) {
     const traces = [];
@@ -155,20 +153,20 @@ const drawings = {
       if (state.over === "n" && state.seeds) traces.push(seedTrace(curve, gaps, look, "upgradeability"));
       traces.push(line);
     }
-    return [traces, layout(look, traces, xTitle(), "test accuracy − train accuracy", null, true)];
+    return [traces, layout(look, traces, xTitle(), `test ${data.metric.title} − train ${data.metric.title}`, null, true)];
   },
   train_and_test(dataset, look) {
     const curves = visible(dataset), traces = [];
     for (const curve of curves) {
-      if (state.over === "n" && state.forecast && data.metric.accuracy)
+      if (state.over === "n" && state.forecast)
         for (const ahead of [curve.forecast, curve.train_forecast]) if (ahead) traces.push(...forecastTraces(curve, ahead, look, false));
-      const test = meanTrace(curve, means(curve, "test").map(fromShare), look, `test ${shareTitle()}`);
-      const train = meanTrace(curve, means(curve, "train").map(fromShare), look, `train ${shareTitle()}`);
+      const test = meanTrace(curve, means(curve, "test").map(fromValue), look, `test ${yTitle()}`);
+      const train = meanTrace(curve, means(curve, "train").map(fromValue), look, `train ${yTitle()}`);
       train.line = { ...train.line, dash: "dot" };
       train.marker = { ...train.marker, symbol: curve.symbol + "-open" };
       traces.push({ ...train, meta: "train" }, { ...test, meta: "mean" });
     }
-    return [traces, layout(look, traces, xTitle(), `${shareTitle()}: test solid, train dotted`, data.metric.accuracy ? caution(curves) : null, false)];
+    return [traces, layout(look, traces, xTitle(), `${yTitle()}: test solid, train dotted`, caution(curves), false)];
   },
   pretraining(dataset, look) {
     const traces = data.pretraining.map((pair) => [pair, data.curves.find((curve) => curve.id === pair.curve)])
@@ -179,7 +177,7 @@ const drawings = {
         error_y: { type: "data", symmetric: false, array: pair.high.map((v, i) => (v === null ? 0 : v - pair.gain[i])),
                    arrayminus: pair.low.map((v, i) => (v === null ? 0 : pair.gain[i] - v)), thickness: 1.2, width: 3 },
         line: { color: ink(curve.colour, look), width: 2 }, marker: { symbol: curve.symbol, size: 8 } }));
-    return [traces, layout(look, traces, "n training samples", `gain in ${data.metric.title}`, null, true)];
+    return [traces, layout(look, traces, "n training samples", `gain in test ${data.metric.title}`, null, true)];
   },
   complexity(dataset, look) {
     const traces = data.sizes.filter((row) => row[state.size] !== null && row[state.quantity] !== null).map((row) => {

@@ -2,10 +2,11 @@
 
 from typing import Any
 
-from scaling.core.curves import COLUMNS, curves_of, newest_by_fingerprint, rows
+from scaling.core.curves import curves_of, newest_by_fingerprint
+from scaling.metrics.columns import COLUMNS, rows
 from scaling.tracking.artifacts import RunLinks
 from scaling.tracking.connection import resolve_uri
-from scaling.tracking.predictions import StoredPredictions
+from scaling.tracking.predictions import StoredSamples
 from scaling.tracking.records import (
     BACKBONE,
     CURVE,
@@ -13,6 +14,7 @@ from scaling.tracking.records import (
     FLAG,
     KIND,
     MACHINE,
+    METRIC,
     PARENT,
     POOL,
     PRECISION_USED,
@@ -29,9 +31,9 @@ from scaling.tracking.records import (
 from scaling.tracking.store import RunStore
 
 __all__ = [
-    "BACKBONE", "CURVE", "FINGERPRINT", "FLAG", "KIND", "MACHINE", "PARENT", "POOL", "PRECISION_USED", "REASON",
-    "SWEEP", "Claim", "PointState", "RunLinks", "RunStore", "StoredPredictions", "Sweep", "fetch_runs", "is_stale",
-    "metric_key", "opened", "resolve_uri", "to_point",
+    "BACKBONE", "CURVE", "FINGERPRINT", "FLAG", "KIND", "MACHINE", "METRIC", "PARENT", "POOL", "PRECISION_USED",
+    "REASON", "SWEEP", "Claim", "PointState", "RunLinks", "RunStore", "StoredSamples", "Sweep", "fetch_runs",
+    "is_stale", "metric_key", "opened", "resolve_uri", "to_point",
 ]  # fmt: skip
 
 

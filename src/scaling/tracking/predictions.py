@@ -1,46 +1,43 @@
-"""The predictions that runs kept, read back."""
+"""What runs kept of each test sample, read back. Nothing in it is unpickled."""
 
 import io
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
 from scaling.core.curves import Point
-from scaling.core.scores import Predictions
+from scaling.metrics import Metric
+from scaling.metrics.stored import Samples, of_predictions, unpacked
 
 if TYPE_CHECKING:
     from scaling.tracking.store import RunStore
 
-NAME = "predictions.npz"
+VALUES, PREDICTIONS = "values.npz", "predictions.npz"
 
 
 @dataclass(frozen=True)
-class StoredPredictions:
-    """Predictions of the runs of a store.
-
-    Attributes:
-        log_prob: whether the probabilities of the true classes are wanted; they take as long to read as the rest, and
-            are NaN where they are not read.
-    """
+class StoredSamples:
+    """The values of test samples that the runs of a store kept."""
 
     store: "RunStore"
-    log_prob: bool = True
 
-    def of(self, point: Point) -> Predictions | None:
-        """Return a run's predictions on the test set; None where it kept none, or none that can be read."""
-        content = self.store.read(point.run_id, point.artifacts, NAME)
-        return None if content is None else read(content, self.log_prob)
+    def of(self, point: Point, metric: Metric) -> Samples | None:
+        """Return a run's values of a metric; None where it kept none, or none that can be read."""
+        return self._read(point, VALUES, lambda kept: unpacked(kept, metric.name)) or self._read(
+            point, PREDICTIONS, lambda kept: of_predictions(kept, metric.name, point.logged(metric.key))
+        )
+
+    def _read(self, point: Point, name: str, take: Callable[[Mapping[str, Any]], Samples | None]) -> Samples | None:
+        content = self.store.read(point.run_id, point.artifacts, name)
+        return None if content is None else read(content, take)
 
 
-def read(content: bytes, log_prob: bool = True) -> Predictions | None:
-    """Read the bytes of predictions.npz; None where they are damaged. Nothing in them is unpickled."""
+def read(content: bytes, take: Callable[[Mapping[str, Any]], Samples | None]) -> Samples | None:
+    """Take what is wanted from the bytes of an .npz file; None where they are damaged."""
     try:
         with np.load(io.BytesIO(content), allow_pickle=False) as kept:
-            labels, predicted = (kept[name].astype(np.int64) for name in ("test_labels", "test_predicted"))
-            if labels.shape != predicted.shape:
-                return None
-            unread = np.full(len(labels), np.nan, np.float32)
-            return Predictions(labels, predicted, kept["test_log_prob"] if log_prob else unread)
+            return take(kept)
     except Exception:  # a flipped byte can end in zipfile's, zlib's, numpy's or the tokenizer's own errors
         return None

@@ -4,10 +4,12 @@ import re
 import time
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
+from math import nan
 from typing import TYPE_CHECKING
 
 from scaling import machine
 from scaling.core.curves import Point
+from scaling.metrics import FIRST
 
 if TYPE_CHECKING:
     from mlflow.entities import Run
@@ -18,6 +20,7 @@ KIND, SWEEP, FINGERPRINT, CURVE = "scaling.kind", "scaling.sweep", "scaling.fing
 HOST, PROCESS, HEARTBEAT, REASON = "scaling.host", "scaling.process", "scaling.heartbeat", "scaling.reason"
 PRECISION_USED, POOL = "scaling.precision_used", "scaling.pool"
 BACKBONE, MACHINE = "scaling.backbone", "scaling.machine"  # by which the time of other runs is looked up
+METRIC = "scaling.metric"  # the name of the primary metric, the one that P stands for
 FLAG = "scaling.flag"  # what must be known of a score before it is averaged, such as that it is at chance
 PARENT = "mlflow.parentRunId"
 OPENED = "scaling.opened"  # of a sweep: when its command was last started; a reopened run keeps its start time
@@ -104,6 +107,7 @@ def is_stale(tags: Mapping[str, str], now: float | None = None) -> bool:
 def to_point(run: "Run") -> Point:
     """Read a finished run back into a point."""
     params, metrics, tags = run.data.params, run.data.metrics, run.data.tags
+    metric = tags.get(METRIC, FIRST.name)
     return Point(
         curve_id=tags[CURVE],
         model=params["model"],
@@ -112,12 +116,13 @@ def to_point(run: "Run") -> Point:
         n=int(params["n"]),
         n_requested=params.get("n_requested", params["n"]),
         seed=int(params["seed"]),
-        train_accuracy=metrics["train/accuracy"],
-        test_accuracy=metrics["test/accuracy"],
+        metric=metric,
+        train_score=metrics.get(f"train/{metric}", nan),
+        test_score=metrics.get(f"test/{metric}", nan),
         fingerprint=tags[FINGERPRINT],
         run_id=run.info.run_id,
-        test_low=metrics.get("test/accuracy_low", float("nan")),
-        test_high=metrics.get("test/accuracy_high", float("nan")),
+        test_low=metrics.get(f"test/{metric}_low", nan),
+        test_high=metrics.get(f"test/{metric}_high", nan),
         pool=int(tags[POOL]) if POOL in tags else None,
         settings={key: value for key, value in params.items() if key.startswith(SETTING_PREFIXES)},
         metrics=metrics,

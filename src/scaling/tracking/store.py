@@ -67,13 +67,14 @@ class RunStore(Connection):
             self.client.set_terminated(sweep.run_id, status)
 
     def log_curves(self, run_id: str, points: Sequence[Point]) -> None:
-        """Log mean accuracies over n, one metric a curve with step = n, so that the MLflow UI draws them."""
+        """Log mean scores over n, one metric a curve with step = n, so that the MLflow UI draws them."""
         from mlflow.entities import Metric
 
         now, metrics = int(time.time() * 1000), []
         for curve in curves_of(points):
+            metric = curve.points[0].metric
             for quantity, name in (
-                ("test_accuracy", "test/accuracy"), ("train_accuracy", "train/accuracy"),
+                ("test_score", f"test/{metric}"), ("train_score", f"train/{metric}"),
                 ("upgradeability", "upgradeability"),
             ):  # fmt: skip
                 key = metric_key(f"{name}/{curve.label}")

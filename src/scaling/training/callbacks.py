@@ -11,6 +11,7 @@ import pytorch_lightning as pl
 
 from scaling import machine
 from scaling.core.reporter import Advance, Reporter
+from scaling.metrics.classification import PRIMARY
 from scaling.training.budget import best_round
 from scaling.training.checkpoints import Snapshot
 from scaling.training.module import TuningModule
@@ -54,7 +55,7 @@ class Rounds(pl.Callback):
 
     def _report(self, end: Round) -> None:
         values = {
-            "loss": end.loss, "validation_loss": end.validation_loss, "validation_accuracy": end.validation_accuracy,
+            "loss": end.loss, "validation_loss": end.validation_loss, f"validation_{PRIMARY.name}": end.validation_hits,
             "images_per_s": self.images / max(self.seconds, 1e-9), "peak_memory_bytes": float(machine.peak_memory()),
         }  # fmt: skip
         for name, value in values.items():

@@ -133,4 +133,5 @@ def _progress(content: Mapping[str, Any]) -> Progress:
 
 
 def _rounds(found: Any) -> tuple[Round, ...]:
-    return tuple(Round(**end) for end in found)
+    # By place: version 0.1.0 had another name for the last of them.
+    return tuple(Round(*end.values()) for end in found)

@@ -15,10 +15,10 @@ from numpy.typing import NDArray
 from scaling import machine
 from scaling.core.errors import AdaptationError
 from scaling.core.reporter import Reporter
-from scaling.core.scores import Predictions
 from scaling.data.base import Split
 from scaling.data.decoded import decoded
 from scaling.lightning import device_of, quiet_trainer
+from scaling.metrics.classification import Predictions
 from scaling.models.inference import for_inference
 from scaling.training.augment import augmentation
 from scaling.training.batches import PlainBatches, Read, Share, TrainingBatches

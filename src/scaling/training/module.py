@@ -9,9 +9,9 @@ from torch.nn.functional import cross_entropy
 from torch.utils.data import DataLoader
 
 from scaling.core.reporter import Advance
-from scaling.core.scores import Predictions
 from scaling.data.preprocessing import Preprocessing
 from scaling.lightning import reduce
+from scaling.metrics.classification import Predictions
 from scaling.training.batches import PlainBatches, TrainingBatches
 from scaling.training.budget import network_seed, rate_factor
 from scaling.training.network import Tuned, check_updates, parameter_groups

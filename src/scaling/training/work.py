@@ -7,8 +7,8 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from scaling.core.scores import Predictions
 from scaling.data.base import Dataset
+from scaling.metrics.classification import Predictions
 from scaling.models.base import ModelSource
 from scaling.training.budget import best_round
 from scaling.training.recipe import LoraSettings, Recipe, TrainingSettings
@@ -57,7 +57,7 @@ class Round:
     step: int
     loss: float
     validation_loss: float | None = None
-    validation_accuracy: float | None = None
+    validation_hits: float | None = None
 
 
 @dataclass(frozen=True)
@@ -104,17 +104,18 @@ class Trained:
 
 def interleaved(shares: Sequence[Predictions]) -> Predictions:
     """Join the shares of W processes, of which process r predicted the samples r, r + W, r + 2W, …"""
-    tops = [share.in_top_k for share in shares]
+    tops, every = [share.in_top_k for share in shares], [share.log_probs for share in shares]
     return Predictions(
         labels=_woven([share.labels for share in shares]),
         predicted=_woven([share.predicted for share in shares]),
         log_prob=_woven([share.log_prob for share in shares]),
         in_top_k=None if tops[0] is None else _woven([top for top in tops if top is not None]),
+        log_probs=None if every[0] is None else _woven([found for found in every if found is not None]),
     )
 
 
 def _woven(shares: Sequence[NDArray[Any]]) -> NDArray[Any]:
-    joined = np.empty(sum(map(len, shares)), shares[0].dtype)
+    joined = np.empty((sum(map(len, shares)), *shares[0].shape[1:]), shares[0].dtype)
     for first, share in enumerate(shares):
         joined[first :: len(shares)] = share
     return joined

@@ -230,7 +230,7 @@ def data_requirement(forecast: Forecast, error: float, widest_factor: float = WI
 
     Args:
         forecast: the fitted curve.
-        error: the target, 1 − accuracy.
+        error: the target, as an error.
         widest_factor: an interval whose ends differ by more than this factor is refused.
 
     Raises:

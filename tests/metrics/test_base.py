@@ -4,10 +4,11 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from scaling.core.errors import SettingError
-from scaling.core.metrics import metric_of, sample_values
-from scaling.core.scores import Predictions, score
+from scaling.metrics import metric_of
+from scaling.metrics.classification import Predictions, measure, scored
 
 examples = settings(max_examples=30, deadline=None, derandomize=True, database=None)
+CLASSES = ("a", "b", "c", "d")
 NAMES = ("test/accuracy", "test/balanced_accuracy", "test/macro_f1", "test/nll")
 
 
@@ -19,14 +20,14 @@ def predictions(seed=0, m=300, classes=4, right=0.7):
 
 
 def logged(test, name):
-    return score(test, test, ["a", "b", "c", "d"]).metrics()[name]
+    return scored(test, test, CLASSES).metrics()[name]
 
 
 @examples
 @given(st.integers(0, 10_000), st.sampled_from(NAMES))
 def test_the_values_of_the_samples_have_the_logged_metric_as_their_mean(seed, name):
     test = predictions(seed)
-    values = sample_values(metric_of(name), test)
+    values = measure(test, CLASSES).samples[metric_of(name).name]
     assert values.shape == test.labels.shape
     assert values.mean(dtype=np.float64) == pytest.approx(logged(test, name), abs=1e-5)
 
@@ -40,13 +41,13 @@ def test_their_variance_is_that_of_the_bootstrap_over_test_samples(name):
         return logged(Predictions(test.labels[i], test.predicted[i], test.log_prob[i]), name)
 
     bootstrap = np.std([again() for _ in range(600)])
-    closed = sample_values(metric_of(name), test).std(dtype=np.float64) / np.sqrt(400)
+    closed = measure(test, CLASSES).samples[metric_of(name).name].std(dtype=np.float64) / np.sqrt(400)
     # 600 resamples tell a standard deviation to 3 %; macro-F1 and balanced accuracy are only smooth, not linear.
     assert closed == pytest.approx(bootstrap, rel=0.12)
 
 
 def test_what_predictions_do_not_tell_has_no_values():
-    assert sample_values(metric_of("test/top5_accuracy"), predictions()) is None
+    assert measure(predictions(), CLASSES).samples.keys() == {metric_of(name).name for name in NAMES}
 
 
 @pytest.mark.parametrize(
@@ -60,10 +61,10 @@ def test_what_predictions_do_not_tell_has_no_values():
 )
 def test_a_metric_knows_its_direction(name, logged_as, title, bounded):
     metric = metric_of(name)
-    assert (metric.name, metric.title, metric.bounded, metric.higher_is_better) == (logged_as, title, bounded, bounded)
+    assert (metric.key, metric.words, metric.bounded, metric.higher_is_better) == (logged_as, title, bounded, bounded)
     assert metric.value(metric.error(0.3)) == pytest.approx(0.3)
     assert metric.error(0.3) == pytest.approx(0.7 if bounded else 0.3)
-    assert metric.train_name.startswith("train/")
+    assert metric.train_key.startswith("train/")
 
 
 @pytest.mark.parametrize("name", ["n", "upgradeability", "memory/peak_bytes", "test/class_accuracy", "test/nll/x", ""])

@@ -1,0 +1,243 @@
+"""Metrics of one class a sample. Arrays in, named numbers out."""
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from math import sqrt
+
+import numpy as np
+from numpy.typing import ArrayLike, NDArray
+
+from scaling.metrics.base import Z_95, Measures, Metric, Score, score
+
+TOP_K = 5
+#: Bins of equal width in which confidence is held against hits.
+BINS = 15
+#: With more classes than this, the metrics of single classes have no intervals: they would fill the store.
+MOST_CLASSES = 20
+
+PRIMARY = Metric("accuracy", "accuracy", counts=True, complement="error")
+METRICS = (
+    PRIMARY,
+    Metric("balanced_accuracy", "balanced accuracy", complement="balanced error"),
+    Metric("macro_f1", "macro-F1"),
+    Metric("top5_accuracy", "top-5 accuracy", counts=True, complement="top-5 error"),
+    Metric("auroc", "AUROC"),
+    Metric("average_precision", "average precision"),
+    Metric("nll", "negative log-likelihood", higher_is_better=False, bounds=(0.0, float("inf"))),
+    Metric("brier", "Brier score", higher_is_better=False, bounds=(0.0, 2.0)),
+    Metric("ece", "expected calibration error", higher_is_better=False),
+    Metric("class_accuracy/", "accuracy on class", complement="error on class"),
+    Metric("auroc/", "AUROC of class"),
+)
+Floats = NDArray[np.float64]
+
+
+@dataclass(frozen=True)
+class Predictions:
+    """What a predictor says of m samples, reduced to what every score needs.
+
+    Attributes:
+        labels: true classes, shape (m,).
+        predicted: predicted outputs, shape (m,); may lie outside the classes where label spaces differ.
+        log_prob: natural logarithm of the probability given to the true class, shape (m,).
+        in_top_k: whether the true class is among the TOP_K most probable outputs, shape (m,); None where
+            there are not more outputs than that.
+        log_probs: natural logarithm of the probability of every output, shape (m, outputs); None where it is not kept.
+    """
+
+    labels: NDArray[np.int64]
+    predicted: NDArray[np.int64]
+    log_prob: NDArray[np.float32]
+    in_top_k: NDArray[np.bool_] | None = None
+    log_probs: NDArray[np.float32] | None = None
+
+    @classmethod
+    def concatenate(cls, parts: Sequence["Predictions"]) -> "Predictions":
+        """Join predictions of consecutive batches."""
+        top = [part.in_top_k for part in parts if part.in_top_k is not None]
+        every = [part.log_probs for part in parts if part.log_probs is not None]
+        return cls(
+            labels=np.concatenate([part.labels for part in parts]),
+            predicted=np.concatenate([part.predicted for part in parts]),
+            log_prob=np.concatenate([part.log_prob for part in parts]),
+            in_top_k=np.concatenate(top) if len(top) == len(parts) else None,
+            log_probs=np.concatenate(every) if len(every) == len(parts) else None,
+        )
+
+    @property
+    def hits(self) -> float:
+        """Share of samples whose predicted class is the true one."""
+        return float(np.mean(self.predicted == self.labels))
+
+
+def measure(found: Predictions, class_names: Sequence[str]) -> Measures:
+    """Return every metric that predictions tell; class_names are those of the data set and bound the labels."""
+    classes, labels, predicted = len(class_names), found.labels, found.predicted
+    right = predicted == labels
+    correct, total = int(right.sum()), len(labels)
+    recalls = class_recalls(labels, predicted, classes)
+    samples: dict[str, NDArray[np.floating]] = {
+        "accuracy": right.astype(np.float32),
+        "balanced_accuracy": _balanced_accuracy(labels, right.astype(float)),
+        "macro_f1": _macro_f1(labels, predicted, right.astype(float), classes),
+        "nll": -found.log_prob,
+    }
+    values = {
+        "accuracy": correct / total,
+        "balanced_accuracy": float(np.nanmean(recalls)),
+        "macro_f1": macro_f1(labels, predicted, classes),
+        "nll": -float(np.mean(found.log_prob, dtype=np.float64)),
+    }
+    if found.in_top_k is not None:
+        samples["top5_accuracy"] = found.in_top_k.astype(np.float32)
+    if found.log_probs is not None:
+        samples |= _of_probabilities(labels, found.log_probs, class_names)
+    values |= {name: float(np.mean(of, dtype=np.float64)) for name, of in samples.items() if name not in values}
+    values |= {
+        f"class_accuracy/{class_names[c]}": float(recalls[c]) for c in np.flatnonzero(np.isfinite(recalls)).tolist()
+    }
+    kept = {name: of for name, of in samples.items() if "/" not in name or classes <= MOST_CLASSES}
+    return Measures(values, kept, {"accuracy": wilson_interval(correct, total)})
+
+
+def scored(train: Predictions, test: Predictions, class_names: Sequence[str]) -> Score:
+    """Turn the predictions on the subset (plain resubstitution) and on the whole test set into scores."""
+    return score(measure(train, class_names), measure(test, class_names), len(train.labels), METRICS)
+
+
+def wilson_interval(correct: int, total: int, z: float = Z_95) -> tuple[float, float]:
+    """Return the Wilson score interval of a proportion.
+
+    Source: Wilson (1927), Probable inference, the law of succession, and statistical inference, JASA 22(158).
+    """
+    share, squared = correct / total, z * z
+    centre = (share + squared / (2 * total)) / (1 + squared / total)
+    half = z / (1 + squared / total) * sqrt(share * (1 - share) / total + squared / (4 * total * total))
+    low = 0.0 if correct == 0 else max(0.0, centre - half)
+    high = 1.0 if correct == total else min(1.0, centre + half)
+    return low, high
+
+
+def class_recalls(labels: ArrayLike, predicted: ArrayLike, classes: int) -> Floats:
+    """Return each class's accuracy (recall), shape (classes,); NaN for a class without samples."""
+    labels, predicted = np.asarray(labels), np.asarray(predicted)
+    support = np.bincount(labels, minlength=classes).astype(float)
+    hits = np.bincount(labels[predicted == labels], minlength=classes)
+    return np.divide(hits, support, out=np.full(classes, np.nan), where=support > 0)
+
+
+def macro_f1(labels: ArrayLike, predicted: ArrayLike, classes: int) -> float:
+    """Return the unweighted mean over classes of F1 = 2 TP / (2 TP + FP + FN); an absent class counts 0."""
+    labels, predicted = np.asarray(labels), np.asarray(predicted)
+    support = np.bincount(labels, minlength=classes)
+    claimed = np.bincount(predicted[predicted < classes], minlength=classes)
+    hits = np.bincount(labels[predicted == labels], minlength=classes)
+    return float(np.mean(2 * hits / np.maximum(support + claimed, 1)))
+
+
+def auroc(positive: NDArray[np.bool_], scores: NDArray[np.floating]) -> Floats:
+    """Return one value a sample, shape (m,), whose mean is the area under the ROC curve; NaN where a side is empty.
+
+    A positive's placement is the share of negatives below it (ties half), a negative's that of positives above it.
+
+    Source: DeLong, DeLong and Clarke-Pearson (1988), Comparing the areas under two or more correlated receiver
+        operating characteristic curves, Biometrics 44(3).
+    """
+    positives, m = int(positive.sum()), len(positive)
+    if positives in (0, m):
+        return np.full(m, np.nan)
+    ranks, own = _midranks(scores), np.empty(m)
+    own[positive], own[~positive] = _midranks(scores[positive]), _midranks(scores[~positive])
+    # Of all that rank below a sample, those of its own side are taken off: what is left is of the other side.
+    below = ranks - own
+    placement = np.where(positive, below / (m - positives), 1 - below / positives)
+    area = float(placement[positive].mean())
+    return area + np.where(positive, m / positives, m / (m - positives)) * (placement - area)
+
+
+def average_precision(positive: NDArray[np.bool_], scores: NDArray[np.floating]) -> Floats:
+    """Return one value a sample, shape (m,), whose mean is the average precision; NaN without a positive.
+
+    AP is the mean over positives i of T_i / N_i, with N_i the samples that score at least as high as i and T_i the
+    positives among them; the samples' values are its derivatives by each sample's weight.
+    """
+    positives, m = int(positive.sum()), len(positive)
+    if positives == 0:
+        return np.full(m, np.nan)
+    # Samples of one score share their place: the last of them in descending order.
+    _, group = np.unique(-scores, return_inverse=True)
+    count = np.bincount(group)
+    true = np.bincount(group, weights=positive)
+    above, true_above = np.cumsum(count), np.cumsum(true)
+    precision = true_above / above
+    mean = float((true * precision).sum() / positives)
+
+    def from_below(terms: Floats) -> Floats:
+        return np.cumsum(terms[::-1])[::-1]  # over the positives that score no higher
+
+    gained, lost = from_below(true / above), from_below(true * true_above / above**2)
+    shift = positive * (precision[group] - mean + gained[group]) - lost[group]
+    return mean + m / positives * shift
+
+
+def _of_probabilities(
+    labels: NDArray[np.integer], log_probs: NDArray[np.float32], class_names: Sequence[str]
+) -> dict[str, NDArray[np.floating]]:
+    """Return one value a sample of the metrics that need the probability of every output."""
+    probabilities = np.exp(log_probs, dtype=np.float64)
+    rows = np.arange(len(labels))
+    confidence, top = probabilities.max(1), probabilities.argmax(1)
+    gap = (top == labels) - confidence
+    bins = np.minimum((confidence * BINS).astype(int), BINS - 1)
+    samples: dict[str, NDArray[np.floating]] = {
+        # Sum over bins of |Σ (hit − confidence)| / m: the mean of gaps, each with the sign of its bin's.
+        "ece": gap * np.sign(np.bincount(bins, weights=gap, minlength=BINS))[bins],
+        "brier": (probabilities**2).sum(1) - 2 * probabilities[rows, labels] + 1,
+    }
+    by_class = [labels == c for c in range(len(class_names))]
+    areas = [auroc(positive, log_probs[:, c]) for c, positive in enumerate(by_class)]
+    precisions = [average_precision(positive, log_probs[:, c]) for c, positive in enumerate(by_class)]
+    for name, found in (("auroc", areas), ("average_precision", precisions)):
+        told = [of for of in found if np.isfinite(of[0])]
+        if told:
+            samples[name] = np.mean(told, axis=0)
+    return samples | {f"auroc/{class_names[c]}": of for c, of in enumerate(areas) if np.isfinite(of[0])}
+
+
+def _midranks(values: NDArray[np.floating]) -> Floats:
+    """Return the number of values below each, ties counting half, shape (m,)."""
+    _, group, count = np.unique(values, return_inverse=True, return_counts=True)
+    return (np.cumsum(count) - (count + 1) / 2)[group]
+
+
+def _balanced_accuracy(labels: NDArray[np.integer], right: Floats) -> Floats:
+    support = np.bincount(labels)
+    recall = np.bincount(labels, weights=right) / np.maximum(support, 1)
+    present = support > 0
+    weight = len(labels) / (np.maximum(support, 1) * present.sum())
+    return recall[present].mean() + weight[labels] * (right - recall[labels])
+
+
+def _macro_f1(labels: NDArray[np.integer], predicted: NDArray[np.integer], right: Floats, classes: int) -> Floats:
+    known = (predicted >= 0) & (predicted < classes)
+    claimed = np.where(known, predicted, 0)
+    size = np.bincount(labels, minlength=classes) + np.bincount(claimed, weights=known, minlength=classes)
+    found = 2 * np.bincount(labels, weights=right, minlength=classes) / np.maximum(size, 1)
+    weight = len(labels) / (classes * np.maximum(size, 1))
+    loss = found * weight
+    return found.mean() + 2 * right * weight[labels] - loss[labels] - known * loss[claimed]
+
+
+def at_chance(found: Score, labels: ArrayLike) -> str:
+    """Say in words that a test accuracy can't be told from chance; nothing where it can.
+
+    Chance is what always naming the test set's largest class comes to. It is not ruled out where the lower end of
+    the 95 % interval does not lie above it.
+
+    Args:
+        labels: true classes of the test set, shape (m,).
+    """
+    chance = float(np.bincount(np.asarray(labels)).max() / len(np.asarray(labels)))
+    if found.intervals[PRIMARY.name][0] > chance:
+        return ""
+    return f"test accuracy {found.test_score:.4f} is at chance: always the largest class gives {chance:.4f}"
