@@ -1,7 +1,7 @@
-"""Batches of uint8 images for a forward pass: their size is found on the way, and they are read ahead."""
+"""Batches of samples for a forward pass: their size is found on the way, and they are read ahead."""
 
 from collections import deque
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Iterator, Sequence
 from concurrent.futures import Future, ThreadPoolExecutor
 
 import numpy as np
@@ -9,7 +9,10 @@ import torch
 from numpy.typing import NDArray
 from torch import Tensor
 
-Batch = tuple[Tensor, Tensor]
+from scaling.modalities.base import Batch, Read, row_bytes
+
+#: Indices of samples, and the samples.
+Numbered = tuple[Tensor, Batch]
 
 DEFAULT_SIZE = 64
 #: Batches of each size that are tried; the first of them warms up and is not timed.
@@ -18,12 +21,12 @@ TRIALS = 3
 WORTH_TRYING = 8
 #: Larger batches are no longer tried once they gain less than this factor.
 GAIN = 1.03
-#: Bytes of images that are read ahead, at most; one batch always is.
+#: Bytes of samples that are read ahead, at most; one batch always is.
 AHEAD_BYTES = 1 << 30
 
 
 class BatchSizer:
-    """Finds the batch size with the most images a second, by trying sizes on batches that are needed anyway."""
+    """Finds the batch size with the most samples a second, by trying sizes on batches that are needed anyway."""
 
     def __init__(self, sizes: Sequence[int]) -> None:
         """Start with the sizes to try, ascending; a single one is taken as it is."""
@@ -34,7 +37,7 @@ class BatchSizer:
         self.timings: dict[int, list[float]] = {}
 
     def propose(self, left: int) -> int:
-        """Return the size of the next batch, with so many images left."""
+        """Return the size of the next batch, with so many samples left."""
         if self.untried and left >= WORTH_TRYING * self.untried[0]:
             size = self.untried[0]
             self.timings.setdefault(size, [])
@@ -68,31 +71,31 @@ class BatchSizer:
 
 
 class Batches:
-    """Iterates over (indices, uint8 images) in batches, read in threads ahead of their use where that helps.
+    """Iterates over (indices, samples) in batches, read in threads ahead of their use where that helps.
 
     Decoding releases Python's global lock, so threads overlap with each other and with the forward pass, without
     the copies of the process that a DataLoader's workers are.
     """
 
     def __init__(
-        self, read: Callable[[NDArray[np.int64]], Tensor], indices: NDArray[np.int64], sizer: BatchSizer, workers: int
+        self, read: Read, indices: NDArray[np.int64], sizer: BatchSizer, workers: int
     ) -> None:
         self.read, self.indices, self.sizer, self.workers = read, indices, sizer, workers
 
-    def __iter__(self) -> Iterator[Batch]:
+    def __iter__(self) -> Iterator[Numbered]:
         if self.workers == 0:
             yield from map(self._load, self._parts())
             return
         parts = self._parts()
         with ThreadPoolExecutor(self.workers) as pool:
-            waiting: deque[Future[Batch]] = deque()
-            each = 0  # bytes of an image, known once one is read
+            waiting: deque[Future[Numbered]] = deque()
+            each = 0  # bytes of a sample, known once one is read
             try:
                 for part in parts:
                     waiting.append(pool.submit(self._load, part))
                     while len(waiting) > max(1, min(self.workers, AHEAD_BYTES // max(1, each * len(part)))):
                         done = waiting.popleft().result()
-                        each = done[1][0].nbytes
+                        each = row_bytes(done[1])
                         yield done
                 while waiting:
                     yield waiting.popleft().result()
@@ -107,5 +110,5 @@ class Batches:
             yield self.indices[start : start + size]
             start += size
 
-    def _load(self, part: NDArray[np.int64]) -> Batch:
+    def _load(self, part: NDArray[np.int64]) -> Numbered:
         return torch.from_numpy(part), self.read(part)

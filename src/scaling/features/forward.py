@@ -1,4 +1,4 @@
-"""The frozen forward pass: a Lightning prediction over whole uint8 batches, written to the store as it goes."""
+"""The frozen forward pass: a Lightning prediction over batches, written to the store as it goes."""
 
 import time
 from collections.abc import Callable
@@ -14,13 +14,11 @@ from torch import Tensor, nn
 
 from scaling import machine
 from scaling.core.errors import ModelError
-from scaling.data.base import FileImages, Images
-from scaling.data.decoded import decoded
-from scaling.data.preprocessing import Preprocessing
 from scaling.features.batches import Batches, BatchSizer
 from scaling.features.store import FeatureEntry
 from scaling.lightning import device_of, quiet_trainer
-from scaling.models.base import Backbone, ModelSource, build, version_of
+from scaling.modalities.base import Batch, Samples, to
+from scaling.models.base import Backbone, ModelSource, build
 from scaling.models.inference import for_inference
 
 #: Rows are made durable about this often: what a killed job loses at most, in seconds of work.
@@ -33,16 +31,16 @@ CPU_SIZES, ACCELERATOR_SIZES = (32, 64, 128, 256), (64, 128, 256, 512, 1024)
 
 
 class FeatureModule(pl.LightningModule):
-    """A frozen backbone behind its normalisation."""
+    """A frozen backbone behind the model's processor."""
 
-    def __init__(self, network: nn.Module, preprocessing: Preprocessing) -> None:
+    def __init__(self, network: nn.Module, source: ModelSource) -> None:
         super().__init__()
-        self.network, self.preprocessing = network, preprocessing
+        self.network, self.source, self.processor = network, source, source.processor()
 
-    def predict_step(self, batch: tuple[Tensor, Tensor], batch_idx: int) -> tuple[Tensor, Tensor]:
+    def predict_step(self, batch: tuple[Tensor, Batch], batch_idx: int) -> tuple[Tensor, Tensor]:
         """Return the batch's indices and features (k, d)."""
-        indices, images = batch
-        return indices, features_of(self.network, self.preprocessing.normalise(images))
+        indices, samples = batch
+        return indices, self.source.encode(self.network, self.processor.prepare(samples))
 
 
 class StoreWriter(pl.Callback):
@@ -81,7 +79,8 @@ class StoreWriter(pl.Callback):
         """Write the rows that wait."""
         if self.waiting:
             indices, features = (np.concatenate(part) for part in zip(*self.waiting, strict=True))
-            self.entry.write(indices, features)
+            ascending = np.argsort(indices)
+            self.entry.write(indices[ascending], features[ascending])
         self.waiting.clear()
         self.flushed = time.monotonic()
 
@@ -91,45 +90,44 @@ class ForwardPass:
     """A backbone made ready for one precision, with the batch size that suits it."""
 
     network: nn.Module
-    preprocessing: Preprocessing
+    source: ModelSource
     sizer: BatchSizer
 
     def compute(
         self,
         entry: FeatureEntry,
-        images: Images,
+        samples: Samples,
         indices: NDArray[np.int64],
         workers: int | None,
         trainer: dict[str, Any],
         advance: Callable[[int], None],
     ) -> None:
-        """Compute the features of some images and write them to an entry of the store.
+        """Compute the features of some samples and write them to an entry of the store.
 
         Args:
-            indices: which images, ascending, shape (k,).
-            workers: threads that read ahead; None for one a core where files are decoded, or an accelerator waits.
+            indices: which samples, ascending, shape (k,).
+            workers: threads that read ahead; None for one a core where reading is slow, or an accelerator waits.
             trainer: keyword arguments of the Lightning Trainer; its precision is that of the pass.
             advance: called with the number of rows done, batch by batch.
 
         Raises:
-            ModelError: not even a batch of one image fits the accelerator's memory.
+            ModelError: not even a batch of one sample fits the accelerator's memory.
         """
+        reader = self.source.processor().reader(samples)
         if workers is None:
-            waits = isinstance(images, FileImages) or device_of(trainer).type != "cpu"
-            workers = machine.cores() if waits else 0
-        read = decoded(images, self.preprocessing).read
+            workers = machine.cores() if reader.slow or device_of(trainer).type != "cpu" else 0
         while len(indices):
-            loader = Batches(read, indices, self.sizer, workers)
+            loader = Batches(reader.read, reader.order(indices), self.sizer, workers)
             writer = StoreWriter(entry, self.sizer, advance)
             runner = quiet_trainer(**trainer, callbacks=[writer])
             try:
-                runner.predict(FeatureModule(self.network, self.preprocessing), loader, return_predictions=False)
+                runner.predict(FeatureModule(self.network, self.source), loader, return_predictions=False)
                 return
             except torch.cuda.OutOfMemoryError as error:
                 if self.sizer.shrink(writer.running) == 0:
                     raise ModelError(
-                        "The accelerator's memory does not hold the network and one image.\n"
-                        "Take precision=bf16-true, a smaller model.input_size=, or trainer=cpu."
+                        "The accelerator's memory does not hold the network and one sample.\n"
+                        "Take precision=bf16-true, smaller samples (model.input_size=, model.max_length=), or trainer=cpu."
                     ) from error
                 torch.cuda.empty_cache()
                 indices = indices[~entry.present()[indices]]
@@ -137,7 +135,7 @@ class ForwardPass:
 
 def forward_pass(source: ModelSource, precision: str, batch_size: int | None, accelerated: bool) -> ForwardPass:
     """Make a model ready once a process, for as long as the sweep stays with it; None tries batch sizes."""
-    return _forward_pass(source, version_of(source), precision, batch_size, accelerated)
+    return _forward_pass(source, source.version(), precision, batch_size, accelerated)
 
 
 @lru_cache(maxsize=1)
@@ -145,25 +143,24 @@ def _forward_pass(
     source: ModelSource, version: str | None, precision: str, batch_size: int | None, accelerated: bool
 ) -> ForwardPass:
     sizes = (batch_size,) if batch_size is not None else ACCELERATOR_SIZES if accelerated else CPU_SIZES
-    network = for_inference(build(source).network, precision)
-    return ForwardPass(network, source.resolved_preprocessing(), BatchSizer(sizes))
+    return ForwardPass(for_inference(build(source).network, precision), source, BatchSizer(sizes))
 
 
 def time_forward(
-    source: ModelSource, precision: str, trainer: dict[str, Any], images: Images, budget: float
+    source: ModelSource, precision: str, trainer: dict[str, Any], samples: Samples, budget: float
 ) -> tuple[float, float]:
-    """Run batches of the first images until `budget` seconds are used; return images and seconds of the best batch."""
+    """Run batches of the first samples until `budget` seconds are used; return samples and seconds of the best batch."""
     device = device_of(trainer)
     forward = forward_pass(source, precision, None, device.type != "cpu")
     network = forward.network.to(device, HALVES.get(precision))
     mixed = torch.autocast(device.type, MIXED.get(precision), enabled=precision in MIXED)
-    best, used = (1.0, float("inf")), 0.0
+    processor, best, used = source.processor(), (1.0, float("inf")), 0.0
+    reader = processor.reader(samples)
     for size in PROBE_BATCHES:
         started = time.perf_counter()
-        indices = np.arange(min(size, len(images)))
+        indices = np.arange(min(size, len(samples)))
         with torch.inference_mode(), mixed:
-            batch = forward.preprocessing.geometry(images.read(indices)).to(device)
-            features_of(network, forward.preprocessing.normalise(batch)).cpu()
+            source.encode(network, processor.prepare(to(reader.read(indices), device))).cpu()
         seconds = time.perf_counter() - started
         if best[1] / best[0] > seconds / len(indices):
             best = (float(len(indices)), seconds)
@@ -173,20 +170,15 @@ def time_forward(
     return best
 
 
-def features_of(network: nn.Module, batch: Tensor) -> Tensor:
-    """Return the features (k, d) of a normalised batch (k, C, H, W), as float32."""
-    dtype = next((parameter.dtype for parameter in network.parameters()), batch.dtype)
-    return network(batch.to(dtype, memory_format=torch.channels_last)).flatten(1).float()
-
-
 @torch.inference_mode()
-def width(backbone: Backbone, preprocessing: Preprocessing, images: Images) -> int:
-    """Return the number of features of one image, without a pass where the head tells it."""
+def width(source: ModelSource, backbone: Backbone, samples: Samples) -> int:
+    """Return the number of features of one sample, without a pass where the head tells it."""
     if backbone.head is not None:
         return backbone.head.in_features
-    return int(backbone.network(first_image(preprocessing, images)).flatten(1).shape[1])
+    return int(source.encode(backbone.network, first_sample(source, samples)).shape[1])
 
 
-def first_image(preprocessing: Preprocessing, images: Images) -> Tensor:
-    """Return a normalised batch (1, C, H, W) as the network gets it."""
-    return preprocessing.normalise(preprocessing.geometry(images.read(np.array([0]))))
+def first_sample(source: ModelSource, samples: Samples) -> Batch:
+    """Return a batch of the first sample as the network gets it."""
+    processor = source.processor()
+    return processor.prepare(processor.reader(samples).read(np.array([0])))

@@ -4,14 +4,14 @@ from collections.abc import Mapping
 from contextlib import suppress
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import Any, Protocol, cast
+from typing import Any, Protocol
 
 import numpy as np
 from numpy.typing import NDArray
 
 from scaling.core.errors import SettingError
 from scaling.core.reporter import Reporter, SilentReporter
-from scaling.data.base import Dataset, Images
+from scaling.data.base import Dataset
 from scaling.features.store import FeatureEntry, FeatureStore
 from scaling.models.base import ModelSource, build
 
@@ -27,8 +27,8 @@ class FeatureSettings:
 
     Attributes:
         dir: folder of the store.
-        batch_size: images a forward pass; None finds it by trying.
-        workers: threads that read images ahead; None for as many as help.
+        batch_size: samples a forward pass; None finds it by trying.
+        workers: threads that read samples ahead; None for as many as help.
         size_limit: bytes that the store may take; None for no limit. Entries used longest ago go first.
     """
 
@@ -136,15 +136,15 @@ class FeatureProvider:
         }
 
     def _create(self, store: FeatureStore, split: str) -> FeatureEntry:
-        from scaling.features.forward import first_image, width
+        from scaling.features.forward import first_sample, width
         from scaling.models.size import size_of
 
         key = self.key(split)
         if folder := store.discard_damaged(key):
             self.reporter.note(f"what was stored in {folder} can't be read: its features are computed again")
-        images, backbone, preprocessing = self._images(split), build(self.source), self.source.resolved_preprocessing()
-        found = width(backbone, preprocessing, images)
-        size = size_of(backbone, first_image(preprocessing, images).shape[1:])
+        samples, backbone = self.dataset.split(split).samples, build(self.source)
+        found = width(self.source, backbone, samples)
+        size = size_of(self.source, backbone, first_sample(self.source, samples))
         label = {
             "model": self.source.id,
             "dataset": self.dataset.name,
@@ -152,10 +152,7 @@ class FeatureProvider:
             "precision": self.precision,
             **{name: repr(value) for name, value in size.items()},
         }
-        return store.create(key, len(images), found, label)
-
-    def _images(self, split: str) -> Images:
-        return cast(Images, self.dataset.split(split).samples)
+        return store.create(key, len(samples), found, label)
 
     def _complete(
         self, entry: FeatureEntry, split: str, features: NDArray[np.float32], indices: NDArray[np.int64],
@@ -177,7 +174,7 @@ class FeatureProvider:
         return good
 
     def _compute(self, entry: FeatureEntry, split: str, missing: NDArray[np.int64]) -> None:
-        """Run the network over some images and store their rows."""
+        """Run the network over some samples and store their rows."""
         from scaling.features.forward import forward_pass
         from scaling.lightning import device_of, emulates_bf16
 
@@ -186,11 +183,14 @@ class FeatureProvider:
             self.reporter.note(
                 f"this processor has no instructions for bf16: {self.precision} is emulated, far slower than 32-true"
             )
+        samples = self.dataset.split(split).samples
         with self.reporter.stage(f"features of {split}", total=len(missing)) as advance:
             forward = forward_pass(self.source, self.precision, self.settings.batch_size, device.type != "cpu")
             trainer = {**self.trainer, "precision": self.precision}
-            forward.compute(entry, self._images(split), missing, self.settings.workers, trainer, advance)
+            forward.compute(entry, samples, missing, self.settings.workers, trainer, advance)
         self.computed += len(missing)
+        for note in self.source.processor().reader(samples).notes():
+            self.reporter.note(f"{split}: {note}")
 
     def _prune(self, store: FeatureStore) -> None:
         """Keep the store within its limit; what this data set and model need now stays."""

@@ -1,40 +1,40 @@
-"""How large a model is: its weights, and what the features of one image take."""
+"""How large a model is: its weights, and what the features of one sample take."""
 
 import copy
-from collections.abc import Sequence
 
 import torch
 from torch import nn
 from torch.utils.flop_counter import FlopCounterMode
 
-from scaling.models.base import Backbone
+from scaling.modalities.base import Batch, to
+from scaling.models.base import Backbone, ModelSource
 
 PARAMETERS, FLOPS = "model/parameters", "model/flops"
 
 
-def size_of(backbone: Backbone, shape: Sequence[int]) -> dict[str, float]:
+def size_of(source: ModelSource, backbone: Backbone, batch: Batch) -> dict[str, float]:
     """Return parameters and FLOPs of a model, under the names they are logged by.
 
     Args:
-        shape: of one normalised image, (C, H, W).
+        batch: one sample as the network gets it.
 
     FLOPs are those of convolutions, matrix products and attention as torch counts them, two for a multiply–add, of
     the backbone without its head. They are left out where the network can't be traced.
     """
     size = {PARAMETERS: float(backbone.parameters)}
-    found = flops(backbone.network, shape)
+    found = flops(source, backbone.network, batch)
     return size if found is None else {**size, FLOPS: float(found)}
 
 
-def flops(network: nn.Module, shape: Sequence[int]) -> int | None:
-    """Count floating-point operations for one image on torch's meta device, where nothing is computed."""
+def flops(source: ModelSource, network: nn.Module, batch: Batch) -> int | None:
+    """Count floating-point operations for one sample on torch's meta device, where nothing is computed."""
     weights = {id(p): nn.Parameter(torch.empty_like(p, device="meta"), False) for p in network.parameters()}
     buffers = {id(b): torch.empty_like(b, device="meta") for b in network.buffers()}
     try:
         # deepcopy takes these for copies that it made already: no weight is copied.
         traced = copy.deepcopy(network, {**weights, **buffers}).eval()
         with FlopCounterMode(display=False) as counter, torch.no_grad():
-            traced(torch.empty(1, *shape, device="meta"))
+            source.encode(traced, to(batch, "meta"))
     except Exception:  # a network may do what the meta device can't
         return None
     return int(counter.get_total_flops())

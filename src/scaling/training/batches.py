@@ -1,6 +1,5 @@
-"""Batches of training and of plain images, each a pure function of its number."""
+"""Batches of training and of plain samples, each a pure function of its number."""
 
-from collections import deque
 from collections.abc import Callable
 from dataclasses import dataclass
 
@@ -10,34 +9,11 @@ from numpy.typing import NDArray
 from torch import Tensor
 from torch.utils.data import Dataset
 
-from scaling import machine
-from scaling.data.base import Images
-from scaling.data.decoded import MEMORY_SHARE, decoded
-from scaling.data.preprocessing import Preprocessing
-from scaling.training.augment import Augment, augmented
+from scaling.modalities.base import Batch, Read
 from scaling.training.budget import batch_positions, parts, sample_seeds
 
-#: Images that are read and resized at once.
-BLOCK = 256
-
-Read = Callable[[NDArray[np.int64]], Tensor]
-
-
-def held(images: Images, preprocessing: Preprocessing, indices: NDArray[np.int64]) -> Read:
-    """Return a reader of some images by their place among `indices`, as uint8 (k, C, H, W).
-
-    They are decoded and resized once and kept, unless they would take more than their share of the memory.
-    """
-    reader = decoded(images, preprocessing)
-    first = reader.read(indices[:BLOCK])
-    if not reader.keeps and len(indices) * first[0].nbytes > MEMORY_SHARE * (machine.memory() or 0):
-        return lambda places: reader.read(indices[places])
-    blocks = (reader.read(indices[start : start + BLOCK]) for start in range(BLOCK, len(indices), BLOCK))
-    if reader.keeps:  # they are read all the same, before the loader's workers each begin to
-        deque(blocks, maxlen=0)
-        return lambda places: reader.read(indices[places])
-    kept = torch.cat([first, *blocks])
-    return lambda places: kept[torch.from_numpy(places)]
+#: Augments samples, each by its own seed.
+Augment = Callable[[Batch, NDArray[np.int64]], Batch]
 
 
 @dataclass(frozen=True)
@@ -52,21 +28,21 @@ class Share:
         return np.arange(self.rank, count, self.processes)
 
 
-class TrainingBatches(Dataset[tuple[Tensor, Tensor, Tensor]]):
+class TrainingBatches(Dataset[tuple[Batch, Tensor, Tensor]]):
     """Augmented parts of batches by number: part p of step s is number s · parts + p.
 
-    Each comes as images, labels, and the factor that makes the mean over parts and processes that of the batch.
+    Each comes as samples, labels, and the factor that makes the mean over parts and processes that of the batch.
     """
 
     def __init__(
         self, read: Read, labels: NDArray[np.int64], batch: int, micro_batch: int | None, seed: int,
-        augment: Augment | None, share: Share,
+        augment: Augment, share: Share,
     ) -> None:  # fmt: skip
         self.read, self.labels, self.batch, self.seed = read, labels, batch, seed
         self.augment, self.share = augment, share
         self.slices = parts(batch, micro_batch)
 
-    def __getitem__(self, number: int) -> tuple[Tensor, Tensor, Tensor]:
+    def __getitem__(self, number: int) -> tuple[Batch, Tensor, Tensor]:
         step, part = divmod(number, len(self.slices))
         taken = self.slices[part]
         places = batch_positions(len(self.labels), self.batch, step, self.seed)[taken]
@@ -75,12 +51,12 @@ class TrainingBatches(Dataset[tuple[Tensor, Tensor, Tensor]]):
         if len(mine) == 0:  # more processes than samples: this one's counts for nothing
             mine = np.array([0])
         seeds = sample_seeds(step, self.batch, self.seed)[taken][mine]
-        images = augmented(self.read(places[mine]), self.augment, seeds)
-        return images, torch.from_numpy(self.labels[places[mine]]), torch.tensor(factor)
+        samples = self.augment(self.read(places[mine]), seeds)
+        return samples, torch.from_numpy(self.labels[places[mine]]), torch.tensor(factor)
 
 
-class PlainBatches(Dataset[tuple[Tensor, Tensor]]):
-    """Consecutive blocks of a process's share of images, not augmented, with their labels."""
+class PlainBatches(Dataset[tuple[Batch, Tensor]]):
+    """Consecutive blocks of a process's share of samples, not augmented, with their labels."""
 
     def __init__(self, read: Read, labels: NDArray[np.int64], size: int, share: Share) -> None:
         self.read, self.labels, self.size = read, labels, size
@@ -89,7 +65,7 @@ class PlainBatches(Dataset[tuple[Tensor, Tensor]]):
     def __len__(self) -> int:
         return -(-len(self.places) // self.size)
 
-    def __getitem__(self, number: int) -> tuple[Tensor, Tensor]:
+    def __getitem__(self, number: int) -> tuple[Batch, Tensor]:
         if number >= len(self):
             raise IndexError(number)
         places = self.places[number * self.size : (number + 1) * self.size]

@@ -27,7 +27,7 @@ class Rounds(pl.Callback):
     def __init__(self, name: str, patience: int | None, reporter: Reporter, advance: Advance) -> None:
         self.name, self.patience, self.reporter, self.advance = name, patience, reporter, advance
         self.done: list[Round] = []
-        self.images, self.seconds = 0, 0.0
+        self.samples, self.seconds = 0, 0.0
         self.ended = 0.0
 
     def on_train_epoch_start(self, trainer: pl.Trainer, module: Any) -> None:
@@ -35,9 +35,9 @@ class Rounds(pl.Callback):
         self.ended = time.monotonic()
 
     def on_train_batch_end(self, trainer: pl.Trainer, module: Any, outputs: Any, batch: Any, batch_idx: int) -> None:
-        """Count images and the time that they took."""
+        """Count samples and the time that they took."""
         count = len(batch[1]) * trainer.world_size
-        self.images += count
+        self.samples += count
         now = time.monotonic()
         self.seconds, self.ended = self.seconds + now - self.ended, now
         self.advance(count)
@@ -56,7 +56,7 @@ class Rounds(pl.Callback):
     def _report(self, end: Round) -> None:
         values = {
             "loss": end.loss, "validation_loss": end.validation_loss, f"validation_{PRIMARY.name}": end.validation_hits,
-            "images_per_s": self.images / max(self.seconds, 1e-9), "peak_memory_bytes": float(machine.peak_memory()),
+            "samples_per_s": self.samples / max(self.seconds, 1e-9), "peak_memory_bytes": float(machine.peak_memory()),
         }  # fmt: skip
         for name, value in values.items():
             if value is not None and np.isfinite(value):

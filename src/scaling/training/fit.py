@@ -16,12 +16,11 @@ from scaling import machine
 from scaling.core.errors import AdaptationError
 from scaling.core.reporter import Reporter
 from scaling.data.base import Split
-from scaling.data.decoded import decoded
 from scaling.lightning import device_of, quiet_trainer
 from scaling.metrics.classification import Predictions
 from scaling.models.inference import for_inference
-from scaling.training.augment import augmentation
-from scaling.training.batches import PlainBatches, Read, Share, TrainingBatches
+from scaling.modalities.base import Read
+from scaling.training.batches import PlainBatches, Share, TrainingBatches
 from scaling.training.budget import Budget, fewest_at_once
 from scaling.training.callbacks import STOPPED, Rounds, Saver
 from scaling.training.checkpoints import Snapshot
@@ -29,20 +28,20 @@ from scaling.training.module import PredictingModule, TuningModule
 from scaling.training.network import Tuned, trains_norms, tuned
 from scaling.training.work import HeadArrays, Round, Work
 
-#: Images that are predicted at once where no micro batch is set.
+#: Samples that are predicted at once where no micro batch is set.
 PREDICTED = 128
 
 
 @dataclass
 class Meter:
-    """Images trained on and the seconds that took, over all trainings of a grid point."""
+    """Samples trained on and the seconds that took, over all trainings of a grid point."""
 
-    images: int = 0
+    samples: int = 0
     seconds: float = 0.0
 
     def add(self, rounds: Rounds) -> None:
         """Take what a training came to."""
-        self.images, self.seconds = self.images + rounds.images, self.seconds + rounds.seconds
+        self.samples, self.seconds = self.samples + rounds.samples, self.seconds + rounds.seconds
 
 
 @dataclass(frozen=True)
@@ -50,7 +49,7 @@ class Run:
     """A grid point's trainings in one process.
 
     Attributes:
-        read: reads the n images by their place in the subset.
+        read: reads the n samples by their place in the subset.
         trainer: keyword arguments of the Lightning Trainer, those for several processes included.
     """
 
@@ -92,19 +91,17 @@ class Run:
         self, network: Tuned, rate: float, stop: int, budget: Budget, places: NDArray[np.int64],
         held_out: NDArray[np.int64] | None,
     ) -> TuningModule:  # fmt: skip
-        work, recipe = self.work, self.work.recipe
-        height, width = self.read(places[:1]).shape[-2:]
+        work, recipe, processor = self.work, self.work.recipe, self.work.model.processor()
         batches = TrainingBatches(
             lambda found: self.read(places[found]), work.labels[places], min(budget.batch, len(places)),
-            work.settings.micro_batch, work.seed, augmentation(recipe.augment, height, width), self.share,
+            work.settings.micro_batch, work.seed, lambda batch, seeds: processor.augmented(batch, recipe.augment, seeds), self.share,
         )  # fmt: skip
         validation = None
         if held_out is not None:
             size = work.settings.micro_batch or PREDICTED
             validation = PlainBatches(lambda found: self.read(held_out[found]), work.labels[held_out], size, self.share)
-        preprocessing = work.model.resolved_preprocessing()
         return TuningModule(
-            network, preprocessing, recipe, rate, budget.steps, budget.until(stop), batches, validation, self._workers()
+            network, processor, recipe, rate, budget.steps, budget.until(stop), batches, validation, self._workers()
         )
 
     def _train(self, module: TuningModule, callbacks: list[Any]) -> None:
@@ -134,7 +131,7 @@ class Run:
         batches = PlainBatches(read, split.labels, self.work.settings.micro_batch or PREDICTED, self.share)
         with self.reporter.stage(stage, total=len(split.labels)) as advance:
             module = PredictingModule(
-                ready, network.head, self.work.model.resolved_preprocessing(),
+                Tuned(ready, network.head, self.work.model, frozen_norms=True), self.work.model.processor(),
                 lambda count: advance(count * self.share.processes),
             )  # fmt: skip
             loader = torch.utils.data.DataLoader(batches, batch_size=None, generator=torch.Generator())
@@ -144,9 +141,8 @@ class Run:
         return Predictions.concatenate(module.parts)
 
     def test_reader(self) -> Read:
-        """Return the reader of the test images."""
-        images: Any = self.work.dataset.test.samples
-        return decoded(images, self.work.model.resolved_preprocessing()).read
+        """Return the reader of the test samples."""
+        return self.work.model.processor().reader(self.work.dataset.test.samples).read
 
 
 @contextmanager
@@ -183,7 +179,7 @@ def out_of_memory(error: BaseException) -> bool:
 
 
 def can_be_cut(work: Work, micro_batch: int | None) -> bool:
-    """Say whether batches can be cut into such parts: batch norms that are trained need two images at once."""
+    """Say whether batches can be cut into such parts: batch norms that are trained need two samples at once."""
     fewest = min(fewest_at_once(batch, micro_batch, work.settings.processes) for batch in work.batches)
     return fewest > 1 or not trains_norms(work)
 
@@ -192,9 +188,9 @@ def memory_message(work: Work) -> str:
     """Say what did not fit, and what to set."""
     batch = min(work.recipe.batch_size, len(work.indices))
     now = min(work.settings.micro_batch or batch, batch)
-    return f"The memory does not hold {now} image{'s' * (now != 1)} in training.\n" + (
+    return f"The memory does not hold {now} sample{'s' * (now != 1)} in training.\n" + (
         f"Set trainer.micro_batch={now // 2}: gradients are summed over the parts, so that each step"
         f" still takes {batch} samples."
         if now > 1 and can_be_cut(work, now // 2)
-        else "Take a smaller model.input_size=, precision=bf16-mixed, or adaptation=lora."
+        else "Take smaller samples (model.input_size=, model.max_length=), precision=bf16-mixed, or adaptation=lora."
     )

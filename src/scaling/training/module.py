@@ -4,13 +4,13 @@ from typing import Any
 
 import pytorch_lightning as pl
 import torch
-from torch import Tensor, nn
+from torch import Tensor
 from torch.nn.functional import cross_entropy
 from torch.utils.data import DataLoader
 
 from scaling.core.reporter import Advance
-from scaling.data.preprocessing import Preprocessing
 from scaling.lightning import reduce
+from scaling.modalities.base import Batch, Processor
 from scaling.metrics.classification import Predictions
 from scaling.training.batches import PlainBatches, TrainingBatches
 from scaling.training.budget import network_seed, rate_factor
@@ -30,11 +30,11 @@ class TuningModule(pl.LightningModule):
     """
 
     def __init__(
-        self, network: Tuned, preprocessing: Preprocessing, recipe: Recipe, rate: float, steps: int,
+        self, network: Tuned, processor: Processor, recipe: Recipe, rate: float, steps: int,
         rounds: tuple[int, ...], batches: TrainingBatches, validation: PlainBatches | None, workers: int,
     ) -> None:  # fmt: skip
         super().__init__()
-        self.network, self.preprocessing, self.recipe = network, preprocessing, recipe
+        self.network, self.processor, self.recipe = network, processor, recipe
         self.rate, self.steps, self.rounds = rate, steps, rounds
         self.batches, self.validation_batches, self.workers = batches, validation, workers
         self.step = 0
@@ -47,10 +47,10 @@ class TuningModule(pl.LightningModule):
         """Parts of each batch."""
         return len(self.batches.slices)
 
-    def training_step(self, batch: tuple[Tensor, Tensor, Tensor], batch_idx: int) -> Tensor:
+    def training_step(self, batch: tuple[Batch, Tensor, Tensor], batch_idx: int) -> Tensor:
         """Return the loss of a part of a batch."""
-        images, labels, factor = batch
-        logits = self.network(self.preprocessing.normalise(images))
+        samples, labels, factor = batch
+        logits = self.network(self.processor.prepare(samples))
         loss = cross_entropy(logits, labels, label_smoothing=self.recipe.label_smoothing) * factor
         self.loss_sum = self.loss_sum.to(loss.device) + loss.detach()
         self.loss_parts += 1
@@ -77,10 +77,10 @@ class TuningModule(pl.LightningModule):
         """Begin a validation."""
         self.validation = torch.zeros(3, dtype=torch.float64)
 
-    def validation_step(self, batch: tuple[Tensor, Tensor], batch_idx: int) -> None:
+    def validation_step(self, batch: tuple[Batch, Tensor], batch_idx: int) -> None:
         """Add up log-loss and hits of held-out samples."""
-        images, labels = batch
-        logits = self.network(self.preprocessing.normalise(images))
+        samples, labels = batch
+        logits = self.network(self.processor.prepare(samples))
         loss = cross_entropy(logits, labels, reduction="sum")
         hits = (logits.argmax(1) == labels).sum()
         self.validation += torch.tensor([loss.item(), hits.item(), len(labels)], dtype=torch.float64)
@@ -106,7 +106,7 @@ class TuningModule(pl.LightningModule):
         return self.batches.seed
 
     def _loader(self, batches: Any, numbers: range) -> DataLoader[Any]:
-        # Workers are forked: they see the images that are held already, and use no accelerator.
+        # Workers are forked: they see the samples that are held already, and use no accelerator.
         context = "fork" if self.workers else None
         return DataLoader(
             batches, batch_size=None, sampler=numbers, num_workers=self.workers, multiprocessing_context=context
@@ -116,15 +116,14 @@ class TuningModule(pl.LightningModule):
 class PredictingModule(pl.LightningModule):
     """Collects a fitted network's predictions, reduced batch by batch to what scores need."""
 
-    def __init__(self, network: nn.Module, head: nn.Linear, preprocessing: Preprocessing, advance: Advance) -> None:
+    def __init__(self, tuned: Tuned, processor: Processor, advance: Advance) -> None:
         super().__init__()
-        self.tuned = Tuned(network, head, frozen_norms=True)
-        self.preprocessing, self.advance = preprocessing, advance
+        self.tuned, self.processor, self.advance = tuned, processor, advance
         self.parts: list[Predictions] = []
 
-    def test_step(self, batch: tuple[Tensor, Tensor], batch_idx: int) -> None:
+    def test_step(self, batch: tuple[Batch, Tensor], batch_idx: int) -> None:
         """Predict one batch."""
-        images, labels = batch
-        logits = self.tuned(self.preprocessing.normalise(images))
+        samples, labels = batch
+        logits = self.tuned(self.processor.prepare(samples))
         self.parts.append(reduce(torch.log_softmax(logits, dim=1), labels))
         self.advance(len(labels))

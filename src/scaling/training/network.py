@@ -11,8 +11,9 @@ from torch import Tensor, nn
 from torch.nn.modules.batchnorm import _BatchNorm
 
 from scaling.core.errors import AdaptationError
-from scaling.features.forward import features_of, width
-from scaling.models.base import build
+from scaling.features.forward import width
+from scaling.modalities.base import Batch
+from scaling.models.base import ModelSource, build
 from scaling.training.recipe import LoraSettings, Recipe
 from scaling.training.work import HeadArrays, Work
 
@@ -25,17 +26,17 @@ DRAWING = ("p", "dropout", "attention_dropout", "drop_prob", "drop_rate", "prob"
 
 
 class Tuned(nn.Module):
-    """The network, maps normalised images (k, C, H, W) to logits (k, classes)."""
+    """The network, maps prepared batches of k samples to logits (k, classes)."""
 
-    def __init__(self, backbone: nn.Module, head: nn.Linear, frozen_norms: bool) -> None:
+    def __init__(self, backbone: nn.Module, head: nn.Linear, source: ModelSource, frozen_norms: bool) -> None:
         super().__init__()
-        self.backbone, self.head, self.frozen_norms = backbone, head, frozen_norms
+        self.backbone, self.head, self.source, self.frozen_norms = backbone, head, source, frozen_norms
         for norm in self._norms():
             norm.momentum = MOMENTUM
 
-    def forward(self, images: Tensor) -> Tensor:
+    def forward(self, batch: Batch) -> Tensor:
         """Return logits, as float32."""
-        features = features_of(self.backbone, images)
+        features = self.source.encode(self.backbone, batch)
         return self.head(features.to(self.head.weight.dtype)).float()
 
     def train(self, mode: bool = True) -> "Tuned":
@@ -59,20 +60,20 @@ def tuned(work: Work, head: HeadArrays | None) -> Tuned:
         torch.default_generator.manual_seed(work.seed)
         if work.lora is not None:
             network = with_lora(network, work.lora, work.model.id)
-        inputs = width(backbone, work.model.resolved_preprocessing(), work.dataset.train.samples)  # type: ignore[arg-type]
+        inputs = width(work.model, backbone, work.dataset.train.samples)
         linear = nn.Linear(inputs, outputs)
     if head is not None:
         linear.load_state_dict({"weight": torch.tensor(head[0]), "bias": torch.tensor(head[1])})
     for parameter in network.parameters():
         if parameter.dim() == 4:
             parameter.data = parameter.data.to(memory_format=torch.channels_last)
-    return Tuned(network, linear, frozen_norms(work.recipe, work.model, work.lora))
+    return Tuned(network, linear, work.model, frozen_norms(work.recipe, work.model, work.lora))
 
 
-def frozen_norms(recipe: Recipe, model: Any, lora: LoraSettings | None) -> bool:
+def frozen_norms(recipe: Recipe, model: ModelSource, lora: LoraSettings | None) -> bool:
     """Say whether batch norms keep their stored statistics."""
     if recipe.batch_norm == "auto":
-        return bool(getattr(model, "pretrained", True)) or lora is not None
+        return model.pretrained or lora is not None
     return recipe.batch_norm == "frozen"
 
 

@@ -9,7 +9,6 @@ from typing import Any
 from scaling.core.errors import SettingError
 from scaling.training.budget import Budget, budget
 
-AUGMENTATIONS = ("crop", "resized_crop", "flip", "randaugment")
 BATCH_NORM = ("auto", "frozen", "train")
 #: Settings that are numbers: the range that they may lie in, ends included where the flag says so.
 NUMBERS = {
@@ -30,7 +29,7 @@ class Recipe:
         label_smoothing: share of each label that is spread over all classes.
         batch_norm: "frozen" keeps the stored statistics, "train" takes the batch's and moves the stored ones by a
             tenth of the way each step; "auto" freezes pre-trained ones. Scale and shift are trained either way.
-        augment: what is done to training images, of crop, resized_crop, flip and randaugment.
+        augment: what is done to training samples; their modality knows the names.
         batch_size: samples a step; no more than there are.
         epochs, min_steps, max_steps: steps are epochs · n / batch_size, within these bounds.
         warmup: share of the steps in which the rate rises; after them it falls along half a cosine.
@@ -85,9 +84,9 @@ class Recipe:
 
     def _check_augment(self) -> None:
         given: Any = self.augment
-        if not isinstance(given, tuple) or not set(given) <= set(AUGMENTATIONS):
+        if not isinstance(given, tuple) or not all(isinstance(name, str) for name in given):
             shown = list(given) if isinstance(given, tuple) else given
-            raise SettingError(f"adaptation.augment={shown}: expected a list of {', '.join(AUGMENTATIONS)}; or [].")
+            raise SettingError(f"adaptation.augment={shown}: expected a list of names; or [].")
 
     @property
     def searches(self) -> bool:
@@ -129,7 +128,7 @@ class TrainingSettings:
 
     Attributes:
         processes: processes that share each step (DistributedDataParallel), one a device.
-        micro_batch: images that pass through the network at once; None for the whole batch.
+        micro_batch: samples that pass through the network at once; None for the whole batch.
         checkpoint: file that the training is resumed from; None keeps none.
         fingerprint: the grid point that the checkpoint belongs to.
         seconds: a checkpoint is written about so often.

@@ -11,7 +11,7 @@ from scaling import machine
 from scaling.core.errors import AdaptationError, SettingError
 from scaling.core.reporter import Reporter
 from scaling.lightning import device_of, emulates_bf16
-from scaling.training.batches import Share, held
+from scaling.training.batches import Share
 from scaling.training.checkpoints import Checkpoint, Progress, Snapshot
 from scaling.training.fit import Run, can_be_cut, translated_memory_errors
 from scaling.training.network import counts
@@ -56,9 +56,9 @@ def _train(work: Work, reporter: Reporter, share: Share) -> Trained:
     check_precision(work, reporter if share.rank == 0 else None)
     check_share(work, share)
     check_norms(work)
-    images: Any = work.dataset.train.samples
+    samples = work.dataset.train.samples
     with translated_memory_errors(work):
-        read = held(images, work.model.resolved_preprocessing(), work.indices)
+        read = work.model.processor().reader(samples).held(work.indices)
     run = Run(work, share, read, lightning_settings(work), reporter)
     checkpoint = Checkpoint(work.settings)
     progress = checkpoint.load()
@@ -70,13 +70,13 @@ def _train(work: Work, reporter: Reporter, share: Share) -> Trained:
     )  # fmt: skip
     if not np.isfinite(rounds[-1].loss):
         raise AdaptationError(_diverged([rate]))
-    subset = type(work.dataset.train)(images, work.labels)
+    subset = type(work.dataset.train)(samples, work.labels)
     trained = Trained(
         train=run.predict(network, "predict train", subset, read),
         test=run.predict(network, "predict test", work.dataset.test, run.test_reader()),
         rate=rate, steps=steps, candidates=candidates,
         metrics={
-            **counts(network), "training/images_per_s": run.meter.images / max(run.meter.seconds, 1e-9),
+            **counts(network), "training/samples_per_s": run.meter.samples / max(run.meter.seconds, 1e-9),
             **peak_memory(), **({EARLIER: checkpoint.earlier} if checkpoint.earlier else {}),
         },
     )  # fmt: skip
@@ -181,7 +181,7 @@ def check_norms(work: Work) -> None:
     larger = f"trainer.micro_batch={enough} or more" if enough else f"trainer.devices={max(1, batch // 2)} or fewer"
     raise AdaptationError(
         f"Batch norms are trained here; of a batch of {batch}, trainer.micro_batch={micro_batch or 'null'} and"
-        f" {processes} process{'es' * (processes > 1)} leave a single image to see at once, expected at least 2.\n"
+        f" {processes} process{'es' * (processes > 1)} leave a single sample to see at once, expected at least 2.\n"
         f"Take {larger}, or adaptation.batch_norm=frozen."
     )
 
