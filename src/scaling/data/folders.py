@@ -157,7 +157,7 @@ def _counted(left: Counter[str]) -> str:
     """Write what was left out: 30 .heic (pip install pillow-heif), 1 .txt."""
     return ", ".join(
         f"{number} {kind}" + (f" (to read them: {HEIF_INSTALL})" if kind in HEIF_SUFFIXES else "")
-        for kind, number in left.most_common()
+        for kind, number in sorted(left.items(), key=lambda found: (-found[1], found[0]))
     )
 
 
