@@ -27,6 +27,7 @@ def test_a_plain_table_is_read_without_a_word(tmp_path):
     [
         ("curve;n;error\na,b;100;0.5\n", "semicolons between columns"),
         ("curve\tn\terror\na,b\t100\t0.5\n", "tabs between columns"),
+        ("curve|n|error\na,b|100|0.5\n", "bars between columns"),
         ('"curve";"n";"error"\n"a,b";"100";"0.5"\n', "semicolons between columns"),
         ('"sep=;"\r\ncurve;n;error\r\na,b;100;0.5\r\n', "semicolons between columns"),
         ("curve;n;error\na,b;100;0.5\n".encode("utf-16"), "UTF-16 text, semicolons between columns"),

@@ -137,6 +137,7 @@ WRITTEN = {
     "quotes": ("\n".join(f'"{line}"' for line in PLAIN.replace(",", '","').split()).encode(), None),
     "backslashes": (PLAIN.replace("/", "\\").encode(), None),
     "empty cells at the end": (PLAIN.replace("\n", ",,\n").replace("split,,", "split").encode(), None),
+    "columns without a name": (PLAIN.replace("\n", ",,\n").encode(), None),
     "empty lines": (PLAIN.replace("\n", "\n\n,,\n").encode(), None),
 }
 

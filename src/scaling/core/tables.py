@@ -12,14 +12,14 @@ from pathlib import Path
 
 from scaling.core.errors import DataError
 
-DELIMITERS = {",": "commas", ";": "semicolons", "\t": "tabs"}
+DELIMITERS = {",": "commas", ";": "semicolons", "\t": "tabs", "|": "bars"}
 #: How a file begins that says its encoding; UTF-32 first: its mark begins as one of UTF-16 does.
 MARKS = {
     codecs.BOM_UTF32_LE: "utf-32", codecs.BOM_UTF32_BE: "utf-32", codecs.BOM_UTF16_LE: "utf-16",
     codecs.BOM_UTF16_BE: "utf-16", codecs.BOM_UTF8: "utf-8-sig",
 }  # fmt: skip
 #: The first line with which a spreadsheet names its delimiter.
-DELIMITER_LINE = re.compile(r'"?sep=.?"?[;,\t]*(?=\r?\n)', re.IGNORECASE)
+DELIMITER_LINE = re.compile(r'"?sep=.?"?[;,\t|]*(?=\r?\n)', re.IGNORECASE)
 DECIMAL_COMMA = re.compile(r"[+-]?\d*,\d+(e[+-]?\d+)?", re.IGNORECASE)
 #: A number with a decimal comma in one country, one of thousands in another.
 THOUSANDS = re.compile(r"[+-]?[1-9]\d{0,2},\d{3}")

@@ -80,7 +80,7 @@ def required_path(value: str | None, setting: str) -> Path:
 def subfolders(folder: Path, left: Counter[str]) -> list[Path]:
     """Return the class folders below a part, and count files beside them; DataError where the part is missing."""
     if not folder.is_dir():
-        raise DataError(f"There is no folder {folder}: {LAYOUT}.")
+        raise DataError(unfetched(folder) if folder.is_symlink() else f"There is no folder {folder}: {LAYOUT}.")
     entries = _entries(folder, left)
     left.update(f"{_kind(entry)} outside of class folders" for entry in entries if entry.is_file())
     return [entry for entry in entries if entry.is_dir()]

@@ -38,10 +38,13 @@ class Manifest(Viewing):
         parts: dict[str, list[tuple[Path, int]]] = {part: [] for part in PARTS}
         for line, file, label, split in rows:
             if (part := split.strip().lower()) not in parts:
-                raise DataError(f"{path}, line {line}: split is {split!r}, expected train or test.")
+                raise DataError(
+                    f"{path}, line {line}: split is {split!r}, expected train or test.\n"
+                    "There is no third part: leave these rows out, or make them train."
+                )
             parts[part].append((_file(path, line, file), codes[names[label]]))
         train, test = (file_split(parts[part], self) for part in PARTS)
-        others = [column for column in table.columns if column not in COLUMNS]
+        others = [column for column in table.columns if column not in ("", *COLUMNS)]
         again = len(rows) - sum(len(set(files)) for files in parts.values())
         notes = [
             *([table.note] if table.note else []),
