@@ -71,7 +71,7 @@ class Viewing:
             ImageColor.getrgb(self.background)
         except (ValueError, AttributeError, TypeError):
             raise SettingError(
-                f"dataset.background={self.background}: expected a colour, such as white, black or '#808080'."
+                f"dataset.background={self.background}: expected the name of a colour, such as white, black or gray."
             ) from None
         ends, most = self.pixel_range, self.max_pixels
         if ends is not None and not (
@@ -129,21 +129,21 @@ def look(path: Path, viewing: Viewing) -> Seen:
         content = hashlib.sha256(data).digest()
         with pillow.open(BytesIO(data)) as image:
             frames = image.format != "MPO" and bool(getattr(image, "is_animated", False))
-            deep_colour = ";16" in str(image.tile) and not _is_deep_grey(image)
+            deep_grey = _is_deep_grey(image)
+            deep_colour = ";16" in str(image.tile) and not deep_grey
             if deep_colour and viewing.pixel_range not in (None, (0, 65_535)):
                 raise DataError(
                     f"{path} has colours of 16 bits, of which the upper 8 are read: dataset.pixel_range= is for grey"
                     " pictures.\nScale its colours, and save them with 8 bits."
                 )
-            if deep_colour or _is_deep_grey(image) or _is_transparent(image):
+            if deep_grey or deep_colour or _is_transparent(image):
                 pixels = _shown(path, image, viewing)
                 if not np.array_equal(pixels, _as_before(image)):
                     content += hashlib.sha256(pixels.tobytes()).digest()
-                unscaled = viewing.pixel_range is None
-                brightest = (float(np.asarray(image)[..., :3].max()), 255.0) if deep_colour and unscaled else None
-                if _is_deep_grey(image) and unscaled:
-                    brightest = float(_values(image).max()), float(_top(image) or 0)
-                return Seen(content, brightest, frames)
+                if viewing.pixel_range is not None or not (deep_grey or deep_colour):
+                    return Seen(content, None, frames)
+                values, top = (_values(image), _top(image)) if deep_grey else (np.asarray(image)[..., :3], 255)
+                return Seen(content, (float(values.max()), float(top or 0)), frames)
             if image.format == "PNG" and not any(key in data for key in PNG_EXIF):
                 image.verify()
             elif image.format != "TIFF" and _turn(image) is not None:  # Pillow itself turns what a TIFF holds
@@ -272,6 +272,8 @@ def _values(image: "Image.Image") -> NDArray[np.float64]:
 def _grey(path: Path, image: "Image.Image", viewing: Viewing) -> "Image.Image":
     """Scale grey values to 0 … 255."""
     values, (low, high) = _values(image), viewing.pixel_range or (0, _top(image))
+    if np.isnan(values).any():
+        raise DataError(f"{path} holds values that are no number (NaN).\nFill them in, or remove it.")
     if high is None:
         kind = {"F": "floating-point"}.get(image.mode, "signed" if _tag(image, KIND, 1) == SIGNED else "32-bit")
         raise DataError(
@@ -279,8 +281,6 @@ def _grey(path: Path, image: "Image.Image", viewing: Viewing) -> "Image.Image":
             " them are black and white.\nState it for all pictures, as in dataset.pixel_range=[0,1], or save them with"
             " 8 bits."
         )
-    if np.isnan(values).any():
-        raise DataError(f"{path} holds values that are no number (NaN).\nFill them in, or remove it.")
     black, white = (high, low) if _tag(image, PHOTOMETRIC, 1) == 0 else (low, high)
     levels = (values - black) * (255 / (white - black))
     grey = _pillow().fromarray(np.clip(np.rint(levels), 0, 255).astype(np.uint8))
