@@ -50,7 +50,7 @@ def compare(name: str, source: NetworkSource, count: int) -> None:
     from scaling.models import build
 
     pixels = torch.from_numpy(fashion_mnist().test.samples.pixels[:count].copy())  # type: ignore[attr-defined]
-    plain = PlainForward(build(source).network, source.resolved_preprocessing(), PRECISION)
+    plain = PlainForward(build(source).network, source.processor(), PRECISION)
     best = plain.best_batch_size(pixels)
     ours(source, pixels)  # finds its batch size
     pairs = []
@@ -74,7 +74,7 @@ def cost_of_a_batch() -> list[float]:
         def forward(self, batch: Tensor) -> Tensor:
             return rows[: len(batch)]
 
-    preprocessing = lite0(1).resolved_preprocessing()
+    preprocessing = lite0(1).processor()
     found = []
     for _ in range(REPEATS):
         with tempfile.TemporaryDirectory() as folder:

@@ -76,7 +76,7 @@ def bare_forward(size: int) -> float:
 
     keep_freed_memory()
     source, data = lite0(size), fashion_mnist()
-    plain = PlainForward(build(source).network, source.resolved_preprocessing(), PRECISION)
+    plain = PlainForward(build(source).network, source.processor(), PRECISION)
     parts = [part.samples.pixels[:LARGEST].copy() for part in (data.train, data.test)]  # type: ignore[attr-defined]
     pixels = torch.cat([torch.from_numpy(part) for part in parts])
     best = plain.best_batch_size(pixels)

@@ -42,7 +42,7 @@ class Stored:
 
 def probe(rows: int, width: int) -> int:
     """Run the linear probe in this process and return its peak memory in bytes."""
-    from scaling.adapt.base import Subset, Task
+    from scaling.adapt.base import Context, Subset
     from scaling.adapt.linear_probe import LinearProbe
     from scaling.core.reporter import SilentReporter
     from scaling.data.base import ArrayImages, Dataset, Split
@@ -55,8 +55,8 @@ def probe(rows: int, width: int) -> int:
     trainer = {"accelerator": "cpu", "devices": 1}
     with tempfile.TemporaryDirectory() as folder:
         features = Stored(folder, width, labels)
-        task = Task(dataset, None, features, "32-true", trainer, SilentReporter())  # type: ignore[arg-type]
-        LinearProbe().run(task, Subset(np.arange(rows), labels["train"], 0))
+        context = Context(dataset, None, features, "32-true", trainer, SilentReporter())  # type: ignore[arg-type]
+        LinearProbe().run(context, Subset(np.arange(rows), labels["train"], 0))
     return peak_memory()
 
 

@@ -47,7 +47,7 @@ def ours(training: Work) -> float:
 
 def preprocessing(training: Work):  # type: ignore[no-untyped-def]
     """Return the model's preprocessing."""
-    return training.model.resolved_preprocessing()
+    return training.model.processor()
 
 
 def compare(size: int, batch: int, steps: int) -> None:

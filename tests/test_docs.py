@@ -136,7 +136,7 @@ def test_the_models_are_built(written, name, width, outputs):
     job = Job(settings(written, f"model={name}", "model.pretrained=false", "dataset=digits"))
     backbone = job.model.build()
     assert (backbone.head.in_features, backbone.head.out_features) == (width, outputs)
-    assert job.model.resolved_preprocessing().crop == 64  # what digits asks for
+    assert job.model.processor().crop == 64  # what digits asks for
     assert job.model.id == name
 
 

@@ -12,6 +12,7 @@ from scaling.config import compose, plain
 from scaling.core.costs import ARITHMETIC, EARLIER, PROBE, UNKNOWN
 from scaling.core.errors import SweepError
 from scaling.core.reporter import SilentReporter
+from scaling.data import decoded
 from scaling.estimate import estimate
 from scaling.evaluate import Job, evaluate_job
 from scaling.sweep import run_grid
@@ -56,14 +57,14 @@ def compose_again(settings):
 def test_images_are_the_union_over_points_less_what_is_stored(job, store):
     jobs = [job(*NETWORK, f"n={n}", f"seed={seed}", "adaptation=knn") for n in (50, 100) for seed in (0, 1)]
     union = np.unique(np.concatenate([one.subset.indices for one in jobs]))
-    assert estimate(jobs, store).images == len(union) + 500
+    assert estimate(jobs, store).samples == len(union) + 500
     evaluate_job(jobs[0])
-    assert estimate(jobs, store).images == len(np.setdiff1d(union, jobs[0].subset.indices))
+    assert estimate(jobs, store).samples == len(np.setdiff1d(union, jobs[0].subset.indices))
 
 
 def test_two_adaptations_share_their_images(job, store):
     jobs = [job(*NETWORK, "n=100", f"adaptation={name}") for name in ("knn", "linear_probe")]
-    assert estimate(jobs, store).images == 600
+    assert estimate(jobs, store).samples == 600
 
 
 def test_disk_covers_rows_and_what_runs_keep(job, store):
@@ -79,7 +80,7 @@ def test_without_earlier_runs_a_probe_tells(job, store):
 
 
 def test_earlier_runs_tell_the_time_of_a_pass(job, store, monkeypatch):
-    monkeypatch.setattr("scaling.estimate.FEWEST_IMAGES", 100)
+    monkeypatch.setattr("scaling.estimate.FEWEST_SAMPLES", 100)
     run(job(*NETWORK, "n=100", "adaptation=knn"))
     [metrics] = store.metrics_of({"scaling.backbone": job(*NETWORK).backbone_id})
     spent = metrics["time/features_of_train_s"] + metrics["time/features_of_test_s"]
@@ -89,7 +90,7 @@ def test_earlier_runs_tell_the_time_of_a_pass(job, store, monkeypatch):
 
 
 def test_runs_on_another_machine_tell_nothing(job, store, monkeypatch):
-    monkeypatch.setattr("scaling.estimate.FEWEST_IMAGES", 100)
+    monkeypatch.setattr("scaling.estimate.FEWEST_SAMPLES", 100)
     run(job(*NETWORK, "n=100", "adaptation=knn"))
     monkeypatch.setattr("scaling.machine.processor", lambda: "a newer processor")
     assert estimate([job(*NETWORK, "n=400", "adaptation=knn")], store).forward_source == PROBE
@@ -127,6 +128,7 @@ def test_memory_counts_the_images_that_are_kept_decoded(job, store, monkeypatch,
     small, large = (estimate([job(*photos, f"model.input_size={side}")], store).memory for side in (16, 512))
     assert large - small >= 8 * 3 * (512**2 - 16**2)
     monkeypatch.setattr("scaling.data.decoded.MEMORY_SHARE", 1e-9)
+    decoded._readers.clear()
     assert estimate([job(*photos, "model.input_size=512")], store).memory == large - 8 * 3 * 512**2
 
 
@@ -143,7 +145,7 @@ def test_plan_writes_nothing_and_says_what_is_to_come(job, tmp_path, capsys):
     run_grid([((), settings)], lambda runner, points: [])
     printed = capsys.readouterr().out
     assert re.search(r"1 point to run, less than 1 s or so", printed)
-    assert re.search(r"forward passes +600 images +less than 1 s +too little to measure", printed)
+    assert re.search(r"forward passes +600 samples +less than 1 s +too little to measure", printed)
     assert "disk" in printed and "memory up to" in printed  # noqa: PT018
     assert all(len(line) <= 80 for line in printed.splitlines())
     assert not (tmp_path / "features").exists()

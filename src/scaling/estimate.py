@@ -8,7 +8,7 @@ from typing import cast
 import numpy as np
 from numpy.typing import NDArray
 
-from scaling.adapt.base import Subset, Task, cost_of, passes_of, splits_read
+from scaling.adapt.base import Adaptation, Context, Subset
 from scaling.core.costs import (
     ARITHMETIC,
     EARLIER,
@@ -24,18 +24,17 @@ from scaling.core.costs import (
 )
 from scaling.core.identity import digest
 from scaling.core.reporter import SilentReporter
-from scaling.data.base import ArrayImages, Dataset, FileImages, Images, Split, Vectors
-from scaling.data.decoded import CHANNELS, kept_bytes
+from scaling.data.base import Dataset, Split, Vectors
 from scaling.evaluate import Job
 from scaling.features import FeatureProvider, GivenFeatures
 from scaling.machine import keep_freed_memory, peak_memory
-from scaling.models import Pixels, build
+from scaling.models import build
 from scaling.tracking import BACKBONE, CURVE, MACHINE, RunStore
 
 #: Seconds after which a probe of the forward pass is enough.
 PROBE_SECONDS = 1.0
-#: Images that an earlier run must have computed, so that its start doesn't count for much.
-FEWEST_IMAGES = 500
+#: Samples that an earlier run must have computed, so that its start doesn't count for much.
+FEWEST_SAMPLES = 500
 #: Bytes that a trained parameter takes: weight, gradient, two moments of AdamW, and a copy for predictions.
 TRAINED_BYTES = 20
 #: Samples of the made-up problem on which a fit is tried.
@@ -44,21 +43,21 @@ PROBE_SAMPLES = 500
 
 @dataclass
 class _Passes:
-    """Images that one backbone has still to see, of one data set."""
+    """Samples that one backbone has still to see, of one data set."""
 
     job: Job
     width: int | None = None  # known where features are stored already
     wanted: dict[str, NDArray[np.bool_]] = field(default_factory=dict)
 
     @property
-    def images(self) -> int:
+    def samples(self) -> int:
         return sum(int(mask.sum()) for mask in self.wanted.values())
 
 
 def estimate(jobs: Sequence[Job], store: RunStore) -> Estimate:
     """Estimate what these points will take, one after the other on this machine."""
     passes = _passes(jobs)
-    forward = [(work, _forward_rate(work, store)) for work in passes.values() if work.images]
+    forward = [(work, _forward_rate(work, store)) for work in passes.values() if work.samples]
     widths = {key: work.width or _width(work.job) for key, work in passes.items()}
     fits = [(job, _cost(job, len(job.subset), widths[_pass_id(job)])) for job in jobs]
     earlier = {
@@ -66,9 +65,9 @@ def estimate(jobs: Sequence[Job], store: RunStore) -> Estimate:
         for curve, machine in {(job.point.curve_id, job.machine) for job in jobs}
     }
     rates = _fit_rates(fits, widths, earlier, store)
-    forward_seconds = sum(work.images * rate.seconds for work, rate in forward)
+    forward_seconds = sum(work.samples * rate.seconds for work, rate in forward)
     fit_seconds = sum(cost.multiply_adds * rates[job.point.curve_id].seconds for job, cost in fits)
-    features = sum(work.images * (widths[key] * 4 + 4) for key, work in passes.items())
+    features = sum(work.samples * (widths[key] * 4 + 4) for key, work in passes.items())
     runs = sum(8 * len(job.subset) + 12 * len(job.dataset.test) + RUN_BYTES for job in jobs)
     largest = max(len(job.subset) for job in jobs)
     peaks = [
@@ -80,7 +79,7 @@ def estimate(jobs: Sequence[Job], store: RunStore) -> Estimate:
     base = max(PROCESS_BYTES + max(map(_held, jobs)), peak_memory())
     return Estimate(
         points=len(jobs),
-        images=sum(work.images for work in passes.values()),
+        samples=sum(work.samples for work in passes.values()),
         forward_seconds=forward_seconds,
         forward_source=_sources(rate for _, rate in forward),
         fit_seconds=fit_seconds + POINT_SECONDS * len(jobs),
@@ -91,12 +90,12 @@ def estimate(jobs: Sequence[Job], store: RunStore) -> Estimate:
 
 
 def _passes(jobs: Sequence[Job]) -> dict[str, _Passes]:
-    """Return which images each backbone has still to see, by backbone and data set."""
+    """Return which samples each backbone has still to see, by backbone and data set."""
     passes: dict[str, _Passes] = {}
     for job in jobs:
         work = passes.setdefault(_pass_id(job), _Passes(job))
         if not job.given:
-            reads = splits_read(job.adaptation, job.model)
+            reads = job.adaptation.reads(job.model)
             for split, indices in (("train", job.subset.indices), ("test", np.arange(len(job.dataset.test)))):
                 if split not in reads:
                     continue
@@ -117,23 +116,19 @@ def _pass_id(job: Job) -> str:
 
 def _width(job: Job) -> int:
     """Return the number of features; that of a network is known once it is built."""
-    samples = job.dataset.train.samples
-    if isinstance(samples, Vectors):
-        return samples.rows.shape[1]
-    images = cast(Images, samples)
-    if isinstance(job.model, Pixels) and job.model.input_size is None:
-        return int(images.read(np.array([0]))[0].size)
+    if job.given:
+        return int(job.provider(SilentReporter()).rows("train", np.array([0])).shape[1])
     from scaling.features.forward import width
 
-    return width(build(job.model), job.model.resolved_preprocessing(), images)
+    return width(job.model, build(job.model), job.dataset.train.samples)
 
 
 def _forward_rate(work: _Passes, store: RunStore) -> Rate:
-    """Return the seconds an image takes."""
+    """Return the seconds a sample takes."""
     job = work.job
-    if isinstance(job.model, Pixels):
+    if not job.model.trainable:  # no network, no time
         return Rate(0.0, ARITHMETIC)
-    computed = f"metrics.features_computed >= {FEWEST_IMAGES}"
+    computed = f"metrics.features_computed >= {FEWEST_SAMPLES}"
     found = store.metrics_of({BACKBONE: job.backbone_id, MACHINE: job.machine}, computed)
     measured = [(metrics["features_computed"], _seconds(metrics, _of_features)) for metrics in found]
     return Rate.of(measured, EARLIER) or Rate.of([_try_forward(job)], PROBE) or Rate(0.0, ARITHMETIC)
@@ -166,7 +161,7 @@ def _fit_rates(
                 rates[curve] = _forward_rate(_Passes(job), store)
                 continue
             key = digest({"adaptation": job.adaptation.identity(), "name": job.adaptation.name, "width": width})
-            if not hasattr(job.adaptation, "cost"):  # what it does with made-up features can't be known
+            if job.adaptation.cost(1, 1, 1, 2) is None:  # what it does with made-up features can't be known
                 probes[key] = Rate(0.0, UNKNOWN)
             elif key not in probes:
                 probes[key] = Rate.of([_try_fit(job, width)], PROBE) or Rate(0.0, ARITHMETIC)
@@ -176,14 +171,19 @@ def _fit_rates(
 
 
 def _passes_through(job: Job, n: int) -> float | None:
-    return passes_of(job.adaptation, n, len(job.dataset.test))
+    return job.adaptation.passes(n, len(job.dataset.test))
 
 
 def _cost(job: Job, n: int, width: int) -> Cost:
-    """Return what a fit takes; of a network that is trained its work is counted in passes of an image instead."""
+    """Return what a fit takes; of a network that is trained its work is counted in passes of a sample instead."""
     if (passes := _passes_through(job, n)) is not None:
         return Cost(passes, TRAINED_BYTES * build(job.model).parameters)
-    return cost_of(job.adaptation, n, len(job.dataset.test), width, len(job.dataset.class_names))
+    return _cost_of(job.adaptation, n, len(job.dataset.test), width, len(job.dataset.class_names))
+
+
+def _cost_of(adaptation: Adaptation, n: int, m: int, d: int, classes: int) -> Cost:
+    """Return what an adaptation says of its cost, else that of reading all features once."""
+    return adaptation.cost(n, m, d, classes) or Cost((n + m) * d * classes, (n + m) * d * 4)
 
 
 def _of_features(stage: str) -> bool:
@@ -201,11 +201,11 @@ def _seconds(metrics: Mapping[str, float], stages: Callable[[str], bool]) -> flo
 
 
 def _try_forward(job: Job) -> tuple[float, float]:
-    """Run a few batches of the job's own images; return images and seconds."""
+    """Run a few batches of the job's own samples; return samples and seconds."""
     from scaling.features.forward import time_forward
 
     keep_freed_memory()
-    return time_forward(job.model, job.precision, job.trainer, cast(Images, job.dataset.train.samples), PROBE_SECONDS)
+    return time_forward(job.model, job.precision, job.trainer, job.dataset.train.samples, PROBE_SECONDS)
 
 
 def _try_fit(job: Job, width: int) -> tuple[float, float]:
@@ -217,12 +217,12 @@ def _try_fit(job: Job, width: int) -> tuple[float, float]:
     centres = rng.normal(size=(classes, width))
     part = Split(Vectors((centres[labels] + 3 * rng.normal(size=(samples, width))).astype(np.float32)), labels)
     made_up = Dataset("made up", job.dataset.class_names, part, part, None, "")
-    task = Task(made_up, job.model, GivenFeatures(made_up), job.precision, job.trainer, SilentReporter())
+    context = Context(made_up, job.model, GivenFeatures(made_up), job.precision, job.trainer, SilentReporter())
     subset = Subset(np.arange(samples), labels, 0)
-    job.adaptation.run(task, subset)  # the first time, imports are part of it
+    job.adaptation.run(context, subset)  # the first time, imports are part of it
     started = time.monotonic()
-    job.adaptation.run(task, subset)
-    cost = cost_of(job.adaptation, samples, samples, width, classes)
+    job.adaptation.run(context, subset)
+    cost = _cost_of(job.adaptation, samples, samples, width, classes)
     return cost.multiply_adds, time.monotonic() - started
 
 
@@ -234,8 +234,7 @@ def _sources(rates: Iterable[Rate]) -> str:
 
 def _held(job: Job) -> float:
     """Return the bytes of a data set that is held in memory, from the start or once its files are decoded."""
-    parts = (job.dataset.train.samples, job.dataset.test.samples)
-    arrays = sum(part.pixels.nbytes for part in parts if isinstance(part, ArrayImages))
-    files = [part for part in parts if isinstance(part, FileImages)]
-    side = job.model.resolved_preprocessing().crop if files else None
-    return float(arrays + sum(kept_bytes(len(part), CHANNELS * side * side) for part in files if side))
+    if job.given:
+        return 0.0  # what is loaded is in the process's memory already
+    processor = job.model.processor()
+    return float(sum(processor.reader(split.samples).kept_bytes for split in (job.dataset.train, job.dataset.test)))

@@ -8,20 +8,19 @@ from pathlib import Path
 from typing import Any
 
 from scaling import machine
-from scaling.adapt.base import DIVERGED, Adaptation, Outcome, Subset, Task, positive_number
+from scaling.adapt.base import DIVERGED, Adaptation, Context, Outcome, Subset, check_network, positive_number
 from scaling.config import build, build_dataset, known_precision, resolve_precision
 from scaling.core.errors import SettingError
 from scaling.core.identity import GridPoint, digest
 from scaling.core.reporter import Reporter, SilentReporter
 from scaling.core.subsets import FULL, effective_n, parse_n, subset_indices
-from scaling.data.base import Dataset, DataSource, load
+from scaling.data.base import VECTORS, Dataset, DataSource, load
 from scaling.features.given import PRECISION as GIVEN_PRECISION
 from scaling.features.given import GivenFeatures, check_match
 from scaling.features.provider import FEATURE_VERSION, FeatureProvider, Features, FeatureSettings
 from scaling.metrics import Score
 from scaling.metrics.classification import at_chance, scored
 from scaling.models.base import ModelSource
-from scaling.models.given import Given
 from scaling.training.recipe import TrainingSettings, whole
 
 #: The strategy with which several processes share a training.
@@ -80,7 +79,7 @@ class Job:
     def training(self) -> TrainingSettings:
         """How and where networks are trained, apart from what changes a score."""
         trainer, places = self.settings["trainer"], self.settings["checkpoints"]
-        trains = getattr(self.adaptation, "passes", None) is not None
+        trains = self.adaptation.passes(1, 1) is not None
         if trains and (others := sorted(set(trainer) - set(TRAINER))):
             raise SettingError(
                 f"{', '.join(f'trainer.{name}={trainer[name]}' for name in others)}: expected, where a network is"
@@ -113,7 +112,7 @@ class Job:
     @property
     def given(self) -> bool:
         """Whether features come with the data set, so that no network is run."""
-        return isinstance(self.model, Given)
+        return self.model.modality == VECTORS
 
     @cached_property
     def adaptation(self) -> Adaptation:
@@ -177,12 +176,11 @@ class Job:
 
     def _parts(self) -> dict[str, Any]:
         """Return how a step's batch is divided, where that changes the score."""
-        sees = getattr(self.adaptation, "sees_parts", None)
         trainer = self.settings["trainer"]
         processes = trainer.get("devices") if trainer.get("strategy") == DISTRIBUTED else 1
         divided = {"micro_batch": trainer.get("micro_batch"), "processes": processes}
         undivided = divided == {"micro_batch": None, "processes": 1}
-        return {"parts": divided} if sees is not None and not undivided and sees(self.model) else {}
+        return {"parts": divided} if not undivided and self.adaptation.sees_parts(self.model) else {}
 
     def check(self) -> GridPoint:
         """Check everything that can be wrong before anything is computed; return the point.
@@ -191,6 +189,7 @@ class Job:
             ScalingError: a setting, the data, the weights' file or their combination can't be used.
         """
         check_match(self.dataset, self.model)
+        check_network(self.adaptation, self.model)
         point = self.point
         _ = self.features, self.subset, self.training
         self.adaptation.check(self.dataset, self.model, point.n)
@@ -244,7 +243,7 @@ def evaluate_job(job: Job, reporter: Reporter | None = None) -> Evaluation:
     with reporter.stage("load"):
         job.check()
     features = job.provider(reporter)
-    task = Task(job.dataset, job.model, features, job.precision, job.trainer, reporter, job.training)
-    outcome = job.adaptation.run(task, job.subset)
+    context = Context(job.dataset, job.model, features, job.precision, job.trainer, reporter, job.training)
+    outcome = job.adaptation.run(context, job.subset)
     scores = scored(outcome.train, outcome.test, job.dataset.class_names)
     return Evaluation(scores, outcome, features.computed, features.model_size)

@@ -122,9 +122,9 @@ def estimate_text(cost: Estimate) -> str:
     """Say what the pending points will take, one after the other."""
     points = f"{cost.points} point{'s' * (cost.points != 1)}"
     lines = [f"{points} to run, {duration(cost.seconds)} or so one after the other:"]
-    if cost.images:
-        images = f"{cost.images} images"
-        lines.append(f"  forward passes  {images:<16} {duration(cost.forward_seconds):<13} {cost.forward_source}")
+    if cost.samples:
+        samples = f"{cost.samples} samples"
+        lines.append(f"  forward passes  {samples:<16} {duration(cost.forward_seconds):<13} {cost.forward_source}")
     lines.append(f"  fits            {points:<16} {duration(cost.fit_seconds):<13} {cost.fit_source}")
     lines.append(f"  disk            {size(cost.disk):<16} memory up to {size(cost.memory)}")
     return "\n".join(lines)

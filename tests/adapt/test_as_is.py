@@ -7,7 +7,7 @@ import pytest
 import torch
 
 from scaling.adapt.as_is import AsIs
-from scaling.adapt.base import Subset, Task
+from scaling.adapt.base import Context, Subset
 from scaling.core.errors import AdaptationError, SettingError
 from scaling.core.reporter import SilentReporter
 from scaling.data.base import ArrayImages, Dataset, Split
@@ -53,10 +53,10 @@ def samples(n=40):
 def run(settings, head):
     features, labels = samples()
     trainer = {"accelerator": "cpu", "devices": 1}
-    task = Task(data_set(labels), model(), Rows(features), "32-true", trainer, SilentReporter())
-    task.backbone = Backbone(torch.nn.Identity(), head, 0)
+    context = Context(data_set(labels), model(), Rows(features), "32-true", trainer, SilentReporter())
+    context.backbone = Backbone(torch.nn.Identity(), head, 0)
     indices = np.arange(0, 40, 2)
-    return settings.run(task, Subset(indices, labels[indices], 0))
+    return settings.run(context, Subset(indices, labels[indices], 0))
 
 
 def probabilities(head):

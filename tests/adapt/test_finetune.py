@@ -43,7 +43,7 @@ def test_values_are_reported_round_by_round_as_they_happen(evaluate):
             for row in outcome.tables["learning_rates"]}  # fmt: skip
     assert losses == rows
     assert {step for name, step in losses if name.startswith("try rate 0.002/")} == {2, 4, 6, 8}
-    assert {"try rate 0.002/loss", "fit/loss", "fit/images_per_s", "fit/peak_memory_bytes"} <= {
+    assert {"try rate 0.002/loss", "fit/loss", "fit/samples_per_s", "fit/peak_memory_bytes"} <= {
         name for name, _, _ in heard.values
     }
     assert heard.stages["fit"] == outcome.params["chosen.steps"] * 16
@@ -145,11 +145,11 @@ def test_running_out_of_memory_names_the_setting_to_lower(evaluate, monkeypatch)
         raise torch.OutOfMemoryError("CUDA out of memory")
 
     monkeypatch.setattr(TuningModule, "training_step", full)
-    with pytest.raises(AdaptationError, match=r"does not hold 16 images in training.\nSet trainer.micro_batch=8"):
+    with pytest.raises(AdaptationError, match=r"does not hold 16 samples in training.\nSet trainer.micro_batch=8"):
         evaluate()
     with pytest.raises(AdaptationError, match=r"Take a smaller model.input_size="):
         evaluate("trainer.micro_batch=1")
-    with pytest.raises(AdaptationError, match=r"hold 2 images in training.\nTake a smaller model.input_size="):
+    with pytest.raises(AdaptationError, match=r"hold 2 samples in training.\nTake a smaller model.input_size="):
         evaluate("trainer.micro_batch=2", "adaptation.batch_norm=train")
 
 
@@ -157,7 +157,7 @@ def test_memory_that_the_images_themselves_do_not_fit_is_told_too(evaluate, monk
     def full(*_):
         raise MemoryError
 
-    monkeypatch.setattr("scaling.training.search.held", full)
+    monkeypatch.setattr("scaling.data.decoded.Decoded.held", full)
     with pytest.raises(AdaptationError, match="The memory does not hold"):
         evaluate()
 
@@ -201,7 +201,7 @@ def test_an_n_that_leaves_nothing_to_validate_on_names_the_smallest_that_does(hu
         ({"patience": 0}, "adaptation.patience=0: expected a whole number from 1 up, or null"),
         ({"min_steps": 10, "max_steps": 5}, "adaptation.min_steps=10 is above max_steps=5"),
         ({"batch_norm": "off"}, "adaptation.batch_norm=off: expected one of auto, frozen, train"),
-        ({"augment": ("blur",)}, "adaptation.augment=['blur']: expected a list of crop, resized_crop"),
+        ({"augment": "blur"}, "adaptation.augment=blur: expected a list of names"),
         ({"head": "probe"}, "adaptation.head=probe: expected one of linear_probe, fresh"),
     ],
 )

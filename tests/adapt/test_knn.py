@@ -6,7 +6,7 @@ from sklearn.metrics import pairwise_distances
 from sklearn.neighbors import KNeighborsClassifier
 
 from scaling.adapt import knn
-from scaling.adapt.base import Subset, Task
+from scaling.adapt.base import Context, Subset
 from scaling.adapt.knn import Knn
 from scaling.core.errors import SettingError
 from scaling.core.reporter import SilentReporter
@@ -32,7 +32,7 @@ def make_task(train, labels, test, test_labels, classes=CLASSES):
     names = tuple("abcdefghij"[:classes])
     dataset = Dataset("toy", names, split(labels), split(test_labels), "toy", "here")
     trainer = {"accelerator": "cpu", "devices": 1}
-    return Task(dataset, None, Rows(train, test), "32-true", trainer, SilentReporter())
+    return Context(dataset, None, Rows(train, test), "32-true", trainer, SilentReporter())
 
 
 def run(settings, train, labels, test=None, test_labels=None, indices=None):
@@ -95,7 +95,7 @@ def test_only_the_subset_votes():
 
 
 def test_the_single_nearest_neighbour_of_a_training_sample_is_itself():
-    assert run(Knn(1), *samples(50)).train.accuracy == 1.0
+    assert run(Knn(1), *samples(50)).train.hits == 1.0
 
 
 @pytest.mark.parametrize("k", [1, 4, 29, 500])

@@ -4,7 +4,7 @@ import numpy as np
 import pytest
 from sklearn.linear_model import LogisticRegression
 
-from scaling.adapt.base import Subset, Task
+from scaling.adapt.base import Context, Subset
 from scaling.adapt.linear_probe import LinearProbe
 from scaling.core.errors import SettingError
 from scaling.core.reporter import SilentReporter
@@ -39,8 +39,8 @@ def run(settings=None, train=None, test=None, seed=0, provider=Rows):
 
     dataset = Dataset("toy", ("a", "b", "c"), split(train[1]), split(test[1]), "toy", "here")
     trainer = {"accelerator": "cpu", "devices": 1}
-    task = Task(dataset, None, provider(train[0], test[0]), "32-true", trainer, SilentReporter())
-    return (settings or LinearProbe()).run(task, Subset(np.arange(len(train[1])), train[1], seed))
+    context = Context(dataset, None, provider(train[0], test[0]), "32-true", trainer, SilentReporter())
+    return (settings or LinearProbe()).run(context, Subset(np.arange(len(train[1])), train[1], seed))
 
 
 def with_a_class_of_one():

@@ -4,7 +4,7 @@ import torch
 from torchvision import transforms
 from torchvision.transforms import v2
 
-from scaling.core.errors import DataError
+from scaling.core.errors import DataError, SettingError
 from scaling.data import Preprocessing
 from scaling.data.preprocessing import IMAGENET_MEAN, IMAGENET_STD
 from scaling.models.base import TO_TENSOR
@@ -143,3 +143,10 @@ def test_normalisation_stays_in_float32_whatever_the_default_type_is():
         torch.set_default_dtype(torch.float32)
     assert got.dtype == torch.float32
     assert torch.equal(got, expected)
+
+
+def test_an_augmentation_that_there_is_not_is_refused():
+    with pytest.raises(
+        SettingError, match=r"adaptation.augment=\['blur'\]: expected a list of crop, resized_crop, flip"
+    ):
+        Preprocessing().check_augment(["blur"])

@@ -140,7 +140,7 @@ def test_proposals_fit_what_is_left(sizes, left, seconds, shrink_at):
 
 def numbers(count):
     """Return a read function over images that hold their own index, and the indices."""
-    return lambda indices: torch.from_numpy(indices).view(-1, 1), np.arange(10, 10 + count)
+    return lambda indices: {"images": torch.from_numpy(indices).view(-1, 1)}, np.arange(10, 10 + count)
 
 
 @examples
@@ -151,7 +151,7 @@ def test_every_index_comes_once_and_in_order(count, sizes, workers):
     read, indices = numbers(count)
     got = list(Batches(read, indices, BatchSizer(sorted(sizes)), workers))
     assert [int(i) for part, _ in got for i in part] == indices.tolist()
-    assert all(torch.equal(part, images[:, 0]) for part, images in got)
+    assert all(torch.equal(part, batch["images"][:, 0]) for part, batch in got)
 
 
 def test_batches_can_be_gone_through_again():
@@ -165,14 +165,16 @@ def test_workers_read_at_the_same_time_and_ahead_of_use():
 
     def read(indices):
         together.wait(WAIT)
-        return torch.from_numpy(indices)
+        return {"images": torch.from_numpy(indices)}
 
     assert len(list(Batches(read, np.arange(8), BatchSizer((1,)), 2))) == 8
 
 
 def test_no_more_is_read_ahead_than_there_are_workers_and_one():
     seen = []
-    batches = iter(Batches(lambda i: seen.append(i) or torch.from_numpy(i), np.arange(100), BatchSizer((1,)), 3))
+    batches = iter(
+        Batches(lambda i: seen.append(i) or {"images": torch.from_numpy(i)}, np.arange(100), BatchSizer((1,)), 3)
+    )
     next(batches)
     assert len(seen) <= 4
     batches.close()
@@ -186,7 +188,7 @@ def test_an_error_comes_at_its_batch_and_ends_the_reading(workers):
         seen.append(int(indices[0]))
         if indices[0] == 5:
             raise ValueError("image 5")
-        return torch.from_numpy(indices)
+        return {"images": torch.from_numpy(indices)}
 
     before, good = threading.active_count(), []
     with pytest.raises(ValueError, match="image 5"):
@@ -209,6 +211,6 @@ def test_an_iterator_that_is_left_early_ends_its_threads():
 
 def test_without_workers_everything_is_read_where_it_is_used():
     names = []
-    read = lambda indices: names.append(threading.current_thread()) or torch.from_numpy(indices)  # noqa: E731
+    read = lambda indices: names.append(threading.current_thread()) or {"images": torch.from_numpy(indices)}  # noqa: E731
     list(Batches(read, np.arange(5), BatchSizer((2,)), 0))
     assert names == [threading.current_thread()] * 3

@@ -302,15 +302,15 @@ def passed(monkeypatch):
         def limit(self, size):
             self.most = size
 
-    sizes, features_of = Passed(), forward.features_of
+    sizes, step = Passed(), forward.FeatureModule.predict_step
 
-    def watched(network, batch):
-        if len(batch) > sizes.most:
+    def watched(module, batch, number):
+        if len(batch[0]) > sizes.most:
             raise torch.cuda.OutOfMemoryError("CUDA out of memory.")
-        sizes.append(len(batch))
-        return features_of(network, batch)
+        sizes.append(len(batch[0]))
+        return step(module, batch, number)
 
-    monkeypatch.setattr(forward, "features_of", watched)
+    monkeypatch.setattr(forward.FeatureModule, "predict_step", watched)
     forward._forward_pass.cache_clear()  # a batch size that was found stays with it
     yield sizes
     forward._forward_pass.cache_clear()
@@ -330,7 +330,7 @@ def test_files_read_ahead_give_the_same_features(provide, tmp_path, workers, pas
     provider = provide(Pixels(input_size=8), files, batch_size=3, workers=workers)
     got = provider.rows("train", every)
     assert passed == [3, 3, 3, 2]
-    preprocessing = Pixels(input_size=8).resolved_preprocessing()
+    preprocessing = Pixels(input_size=8).processor()
     batch = preprocessing.normalise(preprocessing.geometry(files.train.samples.read(every)))
     np.testing.assert_allclose(got, batch.flatten(1).numpy(), rtol=0, atol=1e-6)
 
@@ -370,7 +370,7 @@ def test_memory_that_runs_out_while_a_size_is_tried_costs_that_size_alone(provid
 def test_memory_that_holds_not_one_image_is_an_error_each_time(provide, passed):
     passed.limit(0)
     for _ in range(2):
-        with pytest.raises(ModelError, match=r"does not hold the network and one image\.\nTake precision=bf16-true"):
+        with pytest.raises(ModelError, match=r"does not hold the network and one sample\.\nTake precision=bf16-true"):
             provide(Pixels(), batch_size=4).rows("train", FIRST)
     passed.limit(1)
     provide(Pixels(), batch_size=4).rows("train", FIRST)

@@ -97,7 +97,7 @@ def test_two_processes_predict_as_one_and_count_every_sample_once_in_one_run(com
     assert np.array_equal(two["test_labels"], one["test_labels"])
     assert np.mean(two["test_predicted"] == one["test_predicted"]) > 0.99
     assert two["test_log_prob"] == pytest.approx(one["test_log_prob"], abs=0.02)
-    names = {"fit/loss", "fit/images_per_s", "try rate 0.002/validation_accuracy", "model/trained_parameters"}
+    names = {"fit/loss", "fit/samples_per_s", "try rate 0.002/validation_accuracy", "model/trained_parameters"}
     assert names <= set(runs["two"].data.metrics)
     history = RunStore(experiment="two").client.get_metric_history(
         runs["two"].info.run_id, "try rate 0.02/validation_loss"

@@ -13,7 +13,7 @@ def test_the_name_changes_nothing_but_labels():
     assert Given.label_space is None
 
 
-@pytest.mark.parametrize("ask", [Given.build, Given.resolved_preprocessing])
+@pytest.mark.parametrize("ask", [Given.build, Given.processor])
 def test_there_is_no_network(ask):
     with pytest.raises(ModelError, match=r"clip: embeddings come without a network(.|\n)*adaptation=linear_probe"):
         ask(Given("clip"))

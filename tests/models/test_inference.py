@@ -12,9 +12,8 @@ from torch.nn.modules.batchnorm import _BatchNorm
 from torchvision import models
 
 from scaling.data import Digits
-from scaling.features.forward import features_of
 from scaling.models import TimmModel
-from scaling.models.base import build
+from scaling.models.base import build, encode_images
 from scaling.models.inference import for_inference, round_filters
 
 LITE0 = TimmModel(
@@ -169,11 +168,13 @@ def test_layout_in_memory_changes_no_value():
 def half_and_full():
     """Features of 120 digits under real weights, (bf16-true, 32-true), with their labels."""
     digits = Digits().load().train
-    preprocessing, network = LITE0.resolved_preprocessing(), build(LITE0).network
+    preprocessing, network = LITE0.processor(), build(LITE0).network
     images = preprocessing.normalise(preprocessing.geometry(digits.samples.read(np.arange(120))))
     half = for_inference(network, "bf16-true").to(torch.bfloat16)
     with torch.inference_mode():
-        pair = [features_of(ready, images).double() for ready in (half, for_inference(network, "32-true"))]
+        pair = [
+            encode_images(ready, {"images": images}).double() for ready in (half, for_inference(network, "32-true"))
+        ]
     return *(torch.nn.functional.normalize(features) for features in pair), torch.from_numpy(digits.labels[:120])
 
 

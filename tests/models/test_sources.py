@@ -60,7 +60,7 @@ def test_pinned_weights_are_torchvisions_own(network, tag):
 @pytest.mark.parametrize(("network", "tag"), PINNED)
 def test_pinned_preprocessing_is_torchvisions_own(network, tag):
     recorded = models.get_model_weights(network)[tag].transforms()
-    ours = TorchvisionModel(name=network, id=network, tag=tag).resolved_preprocessing()
+    ours = TorchvisionModel(name=network, id=network, tag=tag).processor()
     assert ([ours.resize], [ours.crop]) == (recorded.resize_size, recorded.crop_size)
     assert ours.interpolation == recorded.interpolation.value
     assert (list(ours.mean), list(ours.std)) == (recorded.mean, recorded.std)
@@ -77,7 +77,7 @@ def test_pinning_changes_neither_identity_nor_preprocessing(monkeypatch):
 def test_efficientnet_lite_preprocessing_is_timms_own(network):
     committed = from_config(network, "model.input_size=null")
     native = TimmModel(name=committed.name, id=network).native_preprocessing()
-    assert committed.resolved_preprocessing() == native
+    assert committed.processor() == native
     recorded = timm.get_pretrained_cfg(committed.name)
     assert (3, native.crop, native.crop) == recorded.input_size
     assert native.resize == int(native.crop / recorded.crop_pct)
@@ -95,7 +95,7 @@ def test_every_model_config_makes_a_model(name):
 def test_data_set_gives_the_resolution_unless_the_user_does():
     for size, crop in (("${dataset.input_size}", 64), ("96", 96), ("null", 224)):
         source = from_config("resnet18", "dataset=digits", f"model.input_size={size}")
-        assert source.resolved_preprocessing().crop == crop
+        assert source.processor().crop == crop
 
 
 def test_efficientnet_lite0s_real_weights_match_by_order():
@@ -196,7 +196,7 @@ def test_wrong_tag_lists_torchvisions():
 
 def test_wrong_tag_lists_timms():
     with pytest.raises((SettingError, ModelError), match=r"model\.tag=nope: .*a1_in1k"):
-        TimmModel(name="resnet18", id="x", tag="nope").resolved_preprocessing()
+        TimmModel(name="resnet18", id="x", tag="nope").processor()
 
 
 def test_head_by_a_wrong_name_lists_the_linear_layers():
@@ -223,13 +223,13 @@ def test_input_size_must_be_a_positive_whole_number(size):
 
 def test_unknown_preprocessing_is_an_error():
     with pytest.raises(SettingError, match=r"model\.preprocessing=none: expected to_tensor or null"):
-        from_config("resnet18", "model.preprocessing=none").resolved_preprocessing()
+        from_config("resnet18", "model.preprocessing=none").processor()
 
 
 @pytest.mark.parametrize(("asked", "size"), [("null", None), ("64", 64)])
 def test_to_tensor_resizes_where_asked_and_does_not_normalise(asked, size):
     source = from_config("efficientnet_lite0", "model.preprocessing=to_tensor", f"model.input_size={asked}")
-    resolved = source.resolved_preprocessing()
+    resolved = source.processor()
     assert (resolved.resize, resolved.crop, resolved.mean, resolved.std) == (size, size, (0.0,), (1.0,))
 
 
@@ -319,7 +319,7 @@ def test_hub_needs_a_repository():
 
 def test_pixels_are_flattened_and_scaled_to_minus_1_to_1():
     digits = Digits().load()
-    preprocessing, backbone = Pixels().resolved_preprocessing(), Pixels().build()
+    preprocessing, backbone = Pixels().processor(), Pixels().build()
     images = digits.test.samples.pixels
     features = backbone.network(preprocessing.normalise(preprocessing.geometry(images)))
     assert backbone.head is None

@@ -6,25 +6,32 @@ import torch
 
 from scaling.data import ArrayImages, Preprocessing
 from scaling.data.base import FileImages
-from scaling.training.augment import augmentation, augmented
-from scaling.training.batches import PlainBatches, Share, TrainingBatches, held
+from scaling.training.augment import augmented
+from scaling.training.batches import PlainBatches, Share, TrainingBatches
 
 LABELS = np.arange(10) % 3
 PIXELS = torch.arange(10, dtype=torch.uint8)[:, None, None, None].expand(10, 1, 4, 4).contiguous()
 
 
-def training(batch=8, micro_batch=None, share=None, augment=None):
-    return TrainingBatches(lambda places: PIXELS[places], LABELS, batch, micro_batch, 0, augment, share or Share())
+def read(places):
+    return {"images": PIXELS[places]}
+
+
+def training(batch=8, micro_batch=None, share=None, augment=()):
+    def augmenting(batch, seeds):
+        return Preprocessing().augmented(batch, augment, seeds)
+
+    return TrainingBatches(read, LABELS, batch, micro_batch, 0, augmenting, share or Share())
 
 
 def of_step(batches, step):
     """The images and labels of a step, from all its parts."""
     found = [batches[step * len(batches.slices) + part] for part in range(len(batches.slices))]
-    return torch.cat([images for images, *_ in found]), torch.cat([labels for _, labels, _ in found])
+    return torch.cat([batch["images"] for batch, *_ in found]), torch.cat([labels for _, labels, _ in found])
 
 
 def test_parts_and_processes_share_a_batch_without_a_gap():
-    crop = augmentation(["crop", "flip"], 4, 4)
+    crop = ("crop", "flip")
     images, labels = of_step(training(augment=crop), 3)
     parts, part_labels = of_step(training(augment=crop, micro_batch=3), 3)
     assert torch.equal(parts, images)
@@ -44,8 +51,7 @@ def test_the_factors_make_the_mean_over_parts_and_processes_that_of_the_batch(mi
 
 
 def test_every_sample_is_predicted_by_one_process():
-    read = lambda places: PIXELS[places]  # noqa: E731
-    seen = [images for rank in range(3) for images, _ in PlainBatches(read, LABELS, 2, Share(rank, 3))]
+    seen = [batch["images"] for rank in range(3) for batch, _ in PlainBatches(read, LABELS, 2, Share(rank, 3))]
     assert sorted(torch.cat(seen)[:, 0, 0, 0].tolist()) == list(range(10))
     assert list(PlainBatches(read, LABELS, 2, Share(0, 3)).places) == [0, 3, 6, 9]
 
@@ -53,18 +59,17 @@ def test_every_sample_is_predicted_by_one_process():
 def test_images_are_augmented_each_on_its_own_and_by_their_seeds_alone():
     images = torch.randint(0, 255, (6, 3, 16, 16), dtype=torch.uint8, generator=torch.Generator().manual_seed(0))
     for names in (["crop"], ["resized_crop"], ["flip"], ["randaugment"], ["crop", "flip", "randaugment"]):
-        augment = augmentation(names, 16, 16)
         seeds = np.arange(6) * 1000
         state = torch.random.get_rng_state()
-        done = augmented(images, augment, seeds)
+        done = augmented(images, names, seeds)
         assert torch.equal(torch.random.get_rng_state(), state)
         assert (done.shape, done.dtype) == (images.shape, images.dtype)
-        assert torch.equal(augmented(images[2:3], augment, seeds[2:3])[0], done[2])
+        assert torch.equal(augmented(images[2:3], names, seeds[2:3])[0], done[2])
         assert not torch.equal(done, images)
-    same = augmented(images[:1].expand(40, -1, -1, -1), augmentation(["flip"], 16, 16), np.arange(40))
+    same = augmented(images[:1].expand(40, -1, -1, -1), ["flip"], np.arange(40))
     flipped = sum(torch.equal(image, images[0].flip(-1)) for image in same)
     assert 8 < flipped < 32
-    assert augmentation([], 16, 16) is None
+    assert augmented(images, [], np.arange(6)) is images
 
 
 def test_held_images_are_read_once(monkeypatch):
@@ -76,13 +81,13 @@ def test_held_images_are_read_once(monkeypatch):
             return super().read(indices)
 
     images = Counting(PIXELS.permute(0, 2, 3, 1).numpy())
-    read = held(images, Preprocessing(), np.array([1, 4, 7]))
-    assert read(np.array([2, 0]))[:, 0, 0, 0].tolist() == [7, 1]
-    assert read(np.array([1]))[:, 0, 0, 0].tolist() == [4]
+    read = Preprocessing().reader(images).held(np.array([1, 4, 7]))
+    assert read(np.array([2, 0]))["images"][:, 0, 0, 0].tolist() == [7, 1]
+    assert read(np.array([1]))["images"][:, 0, 0, 0].tolist() == [4]
     assert reads == [1, 4, 7]
-    monkeypatch.setattr("scaling.training.batches.MEMORY_SHARE", 0.0)
-    read = held(images, Preprocessing(), np.array([1, 4, 7]))
-    assert read(np.array([2, 0]))[:, 0, 0, 0].tolist() == [7, 1]
+    monkeypatch.setattr("scaling.data.decoded.MEMORY_SHARE", 0.0)
+    read = Preprocessing().reader(images).held(np.array([1, 4, 7]))
+    assert read(np.array([2, 0]))["images"][:, 0, 0, 0].tolist() == [7, 1]
     assert reads[3:] == [1, 4, 7, 7, 1]
 
 
@@ -96,7 +101,7 @@ def test_files_are_decoded_once(tmp_path, monkeypatch):
         Image.fromarray(np.full((4, 4, 3), i, np.uint8)).save(path)
     real, decoded = base.decode, []
     monkeypatch.setattr(base, "decode", lambda path, *how: decoded.append(path) or real(path, *how))
-    read = held(FileImages(paths), Preprocessing(resize=4, crop=4), np.arange(3))
+    read = Preprocessing(resize=4, crop=4).reader(FileImages(paths)).held(np.arange(3))
     for _ in range(3):
-        assert read(np.array([2, 1]))[:, 0, 0, 0].tolist() == [2, 1]
+        assert read(np.array([2, 1]))["images"][:, 0, 0, 0].tolist() == [2, 1]
     assert sorted(decoded) == sorted(paths)

@@ -6,6 +6,7 @@ from torch import nn
 from torchvision.ops import StochasticDepth
 
 from scaling.core.errors import AdaptationError
+from scaling.models import Pixels
 from scaling.training.network import Tuned, draws, lora_layers, parameter_groups, with_lora
 from scaling.training.recipe import LoraSettings, Recipe
 
@@ -20,27 +21,31 @@ def step(network):
     """One step of training on noise."""
     network.train()
     optimiser = torch.optim.SGD(network.parameters(), lr=0.1)
-    network(torch.randn(8, 3, 8, 8, generator=torch.Generator().manual_seed(0)) + 5).square().mean().backward()
+    network(
+        {"images": torch.randn(8, 3, 8, 8, generator=torch.Generator().manual_seed(0)) + 5}
+    ).square().mean().backward()
     optimiser.step()
     return network
 
 
 def test_frozen_batch_norms_keep_their_statistics_and_learn_their_scale():
-    norm = step(Tuned(convolutions(), nn.Linear(4, 2), frozen_norms=True)).backbone[1]
+    norm = step(Tuned(convolutions(), nn.Linear(4, 2), Pixels(), frozen_norms=True)).backbone[1]
     assert torch.equal(norm.running_mean, torch.zeros(4))
     assert not torch.equal(norm.weight, torch.ones(4))
 
 
 def test_trained_batch_norms_move_a_tenth_of_the_way():
-    network = Tuned(convolutions(), nn.Linear(4, 2), frozen_norms=False)
+    network = Tuned(convolutions(), nn.Linear(4, 2), Pixels(), frozen_norms=False)
     network.backbone[1].momentum = 0.1
     norm = step(network).backbone[1]
     assert norm.running_mean.abs().min() > 0
-    assert Tuned(nn.BatchNorm2d(4, momentum=0.01), nn.Linear(4, 2), frozen_norms=False).backbone.momentum == 0.1
+    assert (
+        Tuned(nn.BatchNorm2d(4, momentum=0.01), nn.Linear(4, 2), Pixels(), frozen_norms=False).backbone.momentum == 0.1
+    )
 
 
 def test_groups_hold_each_parameter_once_with_its_rate_and_decay():
-    network = Tuned(nn.Sequential(*[nn.Linear(4, 4) for _ in range(6)]), nn.Linear(4, 2), frozen_norms=True)
+    network = Tuned(nn.Sequential(*[nn.Linear(4, 4) for _ in range(6)]), nn.Linear(4, 2), Pixels(), frozen_norms=True)
     groups = parameter_groups(network, Recipe(layer_decay=0.5, weight_decay=0.1))
     found = {id(p): group for group in groups for p in group["params"]}
     assert len(found) == sum(len(group["params"]) for group in groups) == 14

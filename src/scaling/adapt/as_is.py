@@ -6,7 +6,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, ClassVar, Literal
 
-from scaling.adapt.base import Outcome, Subset, Task, require_network
+from scaling.adapt.base import Adaptation, Context, Outcome, Subset
 from scaling.core.errors import AdaptationError, SettingError
 from scaling.core.words import class_names
 from scaling.data.base import Dataset
@@ -19,7 +19,7 @@ LabelMap = Mapping[str, int | Sequence[int]]
 
 
 @dataclass(frozen=True)
-class AsIs:
+class AsIs(Adaptation):
     """Evaluate the model's own head.
 
     Attributes:
@@ -34,6 +34,7 @@ class AsIs:
 
     name: ClassVar[str] = "as_is"
     METHOD_VERSION: ClassVar[int] = 1
+    needs_network: ClassVar[bool] = True
 
     def __post_init__(self) -> None:
         if self.label_space not in ("match", "raw"):
@@ -49,7 +50,6 @@ class AsIs:
 
     def check(self, dataset: Dataset, model: ModelSource, n: int) -> None:
         """Refuse label spaces that don't agree, and models without a head."""
-        require_network(self.name, model)
         if (mapping := self._by_class()) is not None:
             absent = [name for name in dataset.class_names if name not in mapping]
             unknown = [name for name in mapping if name not in dataset.class_names]
@@ -66,42 +66,43 @@ class AsIs:
                 " comparison of numbers,\nor train a head: adaptation=linear_probe."
             )
 
-    def run(self, task: Task, subset: Subset) -> Outcome:
+    def run(self, context: Context, subset: Subset) -> Outcome:
         """Evaluate the head over stored features: its logits are a function of them."""
         from scaling.adapt.heads import predict
 
-        head, outputs = self._head(task)
+        head, outputs = self._head(context)
         matching = self.label_space == "match" and self.label_map is None
-        if outputs < task.classes or (matching and outputs != task.classes):
+        if outputs < context.classes or (matching and outputs != context.classes):
             raise AdaptationError(
-                f"as_is: {task.model.id} has {outputs} outputs, {task.dataset.name} has {task.classes} classes.\n"
+                f"as_is: {context.model.id} has {outputs} outputs, {context.dataset.name} has {context.classes}"
+                " classes.\n"
                 "Say which output stands for which class with adaptation.label_map=, or take adaptation=linear_probe."
             )
-        arguments = (task.trainer, task.reporter)
+        arguments = (context.trainer, context.reporter)
         return Outcome(
-            train=predict(head, task.train_features(subset), subset.labels, *arguments, "predict train"),
-            test=predict(head, task.test_features(), task.dataset.test.labels, *arguments, "predict test"),
+            train=predict(head, context.train_features(subset), subset.labels, *arguments, "predict train"),
+            test=predict(head, context.test_features(), context.dataset.test.labels, *arguments, "predict test"),
         )
 
-    def _head(self, task: Task) -> "tuple[Head, int]":
+    def _head(self, context: Context) -> "tuple[Head, int]":
         import torch
 
         from scaling.adapt.heads import linear_head
 
-        layer = task.backbone.head
+        layer = context.backbone.head
         if layer is None:
             raise AdaptationError(
-                f"as_is: {task.model.id} has no head of its own.\nTake adaptation=linear_probe or adaptation=knn."
+                f"as_is: {context.model.id} has no head of its own.\nTake adaptation=linear_probe or adaptation=knn."
             )
         bias = layer.bias if layer.bias is not None else torch.zeros(layer.out_features)
         head = linear_head(layer.weight.detach(), bias.detach())
         mapping = self._by_class()
         if mapping is None:
             return head, layer.out_features
-        groups = [list(mapping[name]) for name in task.dataset.class_names]
+        groups = [list(mapping[name]) for name in context.dataset.class_names]
         if (highest := max(max(group) for group in groups)) >= layer.out_features:
             raise AdaptationError(
-                f"adaptation.label_map names output {highest}; {task.model.id} has {layer.out_features}, from 0 up."
+                f"adaptation.label_map names output {highest}; {context.model.id} has {layer.out_features}, from 0 up."
             )
 
         def grouped(features: torch.Tensor) -> torch.Tensor:

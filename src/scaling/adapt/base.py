@@ -1,6 +1,6 @@
-"""The shape that all adaptations share: (task, subset) → predictions on the subset and on the test set."""
+"""The shape that all adaptations share: (context, subset) → predictions on the subset and on the test set."""
 
-from collections.abc import Callable, Mapping
+from collections.abc import Mapping
 from dataclasses import dataclass, field
 from functools import cached_property
 from typing import TYPE_CHECKING, Any, ClassVar, Protocol
@@ -11,11 +11,10 @@ from numpy.typing import NDArray
 from scaling.core.costs import Cost
 from scaling.core.errors import AdaptationError
 from scaling.core.reporter import Reporter
-from scaling.data.base import Dataset
+from scaling.data.base import VECTORS, Dataset
 from scaling.features.provider import Features
 from scaling.metrics.classification import Predictions
 from scaling.models.base import Backbone, ModelSource, build
-from scaling.models.given import Given
 from scaling.training.recipe import TrainingSettings
 
 if TYPE_CHECKING:
@@ -28,33 +27,6 @@ DIVERGED = "scaling.diverged"
 def positive_number(value: Any) -> bool:
     """Say whether a setting is a positive finite number; YAML may hold anything."""
     return isinstance(value, int | float) and not isinstance(value, bool) and 0 < value < float("inf")
-
-
-def cost_of(adaptation: "Adaptation", n: int, m: int, d: int, classes: int) -> Cost:
-    """Return what a fit on n samples and the prediction of m take, with d features; an adaptation may say it itself."""
-    own: Callable[[int, int, int, int], Cost] | None = getattr(adaptation, "cost", None)
-    return own(n, m, d, classes) if own is not None else Cost((n + m) * d * classes, (n + m) * d * 4)
-
-
-def passes_of(adaptation: "Adaptation", n: int, m: int) -> float | None:
-    """Return the passes of one image through the network that a training takes; None where none is trained."""
-    own: Callable[[int, int], float] | None = getattr(adaptation, "passes", None)
-    return None if own is None else own(n, m)
-
-
-def splits_read(adaptation: "Adaptation", model: ModelSource) -> tuple[str, ...]:
-    """Return the splits whose frozen features an adaptation reads: both, unless it says otherwise."""
-    own: Callable[[ModelSource], tuple[str, ...]] | None = getattr(adaptation, "reads", None)
-    return ("train", "test") if own is None else own(model)
-
-
-def require_network(adaptation: str, model: ModelSource) -> None:
-    """Raise AdaptationError where the features are given and an adaptation needs the network behind them."""
-    if isinstance(model, Given):
-        raise AdaptationError(
-            f"{adaptation} needs the model's network; {model.id} stands for embeddings, which come without one.\n"
-            "Take an adaptation that works on features: adaptation=linear_probe or adaptation=knn."
-        )
 
 
 @dataclass(frozen=True)
@@ -76,7 +48,7 @@ class Subset:
 
 
 @dataclass
-class Task:
+class Context:
     """All that an adaptation may use besides the subset.
 
     Attributes:
@@ -143,11 +115,13 @@ class Outcome:
 
 
 class Adaptation(Protocol):
-    """Settings of an adaptation, and how it turns a subset into predictions."""
+    """Settings of an adaptation, and how it turns a subset into predictions; subclasses say what differs from here."""
 
     name: ClassVar[str]
     #: Raise when the same settings give other predictions than before.
     METHOD_VERSION: ClassVar[int]
+    #: Whether it needs a network, and would not do with features.
+    needs_network: ClassVar[bool] = False
 
     def identity(self) -> dict[str, Any]:
         """Return the settings that change a score."""
@@ -155,8 +129,32 @@ class Adaptation(Protocol):
 
     def check(self, dataset: Dataset, model: ModelSource, n: int) -> None:
         """Raise AdaptationError where this can't work; called before any run is opened."""
-        ...
 
-    def run(self, task: Task, subset: Subset) -> Outcome:
+    def cost(self, n: int, m: int, d: int, classes: int) -> Cost | None:
+        """Return what a fit on n samples and the prediction of m take, with d features; None where it can't be told."""
+        return None
+
+    def passes(self, n: int, m: int) -> float | None:
+        """Return the passes of one sample through the network that a training takes; None where none is trained."""
+        return None
+
+    def reads(self, model: ModelSource) -> tuple[str, ...]:
+        """Return the splits whose frozen features are read."""
+        return ("train", "test")
+
+    def sees_parts(self, model: ModelSource) -> bool:
+        """Say whether how a step's batch is divided changes the score."""
+        return False
+
+    def run(self, context: Context, subset: Subset) -> Outcome:
         """Fit on the subset and predict the subset and the test set."""
         ...
+
+
+def check_network(adaptation: Adaptation, model: ModelSource) -> None:
+    """Raise AdaptationError where features are given and an adaptation needs the network behind them."""
+    if adaptation.needs_network and model.modality == VECTORS:
+        raise AdaptationError(
+            f"{adaptation.name} needs the model's network; {model.id} stands for embeddings, which come without one.\n"
+            "Take an adaptation that works on features: adaptation=linear_probe or adaptation=knn."
+        )

@@ -7,14 +7,13 @@ from typing import Any, ClassVar
 import numpy as np
 from numpy.typing import NDArray
 
-from scaling.adapt.base import DIVERGED, Outcome, Subset, Task, require_network
+from scaling.adapt.base import DIVERGED, Adaptation, Context, Outcome, Subset
 from scaling.adapt.linear_probe import LinearProbe
 from scaling.core.errors import AdaptationError, SettingError
 from scaling.core.subsets import validation_part
 from scaling.data.base import Dataset
 from scaling.metrics.classification import PRIMARY
-from scaling.models.base import ModelSource, build, version_of
-from scaling.models.given import Given
+from scaling.models.base import ModelSource, build
 from scaling.training import LoraSettings, Recipe, Trained, Work
 from scaling.training.work import HeadArrays
 
@@ -24,7 +23,7 @@ TRAINING_PASSES = 6.0
 
 
 @dataclass(frozen=True)
-class Finetune(Recipe):
+class Finetune(Recipe, Adaptation):
     """Fine-tuning of the whole network with AdamW; the attributes are those of the recipe, and:
 
     Attributes:
@@ -36,6 +35,7 @@ class Finetune(Recipe):
 
     name: ClassVar[str] = "finetune"
     METHOD_VERSION: ClassVar[int] = 1
+    needs_network: ClassVar[bool] = True
 
     def __post_init__(self) -> None:
         super().__post_init__()
@@ -49,27 +49,27 @@ class Finetune(Recipe):
 
     def check(self, dataset: Dataset, model: ModelSource, n: int) -> None:
         """Refuse embeddings, and an n at which nothing would be left to validate on."""
-        require_network(self.name, model)
-        if not any_parameters(model):
+        if not model.trainable:
             raise AdaptationError(
                 f"{self.name} needs a network to train; {model.id} has none.\n"
                 "Take adaptation=linear_probe or adaptation=knn."
             )
+        model.processor().check_augment(self.augment)
         # With more samples than classes some class has two members, so that one can be held out.
         if self.searches and n <= (classes := len(dataset.class_names)):
             raise self._no_validation(n, classes)
 
-    def run(self, task: Task, subset: Subset) -> Outcome:
+    def run(self, context: Context, subset: Subset) -> Outcome:
         """Train, and predict the subset and the test set."""
         from scaling.training.processes import train
 
-        held_out = self._held_out(subset, task.classes)
+        held_out = self._held_out(subset, context.classes)
         work = Work(
-            recipe=self, lora=self.lora, dataset=task.dataset, model=task.model, indices=subset.indices,
-            labels=subset.labels, seed=subset.seed, held_out=held_out, heads=self._heads(task, subset, held_out),
-            precision=task.precision, trainer=task.trainer, settings=task.training,
+            recipe=self, lora=self.lora, dataset=context.dataset, model=context.model, indices=subset.indices,
+            labels=subset.labels, seed=subset.seed, held_out=held_out, heads=self._heads(context, subset, held_out),
+            precision=context.precision, trainer=context.trainer, settings=context.training,
         )  # fmt: skip
-        return self._outcome(train(work, task.reporter))
+        return self._outcome(train(work, context.reporter))
 
     def identity(self) -> dict[str, Any]:
         """Return the settings that change a score, and the probe's that the head starts from."""
@@ -79,12 +79,12 @@ class Finetune(Recipe):
 
     def sees_parts(self, model: ModelSource) -> bool:
         """Say whether how a step's batch is divided changes the score: by batch norms, or by what is drawn a part."""
-        random = not getattr(model, "pretrained", True)
+        random = not model.pretrained
         if self.batch_norm == "train" or (self.batch_norm == "auto" and random and self.lora is None):
             return True
         if self.lora is not None and self.lora.dropout > 0:
             return True
-        return not isinstance(model, Given) and _draws(model, version_of(model))
+        return model.trainable and _draws(model, model.version())
 
     def passes(self, n: int, m: int) -> float:
         """Return the forward passes of one image that training on n and predicting m samples take at most."""
@@ -98,7 +98,7 @@ class Finetune(Recipe):
         return ("train",) if self._probes(model) else ()
 
     def _probes(self, model: ModelSource) -> bool:
-        return self.head == "linear_probe" and bool(getattr(model, "pretrained", True))
+        return self.head == "linear_probe" and model.pretrained
 
     def _held_out(self, subset: Subset, classes: int) -> NDArray[np.bool_] | None:
         if not self.searches:
@@ -116,17 +116,17 @@ class Finetune(Recipe):
         )
 
     def _heads(
-        self, task: Task, subset: Subset, held_out: NDArray[np.bool_] | None
+        self, context: Context, subset: Subset, held_out: NDArray[np.bool_] | None
     ) -> tuple[HeadArrays | None, HeadArrays | None]:
         """Return the heads to start from, on what is not held out and on all."""
-        if not self._probes(task.model):
+        if not self._probes(context.model):
             return None, None
         probe = LinearProbe()
         searched = None
         if held_out is not None:
             rest = Subset(subset.indices[~held_out], subset.labels[~held_out], subset.seed)
-            searched = probe.head(task, rest, "probe")
-        return searched, probe.head(task, subset, "probe")
+            searched = probe.head(context, rest, "probe")
+        return searched, probe.head(context, subset, "probe")
 
     def _outcome(self, trained: Trained) -> Outcome:
         rounds = [
@@ -155,10 +155,3 @@ def _draws(model: ModelSource, version: str | None) -> bool:
     from scaling.training.network import draws
 
     return draws(build(model).network)
-
-
-def any_parameters(model: ModelSource) -> bool:
-    """Say whether a model has weights that could be trained; raw pixels have none."""
-    from scaling.models import Pixels
-
-    return not isinstance(model, Pixels)

@@ -6,7 +6,7 @@ from typing import TYPE_CHECKING, Any, ClassVar, Literal
 import numpy as np
 from numpy.typing import NDArray
 
-from scaling.adapt.base import Outcome, Subset, Task, positive_number
+from scaling.adapt.base import Adaptation, Context, Outcome, Subset, positive_number
 from scaling.core.costs import Cost
 from scaling.core.errors import SettingError
 from scaling.data.base import Dataset
@@ -27,7 +27,7 @@ PREPARED_ROWS = 4096
 
 
 @dataclass(frozen=True)
-class Knn:
+class Knn(Adaptation):
     """k-nearest-neighbour vote over frozen features.
 
     Attributes:
@@ -79,18 +79,20 @@ class Knn:
         """Return what the distances of n and m samples to n samples take."""
         return Cost((n + m) * n * d, (n + m) * d * 4 + 3 * BLOCK_ELEMENTS * 4)
 
-    def run(self, task: Task, subset: Subset) -> Outcome:
+    def run(self, context: Context, subset: Subset) -> Outcome:
         """Vote on the subset (each sample among its own neighbours, and left out) and on the test set."""
         from scaling.adapt.heads import predict
 
-        vote = _Vote(self, task.train_features(subset), subset.labels, task.classes)
-        arguments = (task.trainer, task.reporter)
+        vote = _Vote(self, context.train_features(subset), subset.labels, context.classes)
+        arguments = (context.trainer, context.reporter)
         predict(vote.of_bank, vote.rows, subset.labels, *arguments, "neighbours of train")
         table = vote.path() if len(subset) > 1 else []
         # Of equals the first, which has the smallest k.
         best = max(table, key=lambda row: row[LEFT_OUT], default=None)
         k = best["k"] if best else vote.ks[0]
-        test = predict(vote.at(k), task.test_features(), task.dataset.test.labels, *arguments, "neighbours of test")
+        test = predict(
+            vote.at(k), context.test_features(), context.dataset.test.labels, *arguments, "neighbours of test"
+        )
         return Outcome(
             train=Predictions.concatenate(vote.train[k]),
             test=test,

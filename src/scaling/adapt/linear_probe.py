@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, Any, ClassVar
 import numpy as np
 from numpy.typing import NDArray
 
-from scaling.adapt.base import Outcome, Subset, Task, positive_number
+from scaling.adapt.base import Adaptation, Context, Outcome, Subset, positive_number
 from scaling.core.costs import LOGIT_ELEMENTS, Cost
 from scaling.core.errors import SettingError
 from scaling.core.subsets import stratified_folds
@@ -23,7 +23,7 @@ PRODUCTS = 6
 
 
 @dataclass(frozen=True)
-class LinearProbe:
+class LinearProbe(Adaptation):
     """L2-penalised logistic regression on standardised features.
 
     Mean and scale come from the n samples alone. The penalty with the lowest log-loss in stratified
@@ -81,16 +81,16 @@ class LinearProbe:
         logits = max(LOGIT_ELEMENTS, n * classes)  # one problem's logits are never split
         return Cost(2 * n * d * rank + 20 * rank**3 + products, (n + m) * d * 4 + 5 * 4 * logits)
 
-    def run(self, task: Task, subset: Subset) -> Outcome:
+    def run(self, context: Context, subset: Subset) -> Outcome:
         """Choose the penalty, fit, and predict the subset and the test set."""
         from scaling.adapt.heads import linear_head, predict
 
         folds, penalties = self._choices(subset)
         can_choose = folds.max() > 0
-        fitted = self._fit(task, subset, folds, penalties, "fit")
+        fitted = self._fit(context, subset, folds, penalties, "fit")
         head = linear_head(fitted.weight, fitted.bias)
         chosen = fitted.chosen
-        arguments = (task.trainer, task.reporter)
+        arguments = (context.trainer, context.reporter)
         table = [
             {
                 "C": penalties[i],
@@ -103,8 +103,8 @@ class LinearProbe:
             for i, (loss, hits) in enumerate(zip(fitted.held_out_loss, fitted.held_out_hits, strict=True))
         ]
         return Outcome(
-            train=predict(head, task.train_features(subset), subset.labels, *arguments, "predict train"),
-            test=predict(head, task.test_features(), task.dataset.test.labels, *arguments, "predict test"),
+            train=predict(head, context.train_features(subset), subset.labels, *arguments, "predict train"),
+            test=predict(head, context.test_features(), context.dataset.test.labels, *arguments, "predict test"),
             metrics={"adaptation/penalty": penalties[chosen]},
             params={
                 "chosen.penalty": penalties[chosen],
@@ -114,9 +114,9 @@ class LinearProbe:
             tables={"penalty_path": table} if table else {},
         )
 
-    def head(self, task: Task, subset: Subset, stage: str) -> tuple[NDArray[np.float32], NDArray[np.float32]]:
+    def head(self, context: Context, subset: Subset, stage: str) -> tuple[NDArray[np.float32], NDArray[np.float32]]:
         """Choose the penalty and fit; return weight (classes, d) and bias (classes,) for raw features."""
-        fitted = self._fit(task, subset, *self._choices(subset), stage)
+        fitted = self._fit(context, subset, *self._choices(subset), stage)
         return fitted.weight.float().cpu().numpy(), fitted.bias.float().cpu().numpy()
 
     def _choices(self, subset: Subset) -> tuple[NDArray[np.int64], list[float]]:
@@ -124,20 +124,22 @@ class LinearProbe:
         folds = stratified_folds(subset.labels, self.folds, subset.seed)
         return folds, [float(p) for p in (self.penalties if folds.max() > 0 else (self.default_penalty,))]
 
-    def _fit(self, task: Task, subset: Subset, folds: NDArray[np.int64], penalties: list[float], stage: str) -> "Fit":
+    def _fit(
+        self, context: Context, subset: Subset, folds: NDArray[np.int64], penalties: list[float], stage: str
+    ) -> "Fit":
         import torch
 
         from scaling.adapt.softmax import fit
 
         # The fit overwrites this array, and it is gone when the features are read again: one copy at a time.
-        waiting = [torch.from_numpy(task.train_features(subset)).to(task.device)]
-        with task.reporter.stage(stage, total=len(penalties) + 1) as advance:
+        waiting = [torch.from_numpy(context.train_features(subset)).to(context.device)]
+        with context.reporter.stage(stage, total=len(penalties) + 1) as advance:
             return fit(
                 waiting.pop(),
-                torch.from_numpy(subset.labels).to(task.device),
-                task.classes,
+                torch.from_numpy(subset.labels).to(context.device),
+                context.classes,
                 penalties,
-                torch.from_numpy(folds).to(task.device) if folds.max() > 0 else None,
+                torch.from_numpy(folds).to(context.device) if folds.max() > 0 else None,
                 self.search_tolerance,
                 self.tolerance,
                 stop_ratio=self.stop_ratio,

@@ -3,7 +3,7 @@
 from dataclasses import dataclass
 from typing import Any, ClassVar
 
-from scaling.adapt.base import Outcome, Subset, Task, positive_number
+from scaling.adapt.base import Context, Outcome, Subset, positive_number
 from scaling.adapt.finetune import Finetune
 from scaling.core.errors import SettingError
 from scaling.training import LoraSettings
@@ -51,21 +51,21 @@ class Lora(Finetune):
         """Settings of the updates."""
         return LoraSettings(self.rank, float(self.alpha), float(self.dropout), self.targets)
 
-    def run(self, task: Task, subset: Subset) -> Outcome:
+    def run(self, context: Context, subset: Subset) -> Outcome:
         """Train, and predict the subset and the test set."""
-        if not getattr(task.model, "pretrained", True):
-            task.reporter.note(
-                f"lora on random weights: the layers of {task.model.id} stay as they were drawn, but for updates of"
+        if not context.model.pretrained:
+            context.reporter.note(
+                f"lora on random weights: the layers of {context.model.id} stay as they were drawn, but for updates of"
                 f" rank {self.rank}; adaptation=finetune trains all of them"
             )
-        if self.dropout and (ignoring := self._without_dropout(task)):
-            task.reporter.note(
+        if self.dropout and (ignoring := self._without_dropout(context)):
+            context.reporter.note(
                 f"adaptation.dropout={self.dropout:g}: peft has none for nn.MultiheadAttention, so the updates of"
-                f" {len(ignoring)} layers of {task.model.id} ({ignoring[0]}, …) see all of their inputs"
+                f" {len(ignoring)} layers of {context.model.id} ({ignoring[0]}, …) see all of their inputs"
             )
-        return super().run(task, subset)
+        return super().run(context, subset)
 
-    def _without_dropout(self, task: Task) -> list[str]:
+    def _without_dropout(self, context: Context) -> list[str]:
         from scaling.training.network import attention_layers, targeted
 
-        return targeted(attention_layers(task.backbone.network), self.targets)
+        return targeted(attention_layers(context.backbone.network), self.targets)

@@ -46,7 +46,7 @@ class Estimate:
 
     Attributes:
         points: points pending.
-        images: images that need a forward pass; each counts once a backbone.
+        samples: samples that need a forward pass; each counts once a backbone.
         forward_seconds, fit_seconds: of the passes, and of the points' fits and all that is around them.
         forward_source, fit_source: how these are known.
         disk: bytes that features and runs will take.
@@ -54,7 +54,7 @@ class Estimate:
     """
 
     points: int
-    images: int
+    samples: int
     forward_seconds: float
     forward_source: str
     fit_seconds: float

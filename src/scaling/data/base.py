@@ -5,23 +5,18 @@ from collections.abc import Hashable, Sequence
 from dataclasses import dataclass
 from functools import cached_property, lru_cache
 from pathlib import Path
-from typing import Protocol
+from typing import ClassVar, Protocol
 
 import numpy as np
 from numpy.typing import NDArray
 
 from scaling.core.errors import DataError
 from scaling.data.decoding import AS_THEY_ARE, Pixels, Seen, Viewing, decode, look
+from scaling.data.preprocessing import IMAGES
+from scaling.modalities.base import Samples
 
-
-class Samples(Protocol):
-    """N samples of any kind, known by content."""
-
-    def __len__(self) -> int: ...
-
-    def content(self) -> str:
-        """Return the SHA-256 of all samples, in order."""
-        ...
+#: The modality of samples that are features already.
+VECTORS = "vectors"
 
 
 class Images(Samples, Protocol):
@@ -37,6 +32,8 @@ class ArrayImages:
     """Images of one size held in memory, shape (N, H, W, C)."""
 
     pixels: Pixels
+
+    modality: ClassVar[str] = IMAGES
 
     def __len__(self) -> int:
         return len(self.pixels)
@@ -58,6 +55,8 @@ class FileImages:
 
     paths: tuple[Path, ...]
     viewing: Viewing = AS_THEY_ARE
+
+    modality: ClassVar[str] = IMAGES
 
     def __len__(self) -> int:
         return len(self.paths)
@@ -89,6 +88,8 @@ class Vectors:
     """Samples that are features already, one row each, shape (N, d)."""
 
     rows: NDArray[np.float32]
+
+    modality: ClassVar[str] = VECTORS
 
     def __len__(self) -> int:
         return len(self.rows)

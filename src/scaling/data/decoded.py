@@ -8,16 +8,20 @@ import numpy as np
 from numpy.typing import NDArray
 
 from scaling import machine
-from scaling.data.base import FileImages, Images, Pixels
-from scaling.data.preprocessing import Preprocessing
+from scaling.data.base import ArrayImages, FileImages, Images, Pixels
+from scaling.data.preprocessing import IMAGES, Preprocessing
 
 if TYPE_CHECKING:
     from torch import Tensor
+
+    from scaling.modalities.base import Batch, Read
 
 #: Share of the machine's memory that decoded images may take.
 MEMORY_SHARE = 0.25
 #: Channels of a decoded image.
 CHANNELS = 3
+#: Images that are read and resized at once.
+BLOCK = 256
 
 
 class Decoded:
@@ -30,12 +34,47 @@ class Decoded:
         self.lock = threading.Lock()
 
     @property
-    def keeps(self) -> bool:
-        """Whether images that were read are kept."""
-        return self.kept is not None
+    def slow(self) -> bool:
+        """Whether files are decoded."""
+        return isinstance(self.images, FileImages)
 
-    def read(self, indices: NDArray[np.int64]) -> "Tensor":
-        """Return the images as one uint8 batch (k, C, H, W). Threads may ask at once.
+    @property
+    def kept_bytes(self) -> int:
+        """Bytes that are held once all images were read; 0 where they aren't kept."""
+        if not self.slow:
+            return self.images.pixels.nbytes if isinstance(self.images, ArrayImages) else 0
+        side = self.preprocessing.crop or self.preprocessing.resize
+        size = len(self.images) * CHANNELS * side * side if side else 0
+        return size if size <= self.limit else 0
+
+    def order(self, indices: NDArray[np.int64]) -> NDArray[np.int64]:
+        """Return the images as they are: all are of one size."""
+        return indices
+
+    def notes(self) -> list[str]:
+        """Return nothing: what there is to say of images is said when they are loaded."""
+        return []
+
+    def read(self, indices: NDArray[np.int64]) -> "Batch":
+        """Return images as one uint8 batch (k, C, H, W). Threads may ask at once."""
+        return {IMAGES: self.pixels(indices)}
+
+    def held(self, indices: NDArray[np.int64]) -> "Read":
+        """Return a reader by place: images are decoded and resized once, unless they would take too much memory."""
+        import torch
+
+        first = self.pixels(indices[:BLOCK])
+        if self.kept is None and len(indices) * first[0].nbytes > MEMORY_SHARE * (machine.memory() or 0):
+            return lambda places: self.read(indices[places])
+        blocks = (self.pixels(indices[start : start + BLOCK]) for start in range(BLOCK, len(indices), BLOCK))
+        if self.kept is not None:  # they are read all the same, before the loader's workers each begin to
+            deque(blocks, maxlen=0)
+            return lambda places: self.read(indices[places])
+        pixels = torch.cat([first, *blocks])
+        return lambda places: {IMAGES: pixels[torch.from_numpy(places)]}
+
+    def pixels(self, indices: NDArray[np.int64]) -> "Tensor":
+        """Return images as a uint8 tensor (k, C, H, W).
 
         Raises:
             DataError: a file can't be decoded, or images of several sizes stay so.
@@ -65,11 +104,6 @@ class Decoded:
         self.kept[indices] = batch.numpy()
         self.present[indices] = True
         return True
-
-
-def kept_bytes(images: int, each: int) -> int:
-    """Return the bytes that a split's decoded images are kept in, `each` bytes an image; 0 where they aren't kept."""
-    return images * each if images * each <= MEMORY_SHARE * (machine.memory() or 0) else 0
 
 
 #: The readers used last: those of training and test images.

@@ -4,11 +4,20 @@ from collections.abc import Sequence
 from dataclasses import asdict, dataclass, replace
 from typing import TYPE_CHECKING, Any, Literal
 
+from scaling.core.errors import DataError, SettingError
+
 if TYPE_CHECKING:
     import numpy as np
+    from numpy.typing import NDArray
     from torch import Tensor
 
+    from scaling.data.decoded import Decoded
+    from scaling.modalities.base import Batch, Samples
+
 Interpolation = Literal["nearest", "bilinear", "bicubic"]
+#: The one tensor of a batch of images.
+IMAGES = "images"
+AUGMENTATIONS = ("crop", "resized_crop", "flip", "randaugment")
 IMAGENET_MEAN, IMAGENET_STD = (0.485, 0.456, 0.406), (0.229, 0.224, 0.225)
 
 
@@ -46,6 +55,29 @@ class Preprocessing:
         """Return the parameters, JSON-like."""
         return {key: list(value) if isinstance(value, tuple) else value for key, value in asdict(self).items()}
 
+    def reader(self, samples: "Samples") -> "Decoded":
+        """Return how images are read; readers of the same images at the same geometry are one."""
+        from scaling.data.decoded import decoded
+
+        return decoded(samples, self)  # type: ignore[arg-type]
+
+    def prepare(self, batch: "Batch") -> "Batch":
+        """Normalise a batch on the device where it is."""
+        return {IMAGES: self.normalise(batch[IMAGES])}
+
+    def check_augment(self, names: Sequence[str]) -> None:
+        """Raise SettingError where there is no such augmentation of images."""
+        if not set(names) <= set(AUGMENTATIONS):
+            raise SettingError(
+                f"adaptation.augment={list(names)}: expected a list of {', '.join(AUGMENTATIONS)}; or []."
+            )
+
+    def augmented(self, batch: "Batch", names: Sequence[str], seeds: "NDArray[np.int64]") -> "Batch":
+        """Augment images, each by its own seed."""
+        from scaling.training.augment import augmented
+
+        return {IMAGES: augmented(batch[IMAGES], names, seeds)}
+
     def geometry(self, images: "np.ndarray | Sequence[np.ndarray]") -> "Tensor":
         """Resize and crop uint8 images (k, H, W, C), or a list of (H, W, C), to one uint8 batch (k, C, H', W').
 
@@ -60,8 +92,6 @@ class Preprocessing:
         parts = [self._resized(torch.from_numpy(np.array(image)).permute(2, 0, 1)[None]) for image in images]
         shapes = {tuple(part.shape[1:]) for part in parts}
         if len(shapes) > 1:
-            from scaling.core.errors import DataError
-
             raise DataError(
                 f"Images of several sizes ({sorted(shapes)[:2]} …) can't share a batch.\n"
                 "Set model.input_size=, or a preprocessing that resizes."

@@ -77,9 +77,7 @@ class Batches:
     the copies of the process that a DataLoader's workers are.
     """
 
-    def __init__(
-        self, read: Read, indices: NDArray[np.int64], sizer: BatchSizer, workers: int
-    ) -> None:
+    def __init__(self, read: Read, indices: NDArray[np.int64], sizer: BatchSizer, workers: int) -> None:
         self.read, self.indices, self.sizer, self.workers = read, indices, sizer, workers
 
     def __iter__(self) -> Iterator[Numbered]:

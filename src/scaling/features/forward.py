@@ -127,7 +127,7 @@ class ForwardPass:
                 if self.sizer.shrink(writer.running) == 0:
                     raise ModelError(
                         "The accelerator's memory does not hold the network and one sample.\n"
-                        "Take precision=bf16-true, smaller samples (model.input_size=, model.max_length=), or trainer=cpu."
+                        "Take precision=bf16-true, a smaller model.input_size= or model.max_length=, or trainer=cpu."
                     ) from error
                 torch.cuda.empty_cache()
                 indices = indices[~entry.present()[indices]]
@@ -149,7 +149,7 @@ def _forward_pass(
 def time_forward(
     source: ModelSource, precision: str, trainer: dict[str, Any], samples: Samples, budget: float
 ) -> tuple[float, float]:
-    """Run batches of the first samples until `budget` seconds are used; return samples and seconds of the best batch."""
+    """Run batches of the first samples for about `budget` seconds; return samples and seconds of the best batch."""
     device = device_of(trainer)
     forward = forward_pass(source, precision, None, device.type != "cpu")
     network = forward.network.to(device, HALVES.get(precision))

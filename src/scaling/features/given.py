@@ -8,9 +8,8 @@ import numpy as np
 from numpy.typing import NDArray
 
 from scaling.core.errors import SettingError
-from scaling.data.base import Dataset, Vectors
+from scaling.data.base import VECTORS, Dataset, Vectors
 from scaling.models.base import ModelSource
-from scaling.models.given import Given
 
 #: Given features are 32-bit floats and pass through no network, whatever precision is asked for.
 PRECISION = "32-true"
@@ -31,16 +30,21 @@ class GivenFeatures:
 
 
 def check_match(dataset: Dataset, model: ModelSource) -> None:
-    """Raise SettingError where features are given to a network, or images to none."""
-    features = all(isinstance(part.samples, Vectors) for part in (dataset.train, dataset.test))
-    given = isinstance(model, Given)
-    if features and not given:
+    """Raise SettingError where a model takes other samples than the data set holds."""
+    held = dataset.train.samples.modality
+    if held == model.modality:
+        return
+    if held == VECTORS:
         raise SettingError(
             f"{dataset.name} holds features, not samples that {model.id} could read.\n"
             "Leave model= out, or take model=given; model.id=NAME then says in labels which encoder made them."
         )
-    if given and not features:
+    if model.modality == VECTORS:
         raise SettingError(
             f"model=given has no network, and {dataset.name} holds samples that need one.\n"
             "Leave model= out or name another model; for features of your own take dataset=embeddings."
         )
+    raise SettingError(
+        f"{model.id} reads {model.modality}, and {dataset.name} holds {held}.\n"
+        f"Take a model= that reads {held}, or another dataset=."
+    )

@@ -129,7 +129,7 @@ class Score:
     train: Mapping[str, float]
     test: Mapping[str, float]
     intervals: Mapping[str, tuple[float, float]] = field(default_factory=dict)
-    samples: Mapping[str, Floats] = field(default_factory=dict)
+    samples: Mapping[str, Floats] = field(default_factory=dict, compare=False)
 
     @property
     def train_score(self) -> float:

@@ -10,11 +10,12 @@ from functools import lru_cache
 from typing import TYPE_CHECKING, Any, ClassVar, Literal, Protocol
 
 from scaling.core.errors import ModelError, SettingError
-from scaling.data.preprocessing import IMAGENET_MEAN, IMAGENET_STD, Preprocessing
+from scaling.data.preprocessing import IMAGENET_MEAN, IMAGENET_STD, IMAGES, Preprocessing
+from scaling.modalities.base import Batch, Processor
 from scaling.models import weights
 
 if TYPE_CHECKING:
-    from torch import nn
+    from torch import Tensor, nn
 
 IMAGENET_PREPROCESSING = Preprocessing(resize=256, crop=224, mean=IMAGENET_MEAN, std=IMAGENET_STD)
 #: `model.preprocessing=to_tensor`: scaled to 0 … 1 and nothing else, as torchvision's ToTensor.
@@ -26,7 +27,7 @@ class Backbone:
     """A network that puts out features, and the head that was cut off it.
 
     Attributes:
-        network: maps a normalised batch (k, C, H, W) to features (k, d).
+        network: what `encode` of its model turns prepared batches into features with.
         head: the final linear layer, features to outputs; None where the network has none.
         parameters: number of weights of network and head together.
     """
@@ -39,9 +40,19 @@ class Backbone:
 class ModelSource(Hashable, Protocol):
     """Settings of a model: hashable, able to say who it is and to build itself."""
 
+    #: What samples it takes.
+    modality: ClassVar[str]
+    #: Whether there is a network that could be trained.
+    trainable: ClassVar[bool]
+
     @property
     def id(self) -> str:
         """The name shown to people."""
+        ...
+
+    @property
+    def pretrained(self) -> bool:
+        """Whether its weights were trained before."""
         ...
 
     @property
@@ -49,8 +60,16 @@ class ModelSource(Hashable, Protocol):
         """What the head's outputs mean."""
         ...
 
-    def resolved_preprocessing(self) -> Preprocessing:
-        """Return the preprocessing with nothing left open."""
+    def processor(self) -> Processor:
+        """Return what makes batches of samples for this model."""
+        ...
+
+    def encode(self, network: "nn.Module", batch: Batch) -> "Tensor":
+        """Return the features (k, d) of a prepared batch, as float32."""
+        ...
+
+    def version(self) -> str | None:
+        """Return a hash of the files that the settings name; a notebook may write them anew between two points."""
         ...
 
     def identity(self) -> dict[str, Any]:
@@ -64,17 +83,12 @@ class ModelSource(Hashable, Protocol):
 
 def build(source: ModelSource) -> Backbone:
     """Build a model once a process, for as long as the sweep stays with it and its weights file is the same."""
-    return _build(source, version_of(source))
+    return _build(source, source.version())
 
 
 @lru_cache(maxsize=1)
 def _build(source: ModelSource, version: str | None) -> Backbone:
     return source.build()
-
-
-def version_of(source: ModelSource) -> str | None:
-    """Return a hash of the files that the settings name; a notebook may write them anew between two points."""
-    return source.version() if isinstance(source, NetworkSource) else None
 
 
 @lru_cache(maxsize=8)
@@ -116,6 +130,8 @@ class NetworkSource:
     init_seed: int = 0
 
     library: ClassVar[str] = ""
+    modality: ClassVar[str] = IMAGES
+    trainable: ClassVar[bool] = True
 
     def __post_init__(self) -> None:
         if not self.name:
@@ -123,7 +139,7 @@ class NetworkSource:
         if self.input_size is not None and (not isinstance(self.input_size, int) or self.input_size < 1):
             raise SettingError(f"model.input_size={self.input_size}: expected a positive number of pixels.")
 
-    def resolved_preprocessing(self) -> Preprocessing:
+    def processor(self) -> Preprocessing:
         """Return the preprocessing with nothing left open."""
         if self.preprocessing == "to_tensor":
             return TO_TENSOR.at_size(self.input_size)
@@ -138,7 +154,7 @@ class NetworkSource:
         return {
             "architecture": f"{self.library}/{self.name}",
             "weights": self.weights_identity(),
-            "preprocessing": self.resolved_preprocessing().identity(),
+            "preprocessing": self.processor().identity(),
             "head": self.head,
             "num_classes": self.num_classes,
         }
@@ -164,6 +180,10 @@ class NetworkSource:
     def native_preprocessing(self) -> Preprocessing:
         """Return the preprocessing that belongs to the weights."""
         return IMAGENET_PREPROCESSING
+
+    def encode(self, network: "nn.Module", batch: Batch) -> "Tensor":
+        """Return the features (k, d) of normalised images (k, C, H, W), as float32."""
+        return encode_images(network, batch)
 
     def create(self, pretrained: bool) -> "nn.Module":
         """Make the network with the library's weights, or with random ones."""
@@ -194,6 +214,15 @@ class NetworkSource:
         name = self.head or find_head(network, self.num_classes)
         head = replace_with_identity(network, name, self.id)
         return Backbone(network, head, parameters)
+
+
+def encode_images(network: "nn.Module", batch: Batch) -> "Tensor":
+    """Return the features (k, d) of normalised images (k, C, H, W), as float32."""
+    import torch
+
+    images = batch[IMAGES]
+    dtype = next((parameter.dtype for parameter in network.parameters()), images.dtype)
+    return network(images.to(dtype, memory_format=torch.channels_last)).flatten(1).float()
 
 
 def find_head(network: "nn.Module", num_classes: int | None) -> str:

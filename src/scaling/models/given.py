@@ -4,6 +4,7 @@ from dataclasses import dataclass
 from typing import Any, ClassVar, NoReturn
 
 from scaling.core.errors import ModelError
+from scaling.data.base import VECTORS
 
 
 @dataclass(frozen=True)
@@ -16,14 +17,24 @@ class Given:
 
     id: str = "given"
 
+    modality: ClassVar[str] = VECTORS
+    trainable: ClassVar[bool] = False
+    pretrained: ClassVar[bool] = True
     label_space: ClassVar[str | None] = None
 
     def identity(self) -> dict[str, Any]:
         """Return what changes the features: nothing, they are known by the content of the data set."""
         return {"architecture": "given"}
 
-    def resolved_preprocessing(self) -> NoReturn:
+    def version(self) -> None:
+        """Return nothing: no file is named."""
+
+    def processor(self) -> NoReturn:
         """Raise ModelError: what was done to the samples before they were embedded is not known."""
+        raise self._no_network()
+
+    def encode(self, network: Any, batch: Any) -> NoReturn:
+        """Raise ModelError: there is no network."""
         raise self._no_network()
 
     def build(self) -> NoReturn:

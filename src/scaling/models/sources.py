@@ -11,12 +11,13 @@ from typing import TYPE_CHECKING, Any, ClassVar
 
 from scaling.core.errors import ModelError, SettingError
 from scaling.core.identity import digest
-from scaling.data.preprocessing import Preprocessing
+from scaling.data.preprocessing import IMAGES, Preprocessing
+from scaling.modalities.base import Batch
 from scaling.models import weights
-from scaling.models.base import IMAGENET_PREPROCESSING, Backbone, NetworkSource
+from scaling.models.base import IMAGENET_PREPROCESSING, Backbone, NetworkSource, encode_images
 
 if TYPE_CHECKING:
-    from torch import nn
+    from torch import Tensor, nn
 
 #: torchvision weights that a sweep can be planned with before torch is imported: (network, weights) to file name
 #: and length of the resized shorter side. A test holds the table against torchvision's own.
@@ -246,13 +247,23 @@ class Pixels:
     pretrained: bool = False
     label_space: str | None = None
 
-    def resolved_preprocessing(self) -> Preprocessing:
+    modality: ClassVar[str] = IMAGES
+    trainable: ClassVar[bool] = False
+
+    def processor(self) -> Preprocessing:
         """Return the scaling."""
         return Preprocessing(mean=(0.5,), std=(0.5,), channels=None).at_size(self.input_size)
 
+    def encode(self, network: "nn.Module", batch: Batch) -> "Tensor":
+        """Return the pixels of each image in one row."""
+        return encode_images(network, batch)
+
     def identity(self) -> dict[str, Any]:
         """Return what changes the features."""
-        return {"architecture": "pixels", "preprocessing": self.resolved_preprocessing().identity()}
+        return {"architecture": "pixels", "preprocessing": self.processor().identity()}
+
+    def version(self) -> None:
+        """Return nothing: no file is named."""
 
     def build(self) -> Backbone:
         """Return a network that only flattens."""

@@ -5,6 +5,7 @@ seed alone: not from the other images, the process or the part of the batch that
 """
 
 from collections.abc import Callable, Sequence
+from functools import lru_cache
 
 import numpy as np
 import torch
@@ -20,7 +21,8 @@ LEAST_AREA = 0.35
 Augment = Callable[[Tensor], Tensor]
 
 
-def augmentation(names: Sequence[str], height: int, width: int) -> Augment | None:
+@lru_cache(maxsize=8)
+def augmentation(names: tuple[str, ...], height: int, width: int) -> Augment | None:
     """Return what is done to a uint8 image (C, H, W), or None where nothing is."""
     if not names:
         return None
@@ -42,8 +44,9 @@ def augmentation(names: Sequence[str], height: int, width: int) -> Augment | Non
     return apply
 
 
-def augmented(images: Tensor, augment: Augment | None, seeds: NDArray[np.int64]) -> Tensor:
+def augmented(images: Tensor, names: Sequence[str], seeds: NDArray[np.int64]) -> Tensor:
     """Augment uint8 images (k, C, H, W), each by its own seed, shape (k,); the global random state is not moved."""
+    augment = augmentation(tuple(names), *images.shape[-2:])
     if augment is None:
         return images
     with torch.random.fork_rng(devices=[]):

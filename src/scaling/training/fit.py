@@ -18,8 +18,8 @@ from scaling.core.reporter import Reporter
 from scaling.data.base import Split
 from scaling.lightning import device_of, quiet_trainer
 from scaling.metrics.classification import Predictions
-from scaling.models.inference import for_inference
 from scaling.modalities.base import Read
+from scaling.models.inference import for_inference
 from scaling.training.batches import PlainBatches, Share, TrainingBatches
 from scaling.training.budget import Budget, fewest_at_once
 from scaling.training.callbacks import STOPPED, Rounds, Saver
@@ -94,7 +94,8 @@ class Run:
         work, recipe, processor = self.work, self.work.recipe, self.work.model.processor()
         batches = TrainingBatches(
             lambda found: self.read(places[found]), work.labels[places], min(budget.batch, len(places)),
-            work.settings.micro_batch, work.seed, lambda batch, seeds: processor.augmented(batch, recipe.augment, seeds), self.share,
+            work.settings.micro_batch, work.seed,
+            lambda batch, seeds: processor.augmented(batch, recipe.augment, seeds), self.share,
         )  # fmt: skip
         validation = None
         if held_out is not None:
@@ -192,5 +193,5 @@ def memory_message(work: Work) -> str:
         f"Set trainer.micro_batch={now // 2}: gradients are summed over the parts, so that each step"
         f" still takes {batch} samples."
         if now > 1 and can_be_cut(work, now // 2)
-        else "Take smaller samples (model.input_size=, model.max_length=), precision=bf16-mixed, or adaptation=lora."
+        else "Take a smaller model.input_size= or model.max_length=, precision=bf16-mixed, or adaptation=lora."
     )

@@ -10,8 +10,8 @@ from torch.utils.data import DataLoader
 
 from scaling.core.reporter import Advance
 from scaling.lightning import reduce
-from scaling.modalities.base import Batch, Processor
 from scaling.metrics.classification import Predictions
+from scaling.modalities.base import Batch, Processor
 from scaling.training.batches import PlainBatches, TrainingBatches
 from scaling.training.budget import network_seed, rate_factor
 from scaling.training.network import Tuned, check_updates, parameter_groups
