@@ -152,6 +152,7 @@ class Dataset:
     Attributes:
         label_space: name of what the labels mean; a model's own head fits where it names the same.
         source: where it was read from, for the record.
+        notes: sentences that the user should read, each naming what it speaks of; told once a sweep.
     """
 
     name: str
@@ -160,6 +161,7 @@ class Dataset:
     test: Split
     label_space: str | None
     source: str
+    notes: tuple[str, ...] = ()
 
     def split(self, name: str) -> Split:
         """Return the split called "train" or "test"."""
