@@ -81,9 +81,14 @@ class FileImages:
 
 @dataclass(frozen=True, eq=False)
 class Vectors:
-    """Samples that are features already, one row each, shape (N, d)."""
+    """Samples that are features already, one row each, shape (N, d).
+
+    Attributes:
+        shifted: columns that are known up to a constant alone.
+    """
 
     rows: NDArray[np.float32]
+    shifted: tuple[str, ...] = ()
 
     def __len__(self) -> int:
         return len(self.rows)
