@@ -11,6 +11,8 @@ import numpy as np
 from numpy.typing import NDArray
 
 from scaling.core.errors import DataError
+from scaling.data.duplicates import Duplicates, keys
+from scaling.data.duplicates import find as duplicates
 
 Pixels = NDArray[np.uint8]
 
@@ -22,6 +24,10 @@ class Samples(Protocol):
 
     def content(self) -> str:
         """Return the SHA-256 of all samples, in order."""
+        ...
+
+    def keys(self) -> NDArray[np.int64]:
+        """Return a number for each sample, (N,), equal for equal samples within this process."""
         ...
 
 
@@ -52,6 +58,10 @@ class ArrayImages:
         hashed.update(np.ascontiguousarray(self.pixels).data)
         return hashed.hexdigest()
 
+    def keys(self) -> NDArray[np.int64]:
+        """Return a number for each image."""
+        return keys(self.pixels, len(self))
+
 
 @dataclass(frozen=True)
 class FileImages:
@@ -72,11 +82,20 @@ class FileImages:
 
     def content(self) -> str:
         """Return the SHA-256 over each file's SHA-256. File names don't count: only what is seen does."""
-        hashed = hashlib.sha256()
+        return hashlib.sha256(b"".join(self.digests)).hexdigest()
+
+    def keys(self) -> NDArray[np.int64]:
+        """Return a number for each file."""
+        return keys(self.digests, len(self))
+
+    @cached_property
+    def digests(self) -> list[bytes]:
+        """SHA-256 of each file."""
+        found = []
         for path in self.paths:
             with path.open("rb") as file:
-                hashed.update(hashlib.file_digest(file, "sha256").digest())
-        return hashed.hexdigest()
+                found.append(hashlib.file_digest(file, "sha256").digest())
+        return found
 
 
 @dataclass(frozen=True, eq=False)
@@ -98,6 +117,10 @@ class Vectors:
         hashed = hashlib.sha256(repr(self.rows.shape).encode())
         hashed.update(np.ascontiguousarray(self.rows, dtype="<f4").data)
         return hashed.hexdigest()
+
+    def keys(self) -> NDArray[np.int64]:
+        """Return a number for each row."""
+        return keys(self.rows, len(self))
 
 
 def decode(path: Path) -> Pixels:
@@ -157,7 +180,7 @@ class Dataset:
     Attributes:
         label_space: name of what the labels mean; a model's own head fits where it names the same.
         source: where it was read from, for the record.
-        notes: sentences that the user should read, each naming what it speaks of; told once a sweep.
+        notes: sentences that the user should read, each naming what it speaks of.
     """
 
     name: str
@@ -172,9 +195,34 @@ class Dataset:
         """Return the split called "train" or "test"."""
         return {"train": self.train, "test": self.test}[name]
 
+    @cached_property
+    def duplicates(self) -> Duplicates:
+        """Test samples that are training samples too, and samples under several labels."""
+        train, test = self.train, self.test
+        return duplicates(train.samples.keys(), train.labels, test.samples.keys(), test.labels)
+
+    @cached_property
+    def remarks(self) -> tuple[str, ...]:
+        """All that the user should know: the notes, and what exact copies mean for scores. Told once a sweep."""
+        found, said = self.duplicates, list(self.notes)
+        if found.leakage:
+            first = _first_copy(self.train.samples, self.test.samples, found)
+            said.append(f"{self.name}: {found.leakage}{first}. Their score is memory and says nothing of new samples.")
+        if found.contradictions:
+            said.append(f"{self.name}: {found.contradictions}. Nothing can be right about all of them.")
+        return tuple(said)
+
     def identity(self) -> dict[str, str]:
         """Return what changes a score: the content of both splits."""
         return {"name": self.name, "train": self.train.content, "test": self.test.content}
+
+
+def _first_copy(train: Samples, test: Samples, found: Duplicates) -> str:
+    """Name the files of the first copy, where samples are files."""
+    if found.example is None or not isinstance(train, FileImages) or not isinstance(test, FileImages):
+        return ""
+    copy, original = found.example
+    return f"; the first: {test.paths[copy]}, of {train.paths[original]}"
 
 
 class DataSource(Hashable, Protocol):
