@@ -69,8 +69,8 @@ def test_rows_and_pixels_are_told_apart_by_what_they_hold(samples):
     leaking = toy(samples, [(0, 0), (1, 1)], [(1, 1), (0, 1)])
     assert leaking.remarks == (
         "a note",
-        "toy: exact copies of training samples among the test samples: 2 of 2 (100.00%). Their score is memory and"
-        " says nothing of new samples.",
+        "toy: exact copies of training samples among the test samples: 2 of 2 (100.00%). A model fitted to the"
+        " originals has seen them.",
         "toy: samples with an exact copy under another label: 2 of 4. Nothing can be right about all of them.",
     )
 

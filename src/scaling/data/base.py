@@ -207,7 +207,7 @@ class Dataset:
         found, said = self.duplicates, list(self.notes)
         if found.leakage:
             first = _first_copy(self.train.samples, self.test.samples, found)
-            said.append(f"{self.name}: {found.leakage}{first}. Their score is memory and says nothing of new samples.")
+            said.append(f"{self.name}: {found.leakage}{first}. A model fitted to the originals has seen them.")
         if found.contradictions:
             said.append(f"{self.name}: {found.contradictions}. Nothing can be right about all of them.")
         return tuple(said)
