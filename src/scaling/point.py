@@ -22,7 +22,17 @@ from scaling.core.identity import digest, flatten
 from scaling.core.reporter import Advance
 from scaling.core.secrets import mask
 from scaling.evaluate import Evaluation, Job, evaluate_job
-from scaling.tracking import BACKBONE, FLAG, MACHINE, POOL, PRECISION_USED, RunStore, Sweep
+from scaling.tracking import (
+    BACKBONE,
+    CONTRADICTIONS,
+    FLAG,
+    LEAKAGE,
+    MACHINE,
+    POOL,
+    PRECISION_USED,
+    RunStore,
+    Sweep,
+)  # fmt: skip
 
 
 @dataclass(frozen=True)
@@ -180,7 +190,10 @@ def run_params(job: Job) -> dict[str, Any]:
 
 def run_tags(job: Job) -> dict[str, str]:
     """Return what is known of a point before it runs, as tags."""
+    copies = job.dataset.duplicates
+    said = {LEAKAGE: copies.leakage, CONTRADICTIONS: copies.contradictions}
     return {
+        **{name: text for name, text in said.items() if text},
         PRECISION_USED: job.precision,
         "scaling.precision_asked": str(job.settings["precision"]),
         "scaling.subset": job.subset_digest(),

@@ -28,7 +28,7 @@ POLL_SECONDS = 1.0
 
 @dataclass(frozen=True)
 class Planned:
-    """A grid point with the overrides and settings that make it, what the store knows of it, its data set's notes."""
+    """A grid point with the overrides and settings that make it, what the store knows of it, its data set's remarks."""
 
     overrides: tuple[str, ...]
     settings: Mapping[str, Any]
@@ -54,7 +54,7 @@ def plan(candidates: Sequence[tuple[Sequence[str], Mapping[str, Any]]], store: R
     for overrides, settings in candidates:
         job = Job(settings)
         point = job.check()
-        unique.setdefault(point.fingerprint, (tuple(overrides), settings, point, job.dataset.notes))
+        unique.setdefault(point.fingerprint, (tuple(overrides), settings, point, job.dataset.remarks))
     states = store.states(point for _, _, point, _ in unique.values())
     return [
         Planned(overrides, settings, point, states[fingerprint], notes)

@@ -87,7 +87,7 @@ class LinearProbe:
         folds, penalties = self._choices(subset)
         can_choose = folds.max() > 0
         fitted = self._fit(task, subset, folds, penalties, "fit")
-        head = linear_head(fitted.weight, fitted.bias)
+        head = linear_head(*fitted.standardised)
         chosen = fitted.chosen
         arguments = (task.trainer, task.reporter)
         table = [

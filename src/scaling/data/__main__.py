@@ -33,7 +33,7 @@ def main() -> None:
         f"{dataset.name}: {len(dataset.train)} training and {len(dataset.test)} test samples{width},"
         f" {len(dataset.class_names)} classes, in {dataset.source}"
     )
-    for note in dataset.notes:
+    for note in dataset.remarks:
         print(f"note: {note}")
 
 

@@ -12,6 +12,8 @@ from numpy.typing import NDArray
 
 from scaling.core.errors import DataError
 from scaling.data.decoding import AS_THEY_ARE, Pixels, Seen, Viewing, decode, look
+from scaling.data.duplicates import Duplicates, keys
+from scaling.data.duplicates import find as duplicates
 
 
 class Samples(Protocol):
@@ -21,6 +23,10 @@ class Samples(Protocol):
 
     def content(self) -> str:
         """Return the SHA-256 of all samples, in order."""
+        ...
+
+    def keys(self) -> NDArray[np.int64]:
+        """Return a number for each sample, (N,), equal for equal samples within this process."""
         ...
 
 
@@ -50,6 +56,10 @@ class ArrayImages:
         hashed = hashlib.sha256(repr(self.pixels.shape).encode())
         hashed.update(np.ascontiguousarray(self.pixels).data)
         return hashed.hexdigest()
+
+    def keys(self) -> NDArray[np.int64]:
+        """Return a number for each image."""
+        return keys(self.pixels, len(self))
 
 
 @dataclass(frozen=True)
@@ -83,12 +93,21 @@ class FileImages:
         """Return the SHA-256 over what each file holds. File names don't count: only what is seen does."""
         return hashlib.sha256(b"".join(seen.content for seen in self.seen)).hexdigest()
 
+    def keys(self) -> NDArray[np.int64]:
+        """Return a number for each file."""
+        return keys((seen.content for seen in self.seen), len(self))
+
 
 @dataclass(frozen=True, eq=False)
 class Vectors:
-    """Samples that are features already, one row each, shape (N, d)."""
+    """Samples that are features already, one row each, shape (N, d).
+
+    Attributes:
+        shifted: columns that are known up to a constant alone.
+    """
 
     rows: NDArray[np.float32]
+    shifted: tuple[str, ...] = ()
 
     def __len__(self) -> int:
         return len(self.rows)
@@ -98,6 +117,10 @@ class Vectors:
         hashed = hashlib.sha256(repr(self.rows.shape).encode())
         hashed.update(np.ascontiguousarray(self.rows, dtype="<f4").data)
         return hashed.hexdigest()
+
+    def keys(self) -> NDArray[np.int64]:
+        """Return a number for each row."""
+        return keys(self.rows, len(self))
 
 
 @dataclass(frozen=True)
@@ -133,7 +156,7 @@ class Dataset:
     Attributes:
         label_space: name of what the labels mean; a model's own head fits where it names the same.
         source: where it was read from, for the record.
-        notes: sentences that the user should read, each naming what it speaks of; told once a sweep.
+        notes: sentences that the user should read, each naming what it speaks of.
     """
 
     name: str
@@ -148,9 +171,34 @@ class Dataset:
         """Return the split called "train" or "test"."""
         return {"train": self.train, "test": self.test}[name]
 
+    @cached_property
+    def duplicates(self) -> Duplicates:
+        """Test samples that are training samples too, and samples under several labels."""
+        train, test = self.train, self.test
+        return duplicates(train.samples.keys(), train.labels, test.samples.keys(), test.labels)
+
+    @cached_property
+    def remarks(self) -> tuple[str, ...]:
+        """All that the user should know: the notes, and what exact copies mean for scores. Told once a sweep."""
+        found, said = self.duplicates, list(self.notes)
+        if found.leakage:
+            first = _first_copy(self.train.samples, self.test.samples, found)
+            said.append(f"{self.name}: {found.leakage}{first}. A model fitted to the originals has seen them.")
+        if found.contradictions:
+            said.append(f"{self.name}: {found.contradictions}. Nothing can be right about all of them.")
+        return tuple(said)
+
     def identity(self) -> dict[str, str]:
         """Return what changes a score: the content of both splits."""
         return {"name": self.name, "train": self.train.content, "test": self.test.content}
+
+
+def _first_copy(train: Samples, test: Samples, found: Duplicates) -> str:
+    """Name the files of the first copy, where samples are files."""
+    if found.example is None or not isinstance(train, FileImages) or not isinstance(test, FileImages):
+        return ""
+    copy, original = found.example
+    return f"; the first: {test.paths[copy]}, of {train.paths[original]}"
 
 
 class DataSource(Hashable, Protocol):

@@ -5,7 +5,7 @@ from collections.abc import Sequence
 
 import numpy as np
 
-from scaling.core.curves import Curve
+from scaling.core.curves import Curve, caveats
 from scaling.core.errors import SettingError
 from scaling.core.metrics import Metric
 from scaling.findings.asked import PredictionSource, Settings, checked_metric
@@ -57,6 +57,7 @@ def find(curves: Sequence[Curve], predictions: PredictionSource, settings: Setti
         costs=tuple(costs(shown, metric)),
         complexity=complexity(shown, found, metric),
         notes=(*left_out(curves, shown, metric), *(note for table in tables for note in table.notes())),
+        caveats=caveats(shown),
     )
 
 

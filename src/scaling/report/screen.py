@@ -5,6 +5,7 @@ from collections.abc import Iterator
 from pathlib import Path
 
 from scaling import terminal
+from scaling.core.curves import caveats
 from scaling.findings import CurveFindings
 from scaling.report.collection import Report
 
@@ -27,6 +28,8 @@ def show(report: Report, folder: Path) -> None:
 
 def lines(report: Report) -> Iterator[str]:
     """Yield what stands below the tables."""
+    for line in caveats(report.curves):
+        yield f"data: {line}"
     yield from finding_lines(report)
     for gap in report.gaps:
         yield f"missing: {gap}"

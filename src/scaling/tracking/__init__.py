@@ -8,10 +8,12 @@ from scaling.tracking.connection import resolve_uri
 from scaling.tracking.predictions import StoredPredictions
 from scaling.tracking.records import (
     BACKBONE,
+    CONTRADICTIONS,
     CURVE,
     FINGERPRINT,
     FLAG,
     KIND,
+    LEAKAGE,
     MACHINE,
     PARENT,
     POOL,
@@ -29,9 +31,9 @@ from scaling.tracking.records import (
 from scaling.tracking.store import RunStore
 
 __all__ = [
-    "BACKBONE", "CURVE", "FINGERPRINT", "FLAG", "KIND", "MACHINE", "PARENT", "POOL", "PRECISION_USED", "REASON",
-    "SWEEP", "Claim", "PointState", "RunLinks", "RunStore", "StoredPredictions", "Sweep", "fetch_runs", "is_stale",
-    "metric_key", "opened", "resolve_uri", "to_point",
+    "BACKBONE", "CONTRADICTIONS", "CURVE", "FINGERPRINT", "FLAG", "KIND", "LEAKAGE", "MACHINE", "PARENT", "POOL",
+    "PRECISION_USED", "REASON", "SWEEP", "Claim", "PointState", "RunLinks", "RunStore", "StoredPredictions", "Sweep",
+    "fetch_runs", "is_stale", "metric_key", "opened", "resolve_uri", "to_point",
 ]  # fmt: skip
 
 

@@ -19,6 +19,7 @@ HOST, PROCESS, HEARTBEAT, REASON = "scaling.host", "scaling.process", "scaling.h
 PRECISION_USED, POOL = "scaling.precision_used", "scaling.pool"
 BACKBONE, MACHINE = "scaling.backbone", "scaling.machine"  # by which the time of other runs is looked up
 FLAG = "scaling.flag"  # what must be known of a score before it is averaged, such as that it is at chance
+LEAKAGE, CONTRADICTIONS = "scaling.leakage", "scaling.contradictions"  # exact copies in the data set, in words
 PARENT = "mlflow.parentRunId"
 OPENED = "scaling.opened"  # of a sweep: when its command was last started; a reopened run keeps its start time
 GONE = "its process was gone before it finished"
@@ -125,6 +126,7 @@ def to_point(run: "Run") -> Point:
         machine=tags.get(MACHINE, ""),
         artifacts=run.info.artifact_uri or "",
         flag=tags.get(FLAG, ""),
+        caveats=tuple(tags[name] for name in (LEAKAGE, CONTRADICTIONS) if name in tags),
     )
 
 
