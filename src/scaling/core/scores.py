@@ -2,7 +2,7 @@
 
 from collections.abc import Sequence
 from dataclasses import dataclass, field
-from math import sqrt
+from math import ceil, sqrt
 
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
@@ -147,7 +147,7 @@ def at_chance(score: Score, labels: ArrayLike) -> str:
     """Say in words that a test accuracy is at chance or can't be told from it; nothing where it can.
 
     Chance is what always naming the test set's largest class comes to. It is not ruled out where the lower end of
-    the 95 % interval does not lie above it. A share p is told from chance c by about z² p (1 − p) / (p − c)² samples.
+    the 95 % interval does not lie above it; that of a share p lies above c from z² c (1 − c) / (p − c)² samples on.
 
     Args:
         labels: true classes of the test set, shape (m,).
@@ -160,5 +160,5 @@ def at_chance(score: Score, labels: ArrayLike) -> str:
     if p <= chance:
         return f"test accuracy {p:.4f} is at chance: {largest}"
     told = f"test accuracy {p:.4f} can't be told from chance by {samples(tested)} test samples: {largest}"
-    needed = Z_95**2 * p * (1 - p) / (p - chance) ** 2
-    return f"{told}; about {about(needed)} would do" if needed > tested else told
+    needed = ceil(Z_95**2 * chance * (1 - chance) / (p - chance) ** 2)
+    return f"{told}; about {about(needed)} would do"

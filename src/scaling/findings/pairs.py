@@ -3,7 +3,7 @@
 from collections.abc import Collection, Iterator, Mapping, Sequence
 from dataclasses import dataclass, replace
 from itertools import combinations, pairwise
-from math import inf
+from math import ceil, inf
 
 import numpy as np
 from numpy.typing import NDArray
@@ -208,4 +208,6 @@ def _needed(item: Comparison, settings: Settings, family: int) -> str:
     half = (item.high - item.low) / 2 * corrected / asked
     if not 0 < abs(item.difference) < half:
         return ""
-    return f" About {about(item.tested * (half / item.difference) ** 2)} test samples would tell such a difference."
+    return (
+        f" About {about(ceil(item.tested * (half / item.difference) ** 2))} test samples would tell such a difference."
+    )

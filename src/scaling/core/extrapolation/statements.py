@@ -1,7 +1,7 @@
 """What a forecast means, in plain words and in numbers; each statement refuses what its points cannot tell."""
 
 from dataclasses import asdict, dataclass
-from math import log, sqrt
+from math import ceil, log, sqrt
 from typing import Any
 
 import numpy as np
@@ -256,11 +256,13 @@ def data_requirement(
     if float(points.error[-1]) <= error - doubt:
         return _reached(forecast, error, details)
     if float(points.error[-1]) <= error:
-        why = f"{here}, which may be above {error:.4g}"
+        doubtful = f"{here}, which may be above {error:.4g}"
         if tested and float(points.error[-1]) < error:
             times = (doubt / (error - float(points.error[-1]))) ** 2
-            return refusal(kind, f"{why}; about {about(times * tested)} test samples would tell", TEST_SET, **details)
-        return refusal(kind, why, **details)
+            return refusal(
+                kind, f"{doubtful}; about {about(ceil(times * tested))} test samples would tell", TEST_SET, **details
+            )
+        return refusal(kind, doubtful, **details)
     if why := no_trend(forecast):
         return refusal(kind, f"what an error of {error:.4g} needs, as {why}", **details)
     sizes = points.top * np.exp2(np.arange(HORIZON * STEPS + 1) / STEPS)

@@ -1,7 +1,7 @@
 """Which changes of an error count: those that matter, or those that a test set of finite size can measure."""
 
 from dataclasses import dataclass
-from math import sqrt
+from math import ceil, sqrt
 
 from scaling.core.errors import SettingError
 from scaling.core.words import about, samples
@@ -75,4 +75,4 @@ class Threshold:
         times = self.needed(change)
         if self.tested is None:
             return f"a test set {times:.2g} times as large"
-        return f"about {about(times * self.tested)} test samples"
+        return f"about {about(ceil(times * self.tested))} test samples"
