@@ -74,6 +74,28 @@ def test_names_with_commas_and_quotes_and_n_as_it_was_written(extrapolate):
     assert rows[0]["error"] == rows[1]["error"]
 
 
+@pytest.mark.parametrize(
+    ("written", "notes"),
+    [
+        (lambda text: text.replace(",", ";").replace(".", ","), 2),
+        (lambda text: text.replace(",", "\t").replace(".", ",").replace("\n", "\r\n").encode("utf-16"), 2),
+        (lambda text: text.replace("curve,n", " Curve,N").replace(",error", ", ERROR "), 0),
+        (lambda text: text.encode("utf-8-sig"), 0),
+    ],
+)
+def test_tables_of_other_countries_and_programs_give_the_same(extrapolate, written, notes):
+    plain = extrapolate()[1]
+    code, rows, said = extrapolate(written(POINTS), written(TARGETS))
+    assert (code, rows) == (0, plain)
+    assert said.count("note: ") == len(said.splitlines()) == notes
+
+
+def test_n_that_can_be_a_thousand_or_one_is_refused(extrapolate):
+    code, rows, said = extrapolate("curve;n;error\na;1,000;12\n")
+    assert (code, rows) == (1, None)
+    assert "column n: got '1,000', which can be read in two ways" in said
+
+
 def test_renaming_shuffling_and_splitting_change_no_digit(extrapolate):
     rng = np.random.default_rng(0)
     curves = {c: 0.05 * i + 2 * np.array([50.0, 100, 200, 400]) ** -0.5 for i, c in enumerate("abc")}

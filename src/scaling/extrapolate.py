@@ -15,7 +15,6 @@ import os
 import re
 import sys
 import unicodedata
-import zlib
 from collections import defaultdict
 from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass, field, replace
@@ -24,6 +23,7 @@ from pathlib import Path
 from scaling.core.errors import DataError, ScalingError
 from scaling.core.extrapolation import Forecast, Prediction, forecast
 from scaling.core.extrapolation.observations import LARGEST_ERROR, LARGEST_N
+from scaling.core.tables import read_table
 
 COLUMNS = ("curve", "n", "error", "lower", "upper", "form")
 #: A warning names at most this many curves.
@@ -104,6 +104,7 @@ class Row:
     path: Path
     number: int
     cells: dict[str, str]
+    decimal_comma: bool = False
 
     def fail(self, column: str, expected: str) -> DataError:
         """Return the error that says what this cell holds and what was expected."""
@@ -114,7 +115,7 @@ class Row:
     def number_of(self, column: str, expected: str) -> float:
         """Read a finite number."""
         try:
-            value = float(self.cells[column])
+            value = float(self.cells[column].replace(",", "." if self.decimal_comma else ","))
         except ValueError:
             raise self.fail(column, expected) from None
         # float() also reads "nan", "inf" and "1_000", none of which a CSV file means as a number.
@@ -145,20 +146,8 @@ class Row:
         return value / unit.whole
 
 
-def read_text(path: Path) -> str:
-    """Read a file, compressed or not."""
-    try:
-        content = path.read_bytes()
-        return (gzip.decompress(content) if path.suffix == ".gz" else content).decode("utf-8-sig")
-    except UnicodeDecodeError as error:
-        raise DataError(f"{path}: not a UTF-8 text file ({error.reason} at byte {error.start}).") from None
-    except (OSError, EOFError, zlib.error) as error:
-        reason = error.strerror if isinstance(error, OSError) and error.strerror else str(error)
-        raise DataError(f"{path}: can't be read ({reason}).") from None
-
-
 def rows(path: Path, required: Sequence[str], values: Sequence[str] = ()) -> Iterator[Row]:
-    """Yield the rows of a CSV file.
+    """Yield the rows of a CSV file; how it was read is said where that is not as ours are written.
 
     Args:
         required: columns that have to be there.
@@ -167,28 +156,27 @@ def rows(path: Path, required: Sequence[str], values: Sequence[str] = ()) -> Ite
     Raises:
         DataError: an unreadable file, a header without the required columns or with one twice, a ragged row.
     """
-    reader = csv.reader(io.StringIO(read_text(path), newline=""), strict=True)
-    try:
-        numbered = ((number, cells) for number, cells in enumerate(reader, start=1) if cells)
-        first, names = next(numbered, (1, []))
-        header = [name.strip() for name in names]
-        if not header:
-            raise DataError(f"{path}: empty, expected a header with the columns {','.join([*required, *values[:1]])}.")
-        for name in (*required, *(values[:1] if not {*values} & {*header} else ())):
-            if name not in header:
-                raise DataError(f"{path}, row {first}: no column {name}; got {','.join(header)}.")
-        for name in header:
-            if name in (*required, *values, "stderr") and header.count(name) > 1:
-                raise DataError(f"{path}, row {first}: column {name} stands there {header.count(name)} times.")
-        for number, cells in numbered:
-            if len(cells) != len(header):
-                at = header[min(len(cells), len(header) - 1)]
-                raise DataError(
-                    f"{path}, row {number}, column {at}: got {len(cells)} cells, expected the header's {len(header)}."
-                )
-            yield Row(path, number, dict(zip(header, cells, strict=True)))
-    except csv.Error as error:
-        raise DataError(f"{path}, line {reader.line_num}: not CSV ({error}).") from None
+    known = (*required, *values, "stderr")
+    table = read_table(path, known, [name for name in known if name != "curve"])
+    header = table.columns
+    if not header:
+        raise DataError(f"{path}: empty, expected a header with the columns {','.join([*required, *values[:1]])}.")
+    for name in (*required, *(values[:1] if not {*values} & {*header} else ())):
+        if name not in header:
+            raise DataError(f"{path}, row {table.line}: no column {name}; got {','.join(header)}.")
+    for name in header:
+        if name in known and header.count(name) > 1:
+            raise DataError(f"{path}, row {table.line}: column {name} stands there {header.count(name)} times.")
+    if table.note:
+        print(f"note: {table.note}", file=sys.stderr)
+    for number, cells in table.rows:
+        if len(cells) != len(header):
+            at = header[min(len(cells), len(header) - 1)]
+            raise DataError(
+                f"{path}, row {number}, column {at}: got {len(cells)} cells, expected the header's {len(header)}.\n"
+                "Put cells that hold a comma in quotes, or part columns by semicolons."
+            )
+        yield Row(path, number, dict(zip(header, cells, strict=True)), table.decimal_comma)
 
 
 def read_points(path: Path, asked: Unit) -> tuple[dict[str, Points], Unit]:

@@ -28,12 +28,13 @@ POLL_SECONDS = 1.0
 
 @dataclass(frozen=True)
 class Planned:
-    """A grid point with the overrides and settings that make it and what the store knows of it."""
+    """A grid point with the overrides and settings that make it, what the store knows of it, its data set's notes."""
 
     overrides: tuple[str, ...]
     settings: Mapping[str, Any]
     point: GridPoint
     state: PointState
+    notes: tuple[str, ...] = ()
 
 
 #: Runs points by their overrides and returns their results, in any process.
@@ -49,12 +50,16 @@ def plan(candidates: Sequence[tuple[Sequence[str], Mapping[str, Any]]], store: R
     Raises:
         ScalingError: a point can't be run as it is set; nothing was written then.
     """
-    unique: dict[str, tuple[tuple[str, ...], Mapping[str, Any], GridPoint]] = {}
+    unique: dict[str, tuple[tuple[str, ...], Mapping[str, Any], GridPoint, tuple[str, ...]]] = {}
     for overrides, settings in candidates:
-        point = Job(settings).check()
-        unique.setdefault(point.fingerprint, (tuple(overrides), settings, point))
-    states = store.states(point for *_, point in unique.values())
-    return [Planned(*found, states[fingerprint]) for fingerprint, found in unique.items()]
+        job = Job(settings)
+        point = job.check()
+        unique.setdefault(point.fingerprint, (tuple(overrides), settings, point, job.dataset.notes))
+    states = store.states(point for _, _, point, _ in unique.values())
+    return [
+        Planned(overrides, settings, point, states[fingerprint], notes)
+        for fingerprint, (overrides, settings, point, notes) in unique.items()
+    ]
 
 
 def run_grid(
@@ -79,6 +84,8 @@ def run_grid(
         raise SettingError("tracking.uri= and tracking.experiment= take one value a sweep.\nRun one sweep for each.")
     store = RunStore(settings["tracking"]["uri"], settings["tracking"]["experiment"])
     planned = plan(candidates, store)
+    for note in dict.fromkeys(note for item in planned for note in item.notes):
+        screen.print(f"note: {note}", markup=False)
     screen.print(terminal.counts_line(Counter(item.state.state for item in planned)))
     todo = [item for item in planned if item.state.state != "done" or settings["force"]]
     if settings["plan"]:

@@ -1,4 +1,5 @@
 import json
+from dataclasses import replace
 from types import SimpleNamespace
 
 import numpy as np
@@ -203,3 +204,9 @@ def test_a_head_with_fewer_outputs_than_classes_is_refused_with_both_numbers():
 def test_an_unknown_label_space_setting_is_refused_with_the_choices():
     with pytest.raises(SettingError, match=r"adaptation\.label_space=loose: expected one of match, raw"):
         AsIs("loose")
+
+
+def test_a_label_map_names_classes_in_either_form_of_unicode():
+    labels = samples()[1]
+    named = replace(data_set(labels), class_names=("cat", "dog", "\u00fclk"))
+    AsIs(label_map={"cat": 4, "dog": [0, 5], "u\u0308lk": 2}).check(named, model(), 20)

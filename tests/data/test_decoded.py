@@ -35,7 +35,7 @@ def files(tmp_path):
 def opened(monkeypatch):
     """The names of the files that were decoded, in order."""
     names, decode = [], base.decode
-    monkeypatch.setattr(base, "decode", lambda path: names.append(path.stem) or decode(path))
+    monkeypatch.setattr(base, "decode", lambda path, *how: names.append(path.stem) or decode(path, *how))
     return names
 
 
@@ -98,15 +98,15 @@ def test_threads_may_ask_at_once(files, monkeypatch):
     """All threads are inside the decoder when the first image comes out of it."""
     together, decode = threading.Barrier(len(ALL)), base.decode
 
-    def meet(path):
+    def meet(path, *how):
         together.wait(60)
-        return decode(path)
+        return decode(path, *how)
 
     monkeypatch.setattr(base, "decode", meet)
     reader = Decoded(files, SMALL, ENOUGH)
     with ThreadPoolExecutor(len(ALL)) as pool:
         got = torch.cat(list(pool.map(lambda i: reader.read(np.array([i])), ALL)))
-    monkeypatch.setattr(base, "decode", lambda path: pytest.fail("decoded again"))
+    monkeypatch.setattr(base, "decode", lambda *_: pytest.fail("decoded again"))
     assert torch.equal(reader.read(ALL), got)
     monkeypatch.setattr(base, "decode", decode)
     assert torch.equal(got, plainly(files, ALL))

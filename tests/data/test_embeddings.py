@@ -430,3 +430,25 @@ def test_rows_are_checked_block_by_block(monkeypatch):
     np.testing.assert_array_equal(checked_features(given, "features", Path("x")), given.astype(np.float32))
     with pytest.raises(DataError, match="row 7 of features holds nan in column 1"):
         checked_features(with_nan(), "features", Path("x"))
+
+
+def test_labels_in_two_forms_of_unicode_are_one_class(tmp_path):
+    labels = np.array(["b", "a\u0308", "b", "\u00e4"])
+    np.savez(tmp_path / "x.npz", features=np.eye(4), labels=labels, split=np.array(["train", "train", "test", "test"]))
+    loaded = Embeddings(str(tmp_path / "x.npz")).load()
+    assert loaded.class_names == ("\u00e4", "b")
+    assert (loaded.train.labels.tolist(), loaded.test.labels.tolist()) == ([1, 0], [1, 0])
+
+
+def test_labels_that_only_look_the_same_are_refused(tmp_path):
+    labels = np.array(["b", "b\u200d", "b", "b\u200d"])
+    np.savez(tmp_path / "x.npz", features=np.eye(4), labels=labels, split=np.array(["train", "train", "test", "test"]))
+    with pytest.raises(DataError, match=r"x\.npz: the classes .*U\+200D.*look the same"):
+        Embeddings(str(tmp_path / "x.npz")).load()
+
+
+def test_class_names_that_unicode_calls_equal_are_one_name_too_many(tmp_path):
+    arrays = {"labels": np.array([0, 1, 0, 1]), "split": np.array(["train", "train", "test", "test"])}
+    np.savez(tmp_path / "x.npz", features=np.eye(4), class_names=np.array(["a\u0308", "\u00e4"]), **arrays)
+    with pytest.raises(DataError, match="more than once"):
+        Embeddings(str(tmp_path / "x.npz")).load()

@@ -1,4 +1,8 @@
+"""Folders of classes: what is taken, what is left out, and what becomes of names."""
+
+import os
 import shutil
+from pathlib import Path
 
 import numpy as np
 import pytest
@@ -24,21 +28,6 @@ def root(tmp_path):
     for seed, place in enumerate(("train/cat", "train/dog", "test/cat", "test/dog")):
         save(root / place / "1.png", seed=seed)
     return root
-
-
-def table(tmp_path, *rows, header="path,label,split", encoding="utf-8"):
-    file = tmp_path / "table.csv"
-    file.write_text("\n".join([header, *rows]) + "\n", encoding=encoding)
-    return str(file)
-
-
-@pytest.fixture
-def rows(root):
-    """Lines of a manifest of the same images, one blank line among them."""
-    return [
-        "images/train/cat/1.png,cat,train", "images/train/dog/1.png,dog,train", "",
-        "images/test/cat/1.png,cat,test", "images/test/dog/1.png,dog,test",
-    ]  # fmt: skip
 
 
 def test_folders_become_classes_in_sorted_order(root):
@@ -157,80 +146,148 @@ def test_content_changes_with_one_byte_of_an_image(root):
     assert after["test"] == before["test"]
 
 
-def test_content_changes_with_a_label(root, tmp_path, rows):
-    before = Manifest(table(tmp_path, *rows)).load()
-    swapped = [row.replace(",cat,train", ",x").replace(",dog,train", ",cat,train").replace(",x", ",dog,train")
-               for row in rows]  # fmt: skip
-    after = Manifest(table(tmp_path, *swapped)).load()
-    assert after.train.sample_content == before.train.sample_content
-    assert after.train.content != before.train.content
-
-
 def test_content_stays_when_the_folder_is_moved(root, tmp_path):
     before = ImageFolder(str(root)).load().identity()
     moved = shutil.move(root, tmp_path / "elsewhere")
     assert ImageFolder(str(moved)).load().identity() == before
 
 
-def test_manifest_reads_paths_relative_to_the_csv(tmp_path, rows, monkeypatch):
-    (tmp_path / "cwd").mkdir()
-    monkeypatch.chdir(tmp_path / "cwd")
-    loaded = Manifest(table(tmp_path, *rows)).load()
-    assert loaded.class_names == ("cat", "dog")
-    assert loaded.train.labels.tolist() == loaded.test.labels.tolist() == [0, 1]
-    assert len(loaded.train.samples.read(EVERY)) == 2
+def test_everything_that_is_read_here_is_taken(root):
+    image = Image.new("RGB", (8, 8), (10, 20, 30))
+    for number, suffix in enumerate((".jfif", ".JPE", ".avif", ".jp2", ".tga", ".dib")):
+        image.save(root / "train" / "cat" / f"x{number}{suffix}")
+    image.save(root / "train" / "cat" / "n01440764_10026", "jpeg")
+    loaded = ImageFolder(str(root)).load()
+    assert (len(loaded.train), loaded.notes) == (2 + 7, ())
+    assert loaded.train.samples.read(np.arange(1, 8))[6].shape == (8, 8, 3)
 
 
-def test_manifest_and_folder_of_the_same_images_have_one_content(root, tmp_path, rows):
-    table_path = table(tmp_path, *rows)
-    assert Manifest(table_path).load().train.content == ImageFolder(str(root)).load().train.content
+def test_what_is_left_out_is_counted_by_suffix(root):
+    for name in ("1.heic", "2.HEIC", "a.svg", "README", ".DS_Store", "._1.png", "Thumbs.db", ".2.png", "3.JPG.txt"):
+        (root / "train" / "cat" / name).write_text("no picture")
+    save(root / "train" / "0.png")
+    save(root / "train" / ".thumbnails" / "1.png")
+    save(root / "train" / "cat" / ".thumbnails" / "1.png")
+    save(root / "val" / "cat" / "1.png")
+    loaded = ImageFolder(str(root)).load()
+    assert len(loaded.train) == 2
+    assert loaded.notes == (
+        f"{root}: 2 .heic (to read them: pip install 'scaling-curves[heif]'), 1 .png outside of class folders,"
+        " 1 .svg, 1 .txt, 1 hidden .png, 1 without a suffix left out",
+        f"{root}: only train and test are read, not val",
+    )
 
 
-def test_manifest_takes_columns_in_any_order_and_more_of_them(tmp_path, rows):
-    path = table(tmp_path, *(",".join([*row.split(",")[::-1], "x"]) for row in rows if row),
-                 header="split,label,path,comment")  # fmt: skip
-    assert Manifest(path).load().class_names == ("cat", "dog")
+def test_a_class_of_files_that_cannot_be_read_says_so(root):
+    (root / "train" / "cat" / "1.png").rename(root / "train" / "cat" / "1.heic")
+    with pytest.raises(DataError, match=r"train/cat holds no picture .* 1 \.heic .*pip install(.|\n)*Convert"):
+        ImageFolder(str(root)).load()
 
 
-def test_byte_order_mark_is_no_part_of_the_first_column(tmp_path, rows):
-    assert len(Manifest(table(tmp_path, *rows, encoding="utf-8-sig")).load().train) == 2
+def test_links_are_followed_and_loops_are_not(root, tmp_path):
+    save(tmp_path / "elsewhere" / "deep" / "1.jpg")
+    (root / "train" / "cat" / "more").symlink_to(tmp_path / "elsewhere")
+    (root / "train" / "cat" / "2.png").symlink_to("1.png")
+    (root / "train" / "cat" / "loop").symlink_to(root / "train" / "cat")
+    (root / "train" / "cat" / "up").symlink_to(root)
+    (tmp_path / "elsewhere" / "again").symlink_to(tmp_path / "elsewhere")
+    (root / "train" / "eel").symlink_to(tmp_path / "elsewhere")
+    (root / "test" / "eel").symlink_to(root / "test" / "dog")
+    loaded = ImageFolder(str(root)).load()
+    names = [path.relative_to(root / "train").as_posix() for path in loaded.train.samples.paths]
+    assert names == ["cat/1.png", "cat/2.png", "cat/more/deep/1.jpg", "dog/1.png", "eel/deep/1.jpg"]
 
 
-def test_missing_column_is_named_with_those_that_are_there(tmp_path, rows):
-    with pytest.raises(DataError, match="lacks the column label, split: it has path, class, part, expected path"):
-        Manifest(table(tmp_path, *rows, header="path,class,part")).load()
+@pytest.mark.parametrize("place", ["train/cat/9.jpg", "train/cat/deep", "train/eel", "train/cat/9", "train"])
+def test_a_link_that_leads_nowhere_is_an_error(root, place):
+    if place == "train":
+        shutil.rmtree(root / place)
+    (root / place).symlink_to("../../.git/annex/objects/x")
+    with pytest.raises(DataError, match=rf"{place} is a link to \.\./\.\./\.git/annex(.|\n)*git annex get, dvc pull"):
+        ImageFolder(str(root)).load()
 
 
-def test_unknown_split_is_named_with_its_line(tmp_path, rows):
-    rows[3] = rows[3].replace(",test", ",val")
-    with pytest.raises(DataError, match=r"table\.csv, line 5: split is 'val', expected train or test"):
-        Manifest(table(tmp_path, *rows)).load()
+def test_hidden_links_that_lead_nowhere_are_passed_over(root):
+    (root / "train" / "cat" / ".#1.png").symlink_to("user@host.1234:56")
+    assert len(ImageFolder(str(root)).load().train) == 2
 
 
-def test_missing_file_is_named_with_its_line(tmp_path, rows):
-    rows[1] = "images/none.png,dog,train"
-    with pytest.raises(DataError, match=rf"line 3: {tmp_path}/images/none\.png does not exist"):
-        Manifest(table(tmp_path, *rows)).load()
+def test_pipes_are_not_waited_for(root):
+    os.mkfifo(root / "train" / "cat" / "2.png")
+    os.mkfifo(root / "train" / "cat" / "2")
+    assert len(ImageFolder(str(root)).load().train) == 2
 
 
-@pytest.mark.parametrize("row", ["images/test/dog/1.png,dog", "images/test/dog/1.png,,test", ",dog,test"])
-def test_missing_value_is_named_with_its_line(tmp_path, rows, row):
-    rows[4] = row
-    with pytest.raises(DataError, match="line 6: a value is missing"):
-        Manifest(table(tmp_path, *rows)).load()
+def test_a_folder_in_two_forms_of_unicode_is_one_class(root):
+    for part, name in (("train", "ku\u0308he"), ("train", "k\u00fche"), ("test", "ku\u0308he ")):
+        save(root / part / name / "1.png")
+    loaded = ImageFolder(str(root)).load()
+    assert loaded.class_names == ("cat", "dog", "k\u00fche")
+    assert (loaded.train.labels.tolist(), loaded.test.labels.tolist()) == ([0, 1, 2, 2], [0, 1, 2])
 
 
-def test_manifest_of_one_class_is_too_few(tmp_path, rows):
-    with pytest.raises(DataError, match="names 1 classes, at least 2 are needed"):
-        Manifest(table(tmp_path, *(row.replace(",dog,", ",cat,") for row in rows))).load()
+def test_another_form_of_unicode_moves_no_class(root):
+    """As two code points ü comes before z, as one behind it: classes stay where their folders sort."""
+    for part in ("train", "test"):
+        for name in ("u\u0308", "z"):
+            save(root / part / name / "1.png")
+    assert ImageFolder(str(root)).load().class_names == ("cat", "dog", "\u00fc", "z")
 
 
-def test_manifest_without_a_part_says_which(tmp_path, rows):
-    with pytest.raises(DataError, match=r"the test part in .*table\.csv holds no sample"):
-        Manifest(table(tmp_path, *rows[:2])).load()
+def test_folders_that_only_look_the_same_are_refused(root):
+    save(root / "train" / "\u00b5m" / "1.png")
+    save(root / "test" / "\u03bcm" / "1.png")
+    with pytest.raises(DataError, match=r"U\+00B5.*U\+03BC.*look the same"):
+        ImageFolder(str(root)).load()
 
 
-def test_manifest_that_is_no_text_is_an_error(tmp_path):
-    (tmp_path / "table.csv").write_bytes(b"\xff\xfe\x00path")
-    with pytest.raises(DataError, match="can't be read as a CSV file"):
-        Manifest(str(tmp_path / "table.csv")).load()
+def sixteen_bits(root, top):
+    for file in root.rglob("*.png"):
+        Image.fromarray(np.linspace(0, top, 48).astype(np.uint16).reshape(6, 8)).save(file)
+
+
+@pytest.mark.parametrize(("top", "ends"), [(255, 255), (1000, 1023), (4095, 4095), (3, 255)])
+def test_16_bits_of_which_all_pictures_use_the_lowest_need_a_scale(root, top, ends):
+    sixteen_bits(root, top)
+    with pytest.raises(DataError, match=rf"its 4 pictures of 16 bits is {top} of 65535.*(.|\n)*=\[0,{ends}\]") as error:
+        ImageFolder(str(root)).load()
+    assert len(str(error.value).splitlines()) <= 3
+    loaded = ImageFolder(str(root), pixel_range=(0, top)).load()
+    assert loaded.train.samples.read(EVERY)[0].max() == 255
+    kept = ImageFolder(str(root), pixel_range=(0, 65535)).load()
+    assert kept.train.samples.read(EVERY)[0].max() == round(top / 257)
+
+
+def test_one_light_picture_shows_that_dark_ones_are_meant(root):
+    sixteen_bits(root, 1000)
+    Image.fromarray(np.full((6, 8), 65535, np.uint16)).save(root / "test" / "dog" / "1.png")
+    assert ImageFolder(str(root)).load().notes == ()
+
+
+def test_dark_pictures_of_16_bits_are_noted(root):
+    sixteen_bits(root, 16383)
+    (note,) = ImageFolder(str(root)).load().notes
+    assert note.startswith(f"{root}: the largest value of its 4 pictures of 16 bits is 16383 of 65535")
+    assert note.endswith("dataset.pixel_range=[0,16383]")
+
+
+def test_files_of_several_pictures_are_noted(root):
+    pages = [Image.new("L", (8, 6), grey) for grey in (0, 9)]
+    pages[0].save(root / "train" / "cat" / "2.tif", save_all=True, append_images=pages[1:])
+    pages[0].save(root / "train" / "cat" / "3.gif", save_all=True, append_images=pages[1:])
+    (note,) = ImageFolder(str(root)).load().notes
+    assert note == f"{root}: only the first picture is read of 2 files with several (2.tif, 3.gif)"
+
+
+def test_a_folder_that_cannot_be_read_is_named(root, monkeypatch):
+    """As root every folder can be read."""
+    iterdir = Path.iterdir
+
+    def refuse(folder):
+        if folder.name == "cat":
+            raise PermissionError(13, "Permission denied")
+        return iterdir(folder)
+
+    monkeypatch.setattr(Path, "iterdir", refuse)
+    with pytest.raises(DataError, match=r"cat can't be read \(Permission denied\)"):
+        ImageFolder(str(root)).load()

@@ -94,6 +94,33 @@ def test_a_finished_sweep_runs_nothing_again_and_reopens_its_parent(command, cap
     assert {run.info.run_id for run in RunStore().runs()} == before
 
 
+@pytest.fixture
+def digits_with_notes(monkeypatch):
+    """The digits, with notes of which one is markup to a careless terminal."""
+    from dataclasses import replace
+
+    from scaling.data import Digits, base
+
+    load = Digits.load
+    monkeypatch.setattr(Digits, "load", lambda self: replace(load(self), notes=("digits: [bold] 3 of 9", "second")))
+    base._load.cache_clear()
+    yield
+    base._load.cache_clear()
+
+
+@pytest.mark.parametrize("more", [(), ("plan=true",)])
+def test_what_a_data_set_has_to_say_is_told_once_a_sweep(more, command, capsys, digits_with_notes):
+    assert command("scaling.run", *GRID, *more) == 0
+    out = capsys.readouterr().out
+    assert out.startswith("note: digits: [bold] 3 of 9\nnote: second\n4 points:")
+    assert out.count("note:") == 2
+
+
+def test_what_a_data_set_has_to_say_is_told_by_its_own_command(command, capsys, digits_with_notes):
+    assert command("scaling.data.__main__", "digits") == 0
+    assert capsys.readouterr().out.splitlines()[1:] == ["note: digits: [bold] 3 of 9", "note: second"]
+
+
 def test_a_larger_sweep_runs_only_what_is_new(command, capsys):
     assert command("scaling.run", *DIGITS, "n=50") == 0
     capsys.readouterr()

@@ -95,7 +95,7 @@ def test_files_are_decoded_once(tmp_path, monkeypatch):
     for i, path in enumerate(paths):
         Image.fromarray(np.full((4, 4, 3), i, np.uint8)).save(path)
     real, decoded = base.decode, []
-    monkeypatch.setattr(base, "decode", lambda path: decoded.append(path) or real(path))
+    monkeypatch.setattr(base, "decode", lambda path, *how: decoded.append(path) or real(path, *how))
     read = held(FileImages(paths), Preprocessing(resize=4, crop=4), np.arange(3))
     for _ in range(3):
         assert read(np.array([2, 1]))[:, 0, 0, 0].tolist() == [2, 1]

@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING, Any, ClassVar, Literal
 
 from scaling.adapt.base import Outcome, Subset, Task, require_network
 from scaling.core.errors import AdaptationError, SettingError
+from scaling.core.words import class_names
 from scaling.data.base import Dataset
 from scaling.models.base import ModelSource
 
@@ -49,7 +50,7 @@ class AsIs:
     def check(self, dataset: Dataset, model: ModelSource, n: int) -> None:
         """Refuse label spaces that don't agree, and models without a head."""
         require_network(self.name, model)
-        if (mapping := self._mapping()) is not None:
+        if (mapping := self._by_class()) is not None:
             absent = [name for name in dataset.class_names if name not in mapping]
             unknown = [name for name in mapping if name not in dataset.class_names]
             if absent or unknown:
@@ -94,7 +95,7 @@ class AsIs:
             )
         bias = layer.bias if layer.bias is not None else torch.zeros(layer.out_features)
         head = linear_head(layer.weight.detach(), bias.detach())
-        mapping = self._mapping()
+        mapping = self._by_class()
         if mapping is None:
             return head, layer.out_features
         groups = [list(mapping[name]) for name in task.dataset.class_names]
@@ -109,6 +110,12 @@ class AsIs:
             return torch.log_softmax(joined, dim=1)  # renormalised over the mapped classes
 
         return grouped, len(groups)
+
+    def _by_class(self) -> dict[str, tuple[int, ...]] | None:
+        """Return the map by the spelling that data sets give to names of classes."""
+        mapping = self._mapping()
+        names = class_names(mapping or (), "adaptation.label_map")
+        return mapping and {names[name]: outputs for name, outputs in mapping.items()}
 
     def _mapping(self) -> dict[str, tuple[int, ...]] | None:
         raw: Any = self.label_map

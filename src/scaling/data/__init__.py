@@ -5,7 +5,8 @@ from scaling.data.cifar import Cifar
 from scaling.data.digits import Digits
 from scaling.data.embeddings import Embeddings
 from scaling.data.fashion_mnist import FashionMnist
-from scaling.data.folders import ImageFolder, Manifest
+from scaling.data.folders import ImageFolder
+from scaling.data.manifest import Manifest
 from scaling.data.preprocessing import Preprocessing
 
 __all__ = [

@@ -33,6 +33,8 @@ def main() -> None:
         f"{dataset.name}: {len(dataset.train)} training and {len(dataset.test)} test samples{width},"
         f" {len(dataset.class_names)} classes, in {dataset.source}"
     )
+    for note in dataset.notes:
+        print(f"note: {note}")
 
 
 if __name__ == "__main__":

@@ -11,8 +11,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from scaling.core.errors import DataError
-
-Pixels = NDArray[np.uint8]
+from scaling.data.decoding import AS_THEY_ARE, Pixels, Seen, Viewing, decode, look
 
 
 class Samples(Protocol):
@@ -58,6 +57,7 @@ class FileImages:
     """Image files of any size, decoded to RGB when they are read."""
 
     paths: tuple[Path, ...]
+    viewing: Viewing = AS_THEY_ARE
 
     def __len__(self) -> int:
         return len(self.paths)
@@ -68,15 +68,20 @@ class FileImages:
         Raises:
             DataError: a file can't be decoded.
         """
-        return [decode(self.paths[index]) for index in indices]
+        return [decode(self.paths[index], self.viewing) for index in indices]
+
+    @cached_property
+    def seen(self) -> tuple[Seen, ...]:
+        """What one look at each file tells.
+
+        Raises:
+            DataError: a file is no image that can be read.
+        """
+        return tuple(look(path, self.viewing) for path in self.paths)
 
     def content(self) -> str:
-        """Return the SHA-256 over each file's SHA-256. File names don't count: only what is seen does."""
-        hashed = hashlib.sha256()
-        for path in self.paths:
-            with path.open("rb") as file:
-                hashed.update(hashlib.file_digest(file, "sha256").digest())
-        return hashed.hexdigest()
+        """Return the SHA-256 over what each file holds. File names don't count: only what is seen does."""
+        return hashlib.sha256(b"".join(seen.content for seen in self.seen)).hexdigest()
 
 
 @dataclass(frozen=True, eq=False)
@@ -93,30 +98,6 @@ class Vectors:
         hashed = hashlib.sha256(repr(self.rows.shape).encode())
         hashed.update(np.ascontiguousarray(self.rows, dtype="<f4").data)
         return hashed.hexdigest()
-
-
-def decode(path: Path) -> Pixels:
-    """Decode an image file to RGB, shape (H, W, 3)."""
-    from PIL import Image, UnidentifiedImageError
-
-    try:
-        with Image.open(path) as image:
-            if image.mode.startswith(("I", "F")):
-                return _grey_of_many_levels(np.asarray(image))
-            # Transparency is dropped in two steps: Pillow warns where a palette carries it as bytes.
-            return np.asarray((image.convert("RGBA") if "transparency" in image.info else image).convert("RGB"))
-    except (OSError, UnidentifiedImageError, SyntaxError, ValueError, Image.DecompressionBombError) as error:
-        raise DataError(
-            f"{path} is not an image that can be read ({type(error).__name__}).\nReplace it or remove it."
-        ) from error
-
-
-def _grey_of_many_levels(values: NDArray[np.generic]) -> Pixels:
-    """Scale grey values of 16 or 32 bits to 0 … 255; Pillow's own conversion would cut them off at 255."""
-    levels = values.astype(np.float64)
-    top = 65_535.0 if levels.max(initial=0) > 255 else 255.0
-    grey = np.clip(np.rint(levels * (255 / top)), 0, 255).astype(np.uint8)
-    return np.repeat(grey[..., None], 3, axis=2)
 
 
 @dataclass(frozen=True)
@@ -152,6 +133,7 @@ class Dataset:
     Attributes:
         label_space: name of what the labels mean; a model's own head fits where it names the same.
         source: where it was read from, for the record.
+        notes: sentences that the user should read, each naming what it speaks of; told once a sweep.
     """
 
     name: str
@@ -160,6 +142,7 @@ class Dataset:
     test: Split
     label_space: str | None
     source: str
+    notes: tuple[str, ...] = ()
 
     def split(self, name: str) -> Split:
         """Return the split called "train" or "test"."""

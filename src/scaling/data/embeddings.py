@@ -8,6 +8,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from scaling.core.errors import DataError
+from scaling.core.words import class_names
 from scaling.data.base import Dataset, Split, Vectors, verify
 from scaling.data.folders import required_path
 from scaling.data.npz import read_npz
@@ -86,7 +87,10 @@ def classes(content: Content, path: Path) -> tuple[tuple[str, ...], tuple[NDArra
     labels = np.concatenate(parts)
     if content.class_names is None:
         values, codes = np.unique(labels, return_inverse=True)
-        names = tuple(str(value) for value in values.tolist())
+        written = values.tolist()
+        spelled = class_names(written, path) if labels.dtype.kind == "U" else {value: str(value) for value in written}
+        numbers = {name: number for number, name in enumerate(dict.fromkeys(spelled.values()))}
+        names, codes = tuple(numbers), np.array([numbers[spelled[value]] for value in written])[codes]
     else:
         names, codes = content.class_names, named(labels, content.class_names, path)
     if len(names) < 2:

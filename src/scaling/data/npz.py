@@ -9,6 +9,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from scaling.core.errors import DataError
+from scaling.core.words import class_names
 from scaling.data.rows import (
     Content,
     Rows,
@@ -94,7 +95,8 @@ def _class_names(archive: Any, path: Path) -> tuple[str, ...]:
     one_dimensional(array, "class_names", path)
     if array.dtype.kind not in "USiu":
         raise DataError(f"{path}: class_names is an array of {array.dtype}, expected text.")
-    names = tuple(str(name) for name in as_text(array, "class_names", path).tolist())
+    written = [str(name) for name in as_text(array, "class_names", path).tolist()]
+    names = tuple(map(class_names(written, path).__getitem__, written))
     if twice := sorted({name for name in names if names.count(name) > 1}):
         raise DataError(f"{path}: class_names has {twice[0]!r} more than once.\nGive each class a name of its own.")
     return names

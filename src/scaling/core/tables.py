@@ -1,0 +1,131 @@
+"""CSV files as programs of several countries write them: what is unambiguous is read, and said."""
+
+import codecs
+import csv
+import gzip
+import io
+import re
+import zlib
+from collections.abc import Collection, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+
+from scaling.core.errors import DataError
+
+DELIMITERS = {",": "commas", ";": "semicolons", "\t": "tabs", "|": "bars"}
+#: How a file begins that says its encoding; UTF-32 first: its mark begins as one of UTF-16 does.
+MARKS = {
+    codecs.BOM_UTF32_LE: "utf-32", codecs.BOM_UTF32_BE: "utf-32", codecs.BOM_UTF16_LE: "utf-16",
+    codecs.BOM_UTF16_BE: "utf-16", codecs.BOM_UTF8: "utf-8-sig",
+}  # fmt: skip
+#: The first line with which a spreadsheet names its delimiter.
+DELIMITER_LINE = re.compile(r'"?sep=.?"?[;,\t|]*(?=\r?\n)', re.IGNORECASE)
+DECIMAL_COMMA = re.compile(r"[+-]?\d*,\d+(e[+-]?\d+)?", re.IGNORECASE)
+#: A number with a decimal comma in one country, one of thousands in another.
+THOUSANDS = re.compile(r"[+-]?[1-9]\d{0,2},\d{3}")
+
+
+@dataclass(frozen=True)
+class Table:
+    """What a CSV file holds.
+
+    Attributes:
+        line: that of the header, from 1 up.
+        columns: the header; names that were looked for are spelled as they were looked for.
+        rows: each with its line, and as many cells as it has in the file; blank lines are left out.
+        decimal_comma: whether numbers are written as 0,25.
+        note: how the file was read, where that is not UTF-8 with commas between columns; else empty.
+    """
+
+    path: Path
+    line: int
+    columns: tuple[str, ...]
+    rows: tuple[tuple[int, list[str]], ...]
+    decimal_comma: bool
+    note: str
+
+
+def read_table(path: Path, known: Sequence[str], numbers: Collection[str] = ()) -> Table:
+    """Read a CSV file, compressed or not.
+
+    Args:
+        known: columns that are looked for, in letters of any case; they tell what stands between columns.
+        numbers: those of them that hold numbers.
+
+    Raises:
+        DataError: it can't be read, is no CSV, or has numbers that can be read in two ways.
+    """
+    text, encoding = _text(path)
+    delimiter = max(DELIMITERS, key=lambda mark: sum(name in known for name in _header(text, mark, known)))
+    reader = csv.reader(io.StringIO(text, newline=""), delimiter=delimiter, strict=True)
+    try:
+        lines = [(reader.line_num, row) for row in reader if any(map(str.strip, row))]
+    except csv.Error as error:
+        raise DataError(f"{path}, line {reader.line_num}: not CSV ({error}).") from None
+    line = lines[0][0] if lines else 1
+    columns, rows = _header(text, delimiter, known), tuple(lines[1:])
+    cells = [(number, dict(zip(columns, row, strict=False))) for number, row in rows] if numbers else []
+    decimal_comma = _decimal_comma(path, [(n, c, row[c].strip()) for n, row in cells for c in numbers if c in row])
+    said = [
+        *([] if encoding.startswith("utf-8") else [f"{encoding[:6].upper()} text"]),
+        *([] if delimiter == "," else [f"{DELIMITERS[delimiter]} between columns"]),
+        *(["decimal commas"] if decimal_comma else []),
+    ]
+    note = f"{path} is read as it was written: {', '.join(said)}" if said else ""
+    return Table(path, line, columns, rows, decimal_comma, note)
+
+
+def _text(path: Path) -> tuple[str, str]:
+    """Return the text of a file, and its encoding."""
+    try:
+        content = path.read_bytes()
+        content = gzip.decompress(content) if path.suffix == ".gz" else content
+    except (OSError, EOFError, zlib.error) as error:
+        reason = error.strerror if isinstance(error, OSError) and error.strerror else str(error)
+        raise DataError(f"{path}: can't be read ({reason}).") from None
+    if content.startswith(b"PK\3\4"):
+        raise DataError(f"{path}: a workbook or an archive, no text.\nSave it as CSV UTF-8, and name that file.")
+    # A header begins with a letter of ASCII: where its zero byte stands tells UTF-16 that has no mark.
+    unmarked = {b"\0": "utf-16-be"}.get(content[:1], "utf-16-le" if content[1:2] == b"\0" else "utf-8")
+    encoding = next((name for mark, name in MARKS.items() if content.startswith(mark)), unmarked)
+    try:
+        text = content.decode(encoding)
+    except UnicodeDecodeError as error:
+        line = content.count(b"\n", 0, error.start) + 1
+        raise DataError(
+            f"{path}: not a UTF-8 text file ({error.reason} at byte {error.start}, line {line}): it can't be read as"
+            " a CSV file.\nOther encodings can't be told apart. Save it as CSV UTF-8; where it comes from Windows:"
+            f" iconv -f CP1252 -t UTF-8 {path} > NEW.csv"
+        ) from None
+    return DELIMITER_LINE.sub("", text, count=1) if DELIMITER_LINE.match(text) else text, encoding
+
+
+def _header(text: str, delimiter: str, known: Sequence[str]) -> tuple[str, ...]:
+    """Return the names of the columns; nothing where this delimiter makes no CSV of the header."""
+    reader = csv.reader(io.StringIO(text, newline=""), delimiter=delimiter, strict=True)
+    try:
+        names = next((row for row in reader if any(map(str.strip, row))), [])
+    except csv.Error:
+        return ()
+    stripped = [name.strip() for name in names]
+    spelling = {name.casefold(): name for name in known if name not in stripped}
+    return tuple(spelling.get(name.casefold(), name) for name in stripped)
+
+
+def _decimal_comma(path: Path, cells: Sequence[tuple[int, str, str]]) -> bool:
+    """Say whether cells (line, column, text) have decimal commas.
+
+    Raises:
+        DataError: they have points too, or can all be numbers of thousands.
+    """
+    commas = [cell for cell in cells if DECIMAL_COMMA.fullmatch(cell[2])]
+    points = [cell for cell in cells if "." in cell[2]]
+    sure = any(not THOUSANDS.fullmatch(text) for *_, text in commas)
+    if commas and (points or not sure):
+        line, column, text = points[0] if sure else commas[0]
+        why = f"elsewhere the file has {commas[0][2]}" if sure else "the comma may part decimals or thousands"
+        raise DataError(
+            f"{path}, row {line}, column {column}: got {text!r}, which can be read in two ways: {why}.\n"
+            "Write numbers with a decimal point and nothing between thousands: 1000, 0.25."
+        )
+    return bool(commas)
