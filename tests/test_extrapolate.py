@@ -271,11 +271,15 @@ def test_a_letter_in_two_unicode_forms_makes_one_curve(extrapolate):
 
 
 def test_names_that_differ_in_case_or_quotes_are_two_curves_and_named(extrapolate):
-    points = POINTS + POINTS.split("\n", 1)[1].replace("a,", "A,") + "net 1,5,0.3\n'net 1',5,0.4\nnet-1,5,0.5\n"
+    points = (
+        POINTS
+        + POINTS.split("\n", 1)[1].replace("a,", "A,")
+        + "net 1,5,0.3\n'net 1',5,0.4\nnet-1,5,0.5\n\u200bnet 1,5,1\n"
+    )
     code, _, said = extrapolate(points)
     assert code == 0
     assert "warning: 'a', 'A': 2 curves, whose names differ in case, spaces or quotes alone" in said
-    assert """'net 1', "'net 1'": 2 curves""" in said
+    assert """'net 1', "'net 1'", '\\u200bnet 1': 3 curves""" in said
     assert "net-1" not in said
 
 

@@ -24,6 +24,7 @@ from scaling.core.errors import DataError, ScalingError
 from scaling.core.extrapolation import Forecast, Prediction, forecast
 from scaling.core.extrapolation.observations import LARGEST_ERROR, LARGEST_N
 from scaling.core.tables import read_table
+from scaling.core.words import look
 
 COLUMNS = ("curve", "n", "error", "lower", "upper", "form")
 #: A warning names at most this many curves.
@@ -207,7 +208,7 @@ def read_targets(path: Path, curves: dict[str, Points], points: Path) -> list[Ta
 
 def bare(name: str) -> str:
     """Leave out of a name what is easily written otherwise: case, spaces, quotes, and forms of one letter."""
-    return re.sub(r"[\s\"'‘’“”]+", "", unicodedata.normalize("NFKC", name).casefold())
+    return re.sub(r"[\s\"'‘’“”]+", "", look(name).casefold())
 
 
 def alike(curves: Iterable[str]) -> Iterator[str]:
