@@ -254,7 +254,12 @@ def data_requirement(
     doubt = ONE_SIDED_Z * max(sqrt(float(points.variance[-1])), noise)
     here = f"at n = {samples(points.top)} the error is {float(points.error[-1]):.4g} ± {doubt:.2g}"
     if float(points.error[-1]) <= error - doubt:
-        return _reached(forecast, error, details)
+        # From there on all means lie at or below the target; the one at the end does so by more than its noise.
+        above = np.flatnonzero(points.error > error)
+        place = above[-1] + 1 if len(above) else 0
+        met = points.top if place == len(points.n) - 1 else float(points.n[place])
+        text = f"An error of {error:.4g} is reached at n = {samples(met)}, by the means."
+        return Statement(kind, met, None, met, True, text, details)
     if float(points.error[-1]) <= error:
         doubtful = f"{here}, which may be above {error:.4g}"
         if tested and float(points.error[-1]) < error:
@@ -280,16 +285,6 @@ def data_requirement(
     if float(points.error[-1]) - doubt <= error:
         text += f" It may be reached already: {here}."
     return Statement(kind, middle, low, high, True, text, details)
-
-
-def _reached(forecast: Forecast, error: float, details: dict[str, Any]) -> Statement:
-    """State from which n on all means lie at or below a target."""
-    points, kind = forecast.observations, "data_requirement"
-    above = np.flatnonzero(points.error > error)
-    place = above[-1] + 1 if len(above) else 0
-    met = points.top if place == len(points.n) - 1 else float(points.n[place])
-    text = f"An error of {error:.4g} is reached at n = {samples(met)}, by the means."
-    return Statement(kind, met, None, met, True, text, details)
 
 
 def marginal_value(forecast: Forecast, labels: float) -> Statement:
