@@ -5,15 +5,18 @@ import ctypes
 import ctypes.util
 import os
 import platform
+import shutil
 import socket
 import subprocess
 import sys
 import threading
 from functools import cache
 from importlib.metadata import PackageNotFoundError, version
+from math import ceil, inf
 from pathlib import Path
 from typing import Any
 
+from scaling import cgroups
 from scaling._version import __version__
 
 # mallopt parameters of glibc, from malloc.h
@@ -60,8 +63,9 @@ def hardware() -> dict[str, Any]:
 
 
 def cores() -> int:
-    """Return the cores that this process may use."""
-    return len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1
+    """Return the cores that this process may use, by its affinity and its container's quota; 1.5 of them are 2."""
+    seen = len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1
+    return ceil(min(seen, cgroups.cpus()))
 
 
 @cache
@@ -75,11 +79,23 @@ def processor() -> str:
 
 
 def memory() -> int | None:
-    """Return the machine's memory in bytes; None where it isn't known."""
+    """Return the bytes that this process may hold: the machine's, or what its limits leave; None where unknown."""
+    import resource
+
+    limits = [cgroups.memory()]
+    for kind in (resource.RLIMIT_AS, resource.RLIMIT_DATA):
+        limits += [soft] if (soft := resource.getrlimit(kind)[0]) != resource.RLIM_INFINITY else []
+    with contextlib.suppress(OSError, ValueError):
+        limits.append(os.sysconf("SC_PAGE_SIZE") * os.sysconf("SC_PHYS_PAGES"))
+    return None if (least := min(limits)) == inf else int(least)
+
+
+def shared_memory() -> float:
+    """Return the bytes that processes can still share, of which containers often have 64 MiB; endless if unknown."""
     try:
-        return os.sysconf("SC_PAGE_SIZE") * os.sysconf("SC_PHYS_PAGES")
-    except (OSError, ValueError):
-        return None
+        return shutil.disk_usage("/dev/shm").free
+    except OSError:
+        return inf
 
 
 def peak_memory() -> int:

@@ -2,10 +2,12 @@
 
 from collections.abc import Sequence
 from dataclasses import dataclass, field
-from math import sqrt
+from math import ceil, sqrt
 
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
+
+from scaling.core.words import about, samples
 
 TOP_K = 5
 Z_95 = 1.959963984540054  # 97.5 % point of the standard normal distribution
@@ -142,15 +144,21 @@ def score(train: Predictions, test: Predictions, class_names: Sequence[str]) -> 
 
 
 def at_chance(score: Score, labels: ArrayLike) -> str:
-    """Say in words that a test accuracy can't be told from chance; nothing where it can.
+    """Say in words that a test accuracy is at chance or can't be told from it; nothing where it can.
 
     Chance is what always naming the test set's largest class comes to. It is not ruled out where the lower end of
-    the 95 % interval does not lie above it.
+    the 95 % interval does not lie above it; that of a share p lies above c from z² c (1 − c) / (p − c)² samples on.
 
     Args:
         labels: true classes of the test set, shape (m,).
     """
-    chance = float(np.bincount(np.asarray(labels)).max() / len(np.asarray(labels)))
+    tested, p = len(np.asarray(labels)), score.test_accuracy
+    chance = float(np.bincount(np.asarray(labels)).max() / tested)
     if score.test_accuracy_low > chance:
         return ""
-    return f"test accuracy {score.test_accuracy:.4f} is at chance: always the largest class gives {chance:.4f}"
+    largest = f"always the largest class gives {chance:.4f}"
+    if p <= chance:
+        return f"test accuracy {p:.4f} is at chance: {largest}"
+    told = f"test accuracy {p:.4f} can't be told from chance by {samples(tested)} test samples: {largest}"
+    needed = ceil(Z_95**2 * chance * (1 - chance) / (p - chance) ** 2)
+    return f"{told}; about {about(needed)} would do"

@@ -3,11 +3,14 @@
 from collections import deque
 from collections.abc import Callable, Iterator, Sequence
 from concurrent.futures import Future, ThreadPoolExecutor
+from math import inf
 
 import numpy as np
 import torch
 from numpy.typing import NDArray
 from torch import Tensor
+
+from scaling import machine
 
 Batch = tuple[Tensor, Tensor]
 
@@ -18,8 +21,8 @@ TRIALS = 3
 WORTH_TRYING = 8
 #: Larger batches are no longer tried once they gain less than this factor.
 GAIN = 1.03
-#: Bytes of images that are read ahead, at most; one batch always is.
-AHEAD_BYTES = 1 << 30
+#: Bytes of images that are read ahead, at most, and as a share of the memory; one batch always is.
+AHEAD_BYTES, AHEAD_SHARE = 1 << 30, 0.1
 
 
 class BatchSizer:
@@ -87,10 +90,11 @@ class Batches:
         with ThreadPoolExecutor(self.workers) as pool:
             waiting: deque[Future[Batch]] = deque()
             each = 0  # bytes of an image, known once one is read
+            room = min(AHEAD_BYTES, int(AHEAD_SHARE * (machine.memory() or inf)))
             try:
                 for part in parts:
                     waiting.append(pool.submit(self._load, part))
-                    while len(waiting) > max(1, min(self.workers, AHEAD_BYTES // max(1, each * len(part)))):
+                    while len(waiting) > max(1, min(self.workers, room // max(1, each * len(part)))):
                         done = waiting.popleft().result()
                         each = done[1][0].nbytes
                         yield done

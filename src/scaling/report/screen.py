@@ -51,9 +51,9 @@ def finding_lines(report: Report) -> Iterator[str]:
             yield from statement_lines(curve)
     else:
         yield f"statements: on {len(report.findings.curves)} curves, in the page"
-    told = [item for item in report.findings.comparisons if item.verdict != "open"]
-    if report.findings.comparisons:
-        yield f"comparisons: {len(told)} of {len(report.findings.comparisons)} pairs differ, corrected for their number"
+    told = [item.verdict != "open" for item in report.findings.comparisons]
+    if told:
+        yield f"comparisons: {sum(told)} of {len(told)} pairs can be told apart, corrected for their number"
     for crossover in report.findings.crossovers:
         if crossover.told:
             yield from wrapped(f"crossover: {crossover.text}")

@@ -31,6 +31,8 @@ from scaling.training.work import HeadArrays, Round, Work
 
 #: Images that are predicted at once where no micro batch is set.
 PREDICTED = 128
+#: Batches that each worker holds in shared memory: two that wait (torch's default), and one in use.
+AHEAD = 3
 
 
 @dataclass
@@ -93,7 +95,8 @@ class Run:
         held_out: NDArray[np.int64] | None,
     ) -> TuningModule:  # fmt: skip
         work, recipe = self.work, self.work.recipe
-        height, width = self.read(places[:1]).shape[-2:]
+        first = self.read(places[:1])
+        height, width = first.shape[-2:]
         batches = TrainingBatches(
             lambda found: self.read(places[found]), work.labels[places], min(budget.batch, len(places)),
             work.settings.micro_batch, work.seed, augmentation(recipe.augment, height, width), self.share,
@@ -104,8 +107,9 @@ class Run:
             validation = PlainBatches(lambda found: self.read(held_out[found]), work.labels[held_out], size, self.share)
         preprocessing = work.model.resolved_preprocessing()
         return TuningModule(
-            network, preprocessing, recipe, rate, budget.steps, budget.until(stop), batches, validation, self._workers()
-        )
+            network, preprocessing, recipe, rate, budget.steps, budget.until(stop), batches, validation,
+            self._workers(first.nbytes * (work.settings.micro_batch or max(budget.batch, PREDICTED))),
+        )  # fmt: skip
 
     def _train(self, module: TuningModule, callbacks: list[Any]) -> None:
         left = sum(end > module.step for end in module.rounds)
@@ -123,10 +127,15 @@ class Run:
         if machine.stopping.is_set():  # during the last validation
             raise SystemExit(STOPPED)
 
-    def _workers(self) -> int:
-        """Processes that augment ahead: on a CPU they would take the cores that train."""
+    def _workers(self, batch: int) -> int:
+        """Processes that augment ahead, as many as shared memory has room for; on a CPU they would take its cores.
+
+        Args:
+            batch: bytes of a batch.
+        """
         waits = device_of({k: v for k, v in self.trainer.items() if k in ("accelerator",)}).type != "cpu"
-        return min(8, machine.cores() // self.share.processes) if waits else 0
+        room = machine.shared_memory() / (AHEAD * batch)
+        return int(min(8, machine.cores() // self.share.processes, room)) if waits else 0
 
     def predict(self, network: Tuned, stage: str, split: Split, read: Read) -> Predictions:
         """Return this process's share of the predictions for a split's samples, in eval mode, not augmented."""
