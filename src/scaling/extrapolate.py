@@ -21,6 +21,7 @@ from pathlib import Path
 from scaling.core.errors import DataError, ScalingError
 from scaling.core.extrapolation import Forecast, forecast
 from scaling.core.extrapolation.observations import LARGEST_ERROR, LARGEST_N
+from scaling.core.streams import guard
 
 COLUMNS = ("curve", "n", "error", "lower", "upper", "form")
 #: A warning names at most this many curves.
@@ -227,6 +228,7 @@ def write(path: Path, answers: Sequence[tuple[str, ...]]) -> None:
 
 def main() -> None:
     """Run the command."""
+    guard()
     parser = argparse.ArgumentParser(
         prog="python -m scaling.extrapolate", description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter
     )

@@ -200,7 +200,7 @@ class FeatureStore:
         try:
             self.root.mkdir(parents=True, exist_ok=True)
             draft = Path(tempfile.mkdtemp(prefix=DRAFT, dir=self.root))
-            (draft / DESCRIPTION).write_text(json.dumps(description, indent=1))
+            (draft / DESCRIPTION).write_text(json.dumps(description, indent=1), encoding="utf-8")
             _allocate(draft / ROWS, rows * width * 4)
             _allocate(draft / CHECKSUMS, rows * 4)
             for file in draft.iterdir():
@@ -280,7 +280,7 @@ class FeatureStore:
 
     def _open(self, folder: Path) -> FeatureEntry | None:
         try:
-            description = json.loads((folder / DESCRIPTION).read_text())
+            description = json.loads((folder / DESCRIPTION).read_text(encoding="utf-8"))
             rows, width = description["rows"], description["width"]
             sizes = [(folder / name).stat().st_size for name in (ROWS, CHECKSUMS)]
         except (OSError, ValueError, KeyError, TypeError):

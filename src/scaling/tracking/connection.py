@@ -15,7 +15,7 @@ from filelock import FileLock, Timeout
 
 from scaling import machine
 from scaling.core.errors import StoreError
-from scaling.core.secrets import mask
+from scaling.core.secrets import HIDDEN, cleanse, learn, mask, restore
 
 if TYPE_CHECKING:
     from mlflow.entities import Run
@@ -29,7 +29,15 @@ PAGE = 1000
 
 def resolve_uri(uri: str | None) -> str:
     """Return the store's URI: the setting, else MLFLOW_TRACKING_URI, else SQLite below the working directory."""
-    chosen = uri or os.environ.get("MLFLOW_TRACKING_URI") or f"sqlite:///{Path(DEFAULT_STORE).absolute()}"
+    chosen = (
+        restore(uri or "") or os.environ.get("MLFLOW_TRACKING_URI") or f"sqlite:///{Path(DEFAULT_STORE).absolute()}"
+    )
+    learn(chosen)
+    if HIDDEN in chosen:
+        raise StoreError(
+            f"tracking.uri={chosen}: its credentials were left out, and are not in this process's environment.\n"
+            "Set MLFLOW_TRACKING_URI to the whole URI, and leave tracking.uri= out."
+        )
     if "://" not in chosen or chosen.startswith("file:"):
         raise StoreError(
             f"tracking.uri={mask(chosen)}: MLflow keeps runs in a database or on a server, no longer in plain files.\n"
@@ -61,6 +69,7 @@ class Connection:
         """The MLflow client; the first use creates or checks the database, one process at a time."""
         os.environ.setdefault("MLFLOW_DISABLE_TELEMETRY", "true")
         os.environ.setdefault("MLFLOW_ENABLE_ARTIFACTS_PROGRESS_BAR", "false")
+        os.environ.setdefault("MLFLOW_SUPPRESS_PRINTING_URL_TO_STDOUT", "true")
         from mlflow.tracking import MlflowClient
 
         for name in ("mlflow", "alembic"):
@@ -157,7 +166,7 @@ class Connection:
             self._prepare_folder()
             return FileLock(self._database.with_suffix(".lock"))
         user = os.getuid() if hasattr(os, "getuid") else 0
-        name = f"scaling-{user}-{sha256(self.uri.encode()).hexdigest()[:16]}.lock"
+        name = f"scaling-{user}-{sha256(mask(self.uri).encode()).hexdigest()[:16]}.lock"
         return FileLock(Path(tempfile.gettempdir()) / name)
 
     @contextmanager
@@ -174,6 +183,7 @@ class Connection:
                 f"Install it: pip install {'psycopg[binary]' if error.name == 'psycopg' else error.name}"
             ) from error
         except (MlflowException, SQLAlchemyError, OSError) as error:
+            cleanse(error)
             raise StoreError(explain(error, mask(self.uri))) from error
 
     def search(self, condition: str, limit: int | None = None) -> "list[Run]":
