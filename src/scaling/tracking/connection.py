@@ -1,5 +1,6 @@
 """The connection to an MLflow store: which one, its creation under a lock, and errors that say what to do."""
 
+import errno
 import gc
 import logging
 import os
@@ -13,8 +14,8 @@ from typing import TYPE_CHECKING
 
 from filelock import FileLock, Timeout
 
-from scaling import machine
-from scaling.core.errors import StoreError
+from scaling import locks, machine
+from scaling.core.errors import StoreError, remedy
 from scaling.core.secrets import HIDDEN, cleanse, learn, mask, restore
 
 if TYPE_CHECKING:
@@ -25,6 +26,8 @@ DEFAULT_STORE = "mlruns/mlflow.db"
 LOCK_SECONDS = 120.0
 SQLITE_PATIENCE = 30
 PAGE = 1000
+ELSEWHERE = "set tracking.uri=sqlite:///PATH/mlflow.db to another place."
+TEMPORARY = "Set TMPDIR= to a folder on a local disk."
 
 
 def resolve_uri(uri: str | None) -> str:
@@ -114,15 +117,14 @@ class Connection:
             folder.mkdir(parents=True, exist_ok=True)
         except OSError as error:
             raise StoreError(
-                f"The store's folder {folder} can't be made: {error.strerror}.\n"
-                "Set tracking.uri=sqlite:///PATH/mlflow.db to another place."
+                f"The store's folder {folder} can't be made: {error.strerror}.\n" + remedy(error, ELSEWHERE)
             ) from error
         for path in (folder, self._database):
             if path.exists() and not os.access(path, os.W_OK):
-                raise StoreError(
-                    f"The store {self._database} is not writable: no write permission on {path}.\n"
-                    "Give yourself the permission, or set tracking.uri=sqlite:///PATH/mlflow.db."
-                )
+                read_only = os.statvfs(path).f_flag & os.ST_RDONLY
+                why = "the file system is read-only" if read_only else f"no write permission on {path}"
+                refused = OSError(errno.EROFS if read_only else errno.EACCES, why)
+                raise StoreError(f"The store {self._database} is not writable: {why}.\n" + remedy(refused, ELSEWHERE))
 
     def _artifact_location(self) -> str | None:
         if self._database is None:
@@ -152,22 +154,35 @@ class Connection:
     def locked(self) -> Iterator[None]:
         """Hold the store against other processes of this host: for its creation and for claims."""
         try:
-            with self._lock.acquire(timeout=LOCK_SECONDS):
-                yield
+            self._lock.acquire(timeout=LOCK_SECONDS)
         except Timeout as error:
             raise StoreError(
                 f"Another process has held {self._lock.lock_file} for {LOCK_SECONDS:.0f} s.\n"
                 "Wait for it, or end it, and start again."
             ) from error
+        except OSError as error:
+            raise StoreError(
+                f"The store's lock {self._lock.lock_file} can't be taken: {error.strerror}.\n"
+                + remedy(error, ELSEWHERE)
+            ) from error
+        try:
+            yield
+        finally:
+            self._lock.release()
 
     @cached_property
     def _lock(self) -> FileLock:
         if self._database is not None:
             self._prepare_folder()
-            return FileLock(self._database.with_suffix(".lock"))
+            return locks.file_lock(self._database.with_suffix(".lock"))
         user = os.getuid() if hasattr(os, "getuid") else 0
         name = f"scaling-{user}-{sha256(mask(self.uri).encode()).hexdigest()[:16]}.lock"
-        return FileLock(Path(tempfile.gettempdir()) / name)
+        return locks.file_lock(Path(tempfile.gettempdir()) / name, TEMPORARY)
+
+    def _lockless(self) -> str:
+        """Say where locks are missing: beside the database, or in the temporary folder, which MLflow uses too."""
+        beside = "" if self._database is None else locks.lockless(self._database.parent)
+        return beside or locks.lockless(Path(tempfile.gettempdir()), TEMPORARY)
 
     @contextmanager
     def translated(self) -> Iterator[None]:
@@ -184,7 +199,7 @@ class Connection:
             ) from error
         except (MlflowException, SQLAlchemyError, OSError) as error:
             cleanse(error)
-            raise StoreError(explain(error, mask(self.uri))) from error
+            raise StoreError(self._lockless() or explain(error, mask(self.uri))) from error
 
     def search(self, condition: str, limit: int | None = None) -> "list[Run]":
         """Return the runs of the experiment that meet a condition, newest first, page by page."""
