@@ -11,7 +11,7 @@ def remedy(error: OSError, otherwise: str, free: str = "Free some space") -> str
     >>> remedy(OSError(30, "Read-only file system"), "take another place.")
     'Take another place.'
     """
-    full = error.errno in (errno.ENOSPC, errno.EDQUOT)
+    full = error.errno in (errno.ENOSPC, errno.EDQUOT, errno.EFBIG)
     first = free if full else "Give yourself the permission" if isinstance(error, PermissionError) else ""
     return f"{first}, or {otherwise}" if first else otherwise[:1].upper() + otherwise[1:]
 

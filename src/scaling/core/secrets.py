@@ -31,7 +31,7 @@ _known: set[str] = set()
 
 
 def mask(text: str, words: bool = True) -> str:
-    """Hide all credentials in a text; what can't be encoded at all is replaced too.
+    """Hide all credentials in a text; what no encoding can hold is replaced.
 
     Args:
         words: whether the words that were learned are hidden, besides what looks like credentials; not in names
@@ -40,12 +40,20 @@ def mask(text: str, words: bool = True) -> str:
     >>> mask("postgresql://me:secret@db/runs?password=other")
     'postgresql://***@db/runs?password=***'
     """
-    text = text.encode("utf-8", "surrogatepass").decode("utf-8", "replace")
+    text = _valid(text)
     for word in sorted(_known, key=len, reverse=True) if words else ():
         text = text.replace(word, HIDDEN)
     for pattern, shown in _PATTERNS:
         text = pattern.sub(shown, text)
     return text
+
+
+def _valid(text: str) -> str:
+    """Return a text with the bytes of names, which a locale could not decode, taken for UTF-8."""
+    try:
+        return text.encode("utf-8", "surrogateescape").decode("utf-8", "replace")
+    except UnicodeEncodeError:
+        return text.encode("utf-8", "replace").decode("utf-8")
 
 
 def learn(uri: str) -> None:

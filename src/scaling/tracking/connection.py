@@ -4,6 +4,7 @@ import errno
 import gc
 import logging
 import os
+import sys
 import tempfile
 from collections.abc import Iterator
 from contextlib import contextmanager
@@ -40,6 +41,11 @@ def resolve_uri(uri: str | None) -> str:
         raise StoreError(
             f"tracking.uri={chosen}: its credentials were left out, and are not in this process's environment.\n"
             "Set MLFLOW_TRACKING_URI to the whole URI, and leave tracking.uri= out."
+        )
+    if not chosen.isprintable():  # the undecoded bytes of a name are not
+        raise StoreError(
+            f"tracking.uri={mask(chosen)}: this locale can't read it whole ({sys.getfilesystemencoding()}).\n"
+            "Set PYTHONUTF8=1, or a locale such as LC_ALL=C.UTF-8."
         )
     if "://" not in chosen or chosen.startswith("file:"):
         raise StoreError(
