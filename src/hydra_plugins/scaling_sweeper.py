@@ -59,8 +59,8 @@ class GridSweeper(BasicSweeper):
         assert self.hydra_context is not None
         assert self.config is not None
         context, config = self.hydra_context, self.config
-        if config.tracking.uri is not None:
-            config.tracking.uri = lift(config.tracking.uri)  # launchers send the config along, some in files
+        if config.tracking.uri:
+            config.tracking.uri = lift(str(config.tracking.uri))  # launchers send the config along, some in files
         parser = OverridesParser.create(config_loader=context.config_loader)
         overrides = parser.parse_overrides([*self._parse_config(), *arguments])
         grid = self.split_arguments(overrides, None)[0]

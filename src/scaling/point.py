@@ -7,7 +7,7 @@ import tempfile
 import time
 import traceback
 from collections.abc import Iterator
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
@@ -76,7 +76,8 @@ class PointRunner:
             except BaseException as error:
                 stopped = not isinstance(error, Exception)
                 reason = "interrupted" if stopped else failure_reason(error)
-                log.write("".join(traceback.format_exception(error)))
+                with suppress(OSError):  # a full disk must not keep the run from its end
+                    log.write("".join(traceback.format_exception(error)))
                 store.fail(claim.run_id, reason, Path(folder), "KILLED" if stopped else "FAILED")
                 if stopped:
                     raise

@@ -105,7 +105,7 @@ def restore(shown: str) -> str:
 
 
 def _variable(shown: str) -> str:
-    return f"SCALING_URI_{sha256(shown.encode()).hexdigest()[:16].upper()}"
+    return f"SCALING_URI_{sha256(shown.encode('utf-8', 'replace')).hexdigest()[:16].upper()}"
 
 
 def cleanse(error: BaseException) -> None:
