@@ -16,7 +16,7 @@ from omegaconf import DictConfig, OmegaConf
 from omegaconf.errors import OmegaConfBaseException
 
 from scaling.core.errors import ScalingError, SettingError
-from scaling.core.secrets import lift, mask
+from scaling.core.secrets import cleanse, lift, mask
 from scaling.core.streams import guard
 
 VERSION_BASE = "1.3"
@@ -53,6 +53,7 @@ def compose(overrides: Sequence[str] = (), config_name: str = "config") -> DictC
     except Exception as error:
         if not from_hydra(error):
             raise
+        cleanse(error)
         raise SettingError(explain(error, overrides, config_name)) from error
     finally:
         GlobalHydra.instance().hydra = outer
