@@ -1,5 +1,6 @@
 """The tracking store, on a real SQLite database; each test has an MLflow experiment of its own in it."""
 
+import errno
 import os
 import sqlite3
 import subprocess
@@ -9,6 +10,7 @@ import threading
 from dataclasses import replace
 from itertools import count
 from pathlib import Path
+from types import SimpleNamespace
 
 import pytest
 from filelock import FileLock
@@ -261,6 +263,44 @@ def test_a_server_that_does_not_answer_is_named_without_its_password(monkeypatch
     message = refused(RunStore("http://user:secret@127.0.0.1:1"))
     assert "http://***@127.0.0.1:1 does not answer" in message
     assert "secret" not in message + "".join(capfd.readouterr())
+
+
+@pytest.mark.parametrize(
+    ("code", "remedy"),
+    [
+        (errno.ENOSPC, "Free some space, or set tracking.uri="),
+        (errno.EDQUOT, "Free some space, or set tracking.uri="),
+        (errno.EACCES, "Give yourself the permission, or set tracking.uri="),
+        (errno.EROFS, "Set tracking.uri="),
+        (errno.EMFILE, "Set tracking.uri="),
+    ],
+)
+def test_a_lock_that_cannot_be_made_says_why(code, remedy, tmp_path, monkeypatch):
+    def fail(*arguments, **options):
+        raise OSError(code, os.strerror(code))
+
+    monkeypatch.setattr(FileLock, "acquire", fail)
+    why, what = refused(RunStore(f"sqlite:///{tmp_path}/mlflow.db")).splitlines()
+    assert why == f"The store's lock {tmp_path}/mlflow.lock can't be taken: {os.strerror(code)}."
+    assert what.startswith(remedy)
+
+
+def test_a_read_only_file_system_is_no_lack_of_permission(tmp_path, monkeypatch):
+    monkeypatch.setattr(os, "access", lambda *arguments: False)
+    monkeypatch.setattr(os, "statvfs", lambda path: SimpleNamespace(f_flag=os.ST_RDONLY))
+    message = refused(RunStore(f"sqlite:///{tmp_path}/mlflow.db"))
+    assert "the file system is read-only.\nSet tracking.uri=" in message
+    assert "permission" not in message
+
+
+def test_a_uri_whose_credentials_were_left_out_says_what_to_set():
+    with pytest.raises(StoreError, match=r"http://\*\*\*@host: .*\nSet MLFLOW_TRACKING_URI"):
+        resolve_uri("http://***@host")
+
+
+def test_a_path_that_the_locale_cannot_read_says_what_to_set():
+    with pytest.raises(StoreError, match=r"/ü/mlflow.db: .*\nSet PYTHONUTF8=1"):
+        resolve_uri("sqlite:////\udcc3\udcbc/mlflow.db")
 
 
 @pytest.mark.parametrize("before", [None, "7"])

@@ -52,12 +52,15 @@ class GridSweeper(BasicSweeper):
 
     def sweep(self, arguments: list[str]) -> Any:
         """Run the grid of these overrides."""
+        from scaling.core.secrets import lift
         from scaling.point import PointRunner, Result
         from scaling.sweep import Planned, run_grid
 
         assert self.hydra_context is not None
         assert self.config is not None
         context, config = self.hydra_context, self.config
+        if config.tracking.uri:
+            config.tracking.uri = lift(str(config.tracking.uri))  # launchers send the config along, some in files
         parser = OverridesParser.create(config_loader=context.config_loader)
         overrides = parser.parse_overrides([*self._parse_config(), *arguments])
         grid = self.split_arguments(overrides, None)[0]
@@ -74,7 +77,8 @@ class GridSweeper(BasicSweeper):
 
     def _compose(self, grid: list[list[str]]) -> list[tuple[list[str], dict[str, Any]]]:
         """Resolve the settings of each point. Composing is slow (about 0.1 s): n and seed are only filled in."""
-        from scaling.config import plain
+        from scaling.config import plain, quoted
+        from scaling.core.secrets import lift
 
         assert self.hydra_context is not None
         assert self.config is not None
@@ -89,5 +93,10 @@ class GridSweeper(BasicSweeper):
             for key in PLAIN_KEYS:
                 given = OmegaConf.create(f"value: {values[key]}").value if key in values else self.config[key]
                 config[key] = given
-            points.append((overrides, plain(config)))
+            settings = plain(config)
+            tracking = settings["tracking"]
+            if tracking["uri"] != (uri := tracking["uri"] and lift(str(tracking["uri"]))):
+                settings["tracking"] = {**tracking, "uri": uri}
+                overrides = [*overrides, f"tracking.uri={quoted(uri)}"]
+            points.append((overrides, settings))
         return points

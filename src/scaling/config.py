@@ -16,7 +16,8 @@ from omegaconf import DictConfig, OmegaConf
 from omegaconf.errors import OmegaConfBaseException
 
 from scaling.core.errors import ScalingError, SettingError
-from scaling.core.secrets import mask
+from scaling.core.secrets import cleanse, lift, mask
+from scaling.core.streams import guard
 
 VERSION_BASE = "1.3"
 TRACEBACK = "SCALING_TRACEBACK"
@@ -52,6 +53,7 @@ def compose(overrides: Sequence[str] = (), config_name: str = "config") -> DictC
     except Exception as error:
         if not from_hydra(error):
             raise
+        cleanse(error)
         raise SettingError(explain(error, overrides, config_name)) from error
     finally:
         GlobalHydra.instance().hydra = outer
@@ -199,8 +201,33 @@ def exit_with(error: Exception, config_name: str = "config") -> NoReturn:
     raise SystemExit(1)
 
 
+def lifted(override: str) -> str:
+    """Return a setting of the store without its credentials, which `scaling.core.secrets` restores where it is used.
+
+    >>> lifted("tracking.uri=http://me:pa(ss@host")
+    "tracking.uri='http://***@host'"
+    """
+    name, _, value = override.partition("=")
+    if name.lstrip("+") != "tracking.uri" or "${" in value or value.count("://") > 1:
+        return override
+    quote = value[:1]
+    if quote in ("'", '"') and value.endswith(quote):
+        uri = value[1:-1].replace(f"\\{quote}", quote)
+    else:
+        uri = re.sub(r"\\([\\()\[\]{}:=, \t])", r"\1", value)
+    shown = lift(uri)
+    return override if shown == uri else f"{name}={quoted(shown)}"
+
+
+def quoted(text: str) -> str:
+    """Return a text as Hydra's grammar takes any text."""
+    return "'" + text.replace("'", r"\'") + "'"
+
+
 def run_application(application: Callable[[], Any], config_name: str = "config") -> None:
     """Run a Hydra application; a user's error becomes a short message on stderr and exit code 1."""
+    guard()
+    sys.argv[1:] = map(lifted, sys.argv[1:])
     # Hydra would print and exit by itself; asked for full errors it raises, and we say it shorter.
     asked = os.environ.get("HYDRA_FULL_ERROR")
     os.environ["HYDRA_FULL_ERROR"] = "1"

@@ -23,6 +23,7 @@ from pathlib import Path
 from scaling.core.errors import DataError, ScalingError
 from scaling.core.extrapolation import Forecast, Prediction, forecast
 from scaling.core.extrapolation.observations import LARGEST_ERROR, LARGEST_N
+from scaling.core.streams import guard
 from scaling.core.tables import read_table
 from scaling.core.words import look
 
@@ -284,6 +285,7 @@ def write(path: Path, answers: Sequence[tuple[str, ...]], unit: Unit) -> None:
 
 def main() -> None:
     """Run the command."""
+    guard()
     parser = argparse.ArgumentParser(
         prog="python -m scaling.extrapolate", description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter
     )

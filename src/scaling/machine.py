@@ -72,7 +72,7 @@ def cores() -> int:
 def processor() -> str:
     """Return the processor's name."""
     try:
-        lines = Path("/proc/cpuinfo").read_text().splitlines()
+        lines = Path("/proc/cpuinfo").read_text(encoding="utf-8").splitlines()
         return next(line.split(":", 1)[1].strip() for line in lines if line.startswith("model name"))
     except (OSError, StopIteration):
         return platform.processor() or platform.machine()
@@ -101,7 +101,7 @@ def shared_memory() -> float:
 def peak_memory() -> int:
     """Return the most bytes that this process held since it began, or since `forget_peak_memory`."""
     try:
-        lines = Path("/proc/self/status").read_text().splitlines()
+        lines = Path("/proc/self/status").read_text(encoding="utf-8", errors="replace").splitlines()
         return 1024 * next(int(line.split()[1]) for line in lines if line.startswith("VmHWM:"))
     except (OSError, StopIteration, ValueError):
         import resource
@@ -113,7 +113,7 @@ def peak_memory() -> int:
 def forget_peak_memory() -> None:
     """Let `peak_memory` start again from what is held now, where the system can do that (Linux)."""
     with contextlib.suppress(OSError):
-        Path("/proc/self/clear_refs").write_text("5")
+        Path("/proc/self/clear_refs").write_text("5", encoding="utf-8")
 
 
 @cache
@@ -128,19 +128,17 @@ def git_state() -> tuple[str | None, bool]:
 
 def _git(folder: Path, *arguments: str) -> str | None:
     try:
-        result = subprocess.run(
-            ["git", "-C", str(folder), *arguments], capture_output=True, text=True, timeout=10, check=True
-        )
+        result = subprocess.run(["git", "-C", str(folder), *arguments], capture_output=True, timeout=10, check=True)
     except (OSError, subprocess.SubprocessError):
         return None
-    return result.stdout.strip()
+    return result.stdout.decode("utf-8", "replace").strip()
 
 
 @cache
 def host() -> str:
     """Name this host so that a restart, or another container, is another name."""
     try:
-        boot = Path("/proc/sys/kernel/random/boot_id").read_text().strip()[:8]
+        boot = Path("/proc/sys/kernel/random/boot_id").read_text(encoding="utf-8").strip()[:8]
     except OSError:
         boot = "unknown"
     return f"{socket.gethostname()}/{boot}"
@@ -150,7 +148,7 @@ def process(pid: int | None = None) -> str | None:
     """Name a process so that a later one with the same number is another name; None where it is gone."""
     pid = os.getpid() if pid is None else pid
     try:
-        text = Path(f"/proc/{pid}/stat").read_text()
+        text = Path(f"/proc/{pid}/stat").read_text(encoding="utf-8", errors="replace")
     except OSError:
         return f"{pid}:{_alive(pid)}" if _alive(pid) else None
     state, *fields = text.rpartition(")")[2].split()

@@ -7,7 +7,7 @@ import tempfile
 import time
 import traceback
 from collections.abc import Iterator
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
@@ -21,6 +21,7 @@ from scaling.core.errors import ScalingError
 from scaling.core.identity import digest, flatten
 from scaling.core.reporter import Advance
 from scaling.core.secrets import mask
+from scaling.core.streams import guard
 from scaling.evaluate import Evaluation, Job, evaluate_job
 from scaling.tracking import (
     BACKBONE,
@@ -63,6 +64,7 @@ class PointRunner:
         """Claim, evaluate and log the point of a composed config; failures are logged and returned."""
         if machine.stopping.is_set():
             raise SystemExit(128 + signal.SIGTERM)
+        guard()
         settings = plain(config)
         job = Job(settings)
         point = job.check()
@@ -84,19 +86,20 @@ class PointRunner:
             except BaseException as error:
                 stopped = not isinstance(error, Exception)
                 reason = "interrupted" if stopped else failure_reason(error)
-                log.write("".join(traceback.format_exception(error)))
+                with suppress(OSError):  # a full disk must not keep the run from its end
+                    log.write("".join(traceback.format_exception(error)))
                 store.fail(claim.run_id, reason, Path(folder), "KILLED" if stopped else "FAILED")
                 if stopped:
                     raise
                 name = terminal.describe(point, self.fields)
-                screen.print(f"[{position + 1}/{self.total}] {name}  FAILED  {reason}", style="red", markup=False)
+                screen.print(f"[{position + 1}/{self.total}] {name}  FAILED  {reason}", style="red")
                 return Result(point.fingerprint, "failed", reason)
         name = terminal.describe(point, self.fields)
         seconds = time.monotonic() - started
         line = terminal.result_line(position + 1, self.total, name, metrics, seconds)
-        screen.print(line, markup=False)
+        screen.print(line)
         if evaluation.flag:
-            screen.print(f"flagged: {evaluation.flag}", style="yellow", markup=False)
+            screen.print(f"flagged: {evaluation.flag}", style="yellow")
         return Result(point.fingerprint, "finished")
 
     def _log(
@@ -159,11 +162,11 @@ class RunLog:
     def note(self, message: str) -> None:
         """Tell the user, and keep it."""
         self.write(message)
-        self.screen.print(f"note: {message}", markup=False)
+        self.screen.print(f"note: {message}")
 
     def write(self, text: str) -> None:
         """Append to the log."""
-        with self.path.open("a") as file:
+        with self.path.open("a", encoding="utf-8") as file:
             file.write(mask(f"{time.strftime('%Y-%m-%d %H:%M:%S')} {text}\n"))
 
 
@@ -207,9 +210,9 @@ def write_artifacts(folder: Path, job: Job, evaluation: Evaluation) -> None:
     """Write what is kept of a point: config, environment, predictions, and the adaptation's tables."""
     settings = dict(job.settings)
     settings["tracking"] = {**settings["tracking"], "uri": mask(str(settings["tracking"]["uri"] or ""))}
-    (folder / "config.yaml").write_text(OmegaConf.to_yaml(OmegaConf.create(settings)))
+    (folder / "config.yaml").write_text(mask(OmegaConf.to_yaml(OmegaConf.create(settings))), encoding="utf-8")
     environment = {"versions": machine.versions(), "hardware": machine.hardware()}
-    (folder / "environment.json").write_text(json.dumps(environment, indent=1))
+    (folder / "environment.json").write_text(json.dumps(environment, indent=1), encoding="utf-8")
     test = evaluation.outcome.test
     arrays: dict[str, Any] = {
         "train_indices": job.subset.indices.astype(np.int32),
@@ -220,7 +223,7 @@ def write_artifacts(folder: Path, job: Job, evaluation: Evaluation) -> None:
     }
     np.savez_compressed(folder / "predictions.npz", **arrays)
     for name, rows in evaluation.outcome.tables.items():
-        with (folder / f"{name}.csv").open("w", newline="") as file:
+        with (folder / f"{name}.csv").open("w", newline="", encoding="utf-8") as file:
             writer = csv.DictWriter(file, fieldnames=list(rows[0]))
             writer.writeheader()
             writer.writerows(rows)

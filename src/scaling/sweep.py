@@ -155,7 +155,7 @@ def _open(points: Sequence[GridPoint], settings: Mapping[str, Any], store: RunSt
     sizes = sorted({point.n for point in points})
     span = f"n={sizes[0]}" if len(sizes) == 1 else f"n={sizes[0]}…{sizes[-1]}"
     name = f"sweep {models} {datasets} {adaptations} {span}"
-    sweep = store.open_sweep(digest(fingerprints)[:16], name, {"scaling.command": mask(" ".join(sys.argv))[:5000]})
+    sweep = store.open_sweep(digest(fingerprints)[:16], name, {"scaling.command": " ".join(sys.argv)})
     grid = [
         {
             "fingerprint": point.fingerprint, "curve_id": point.curve_id, "model": point.model,
@@ -164,8 +164,9 @@ def _open(points: Sequence[GridPoint], settings: Mapping[str, Any], store: RunSt
         for point in points
     ]  # fmt: skip
     with tempfile.TemporaryDirectory() as folder:
-        (Path(folder) / "grid.json").write_text(json.dumps(grid, indent=1))
-        (Path(folder) / "expected.json").write_text(json.dumps(settings.get("expected") or [], indent=1))
+        (Path(folder) / "grid.json").write_text(json.dumps(grid, indent=1), encoding="utf-8")
+        expected = json.dumps(settings.get("expected") or [], indent=1)
+        (Path(folder) / "expected.json").write_text(expected, encoding="utf-8")
         store.log_artifacts(sweep.run_id, Path(folder))
     return sweep
 

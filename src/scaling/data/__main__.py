@@ -4,6 +4,7 @@ import sys
 
 from scaling.config import build_dataset, compose, plain
 from scaling.core.errors import ScalingError
+from scaling.core.streams import guard
 from scaling.data.base import Dataset, Vectors
 
 
@@ -19,6 +20,7 @@ def fetch(name: str, *overrides: str) -> Dataset:
 
 def main() -> None:
     """Run the command."""
+    guard()
     if len(sys.argv) < 2 or sys.argv[1].startswith("-"):
         print(__doc__, file=sys.stderr)
         raise SystemExit(2)

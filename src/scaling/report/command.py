@@ -9,7 +9,7 @@ import hydra
 from omegaconf import DictConfig
 
 from scaling.config import VERSION_BASE, config_path, plain, run_application, stops_on_user_errors
-from scaling.core.errors import SettingError, StoreError
+from scaling.core.errors import SettingError, StoreError, remedy
 from scaling.core.metrics import metric_of
 from scaling.core.secrets import mask
 from scaling.findings import Settings
@@ -31,7 +31,11 @@ def application(config: DictConfig) -> None:
     store.must_exist()
     report = collect(store, asked)
     folder = Path(settings["output"]) / report.experiment
-    files = write(report, folder)
+    try:
+        files = write(report, folder)
+    except OSError as error:
+        message = f"The report can't be written to {folder}: {error.strerror}.\n"
+        raise StoreError(message + remedy(error, "set output= to another place.")) from error
     show(report, folder)
     if report.parent is not None:  # its curves as metrics were drawn when the sweep ended
         store.log_files(report.parent, files, "report")

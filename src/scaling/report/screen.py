@@ -22,8 +22,8 @@ def show(report: Report, folder: Path) -> None:
     for table in terminal.curve_tables(report.curves):
         screen.print(table)
     for line in lines(report):
-        screen.print(line, markup=False)
-    screen.print(f"report: {folder / 'report.html'}", markup=False)
+        screen.print(line)
+    screen.print(f"report: {folder / 'report.html'}")
 
 
 def lines(report: Report) -> Iterator[str]:

@@ -1,8 +1,10 @@
 """The connection to an MLflow store: which one, its creation under a lock, and errors that say what to do."""
 
+import errno
 import gc
 import logging
 import os
+import sys
 import tempfile
 from collections.abc import Iterator
 from contextlib import contextmanager
@@ -13,9 +15,9 @@ from typing import TYPE_CHECKING
 
 from filelock import FileLock, Timeout
 
-from scaling import machine
-from scaling.core.errors import StoreError
-from scaling.core.secrets import mask
+from scaling import locks, machine
+from scaling.core.errors import StoreError, remedy
+from scaling.core.secrets import HIDDEN, cleanse, learn, mask, restore
 
 if TYPE_CHECKING:
     from mlflow.entities import Run
@@ -25,11 +27,26 @@ DEFAULT_STORE = "mlruns/mlflow.db"
 LOCK_SECONDS = 120.0
 SQLITE_PATIENCE = 30
 PAGE = 1000
+ELSEWHERE = "set tracking.uri=sqlite:///PATH/mlflow.db to another place."
+TEMPORARY = "Set TMPDIR= to a folder on a local disk."
 
 
 def resolve_uri(uri: str | None) -> str:
     """Return the store's URI: the setting, else MLFLOW_TRACKING_URI, else SQLite below the working directory."""
-    chosen = uri or os.environ.get("MLFLOW_TRACKING_URI") or f"sqlite:///{Path(DEFAULT_STORE).absolute()}"
+    chosen = (
+        restore(uri or "") or os.environ.get("MLFLOW_TRACKING_URI") or f"sqlite:///{Path(DEFAULT_STORE).absolute()}"
+    )
+    learn(chosen)
+    if HIDDEN in chosen:
+        raise StoreError(
+            f"tracking.uri={chosen}: its credentials were left out, and are not in this process's environment.\n"
+            "Set MLFLOW_TRACKING_URI to the whole URI, and leave tracking.uri= out."
+        )
+    if not chosen.isprintable():  # the undecoded bytes of a name are not
+        raise StoreError(
+            f"tracking.uri={mask(chosen)}: this locale can't read it whole ({sys.getfilesystemencoding()}).\n"
+            "Set PYTHONUTF8=1, or a locale such as LC_ALL=C.UTF-8."
+        )
     if "://" not in chosen or chosen.startswith("file:"):
         raise StoreError(
             f"tracking.uri={mask(chosen)}: MLflow keeps runs in a database or on a server, no longer in plain files.\n"
@@ -61,6 +78,7 @@ class Connection:
         """The MLflow client; the first use creates or checks the database, one process at a time."""
         os.environ.setdefault("MLFLOW_DISABLE_TELEMETRY", "true")
         os.environ.setdefault("MLFLOW_ENABLE_ARTIFACTS_PROGRESS_BAR", "false")
+        os.environ.setdefault("MLFLOW_SUPPRESS_PRINTING_URL_TO_STDOUT", "true")
         from mlflow.tracking import MlflowClient
 
         for name in ("mlflow", "alembic"):
@@ -105,15 +123,14 @@ class Connection:
             folder.mkdir(parents=True, exist_ok=True)
         except OSError as error:
             raise StoreError(
-                f"The store's folder {folder} can't be made: {error.strerror}.\n"
-                "Set tracking.uri=sqlite:///PATH/mlflow.db to another place."
+                f"The store's folder {folder} can't be made: {error.strerror}.\n" + remedy(error, ELSEWHERE)
             ) from error
         for path in (folder, self._database):
             if path.exists() and not os.access(path, os.W_OK):
-                raise StoreError(
-                    f"The store {self._database} is not writable: no write permission on {path}.\n"
-                    "Give yourself the permission, or set tracking.uri=sqlite:///PATH/mlflow.db."
-                )
+                read_only = os.statvfs(path).f_flag & os.ST_RDONLY
+                why = "the file system is read-only" if read_only else f"no write permission on {path}"
+                refused = OSError(errno.EROFS if read_only else errno.EACCES, why)
+                raise StoreError(f"The store {self._database} is not writable: {why}.\n" + remedy(refused, ELSEWHERE))
 
     def _artifact_location(self) -> str | None:
         if self._database is None:
@@ -143,22 +160,35 @@ class Connection:
     def locked(self) -> Iterator[None]:
         """Hold the store against other processes of this host: for its creation and for claims."""
         try:
-            with self._lock.acquire(timeout=LOCK_SECONDS):
-                yield
+            self._lock.acquire(timeout=LOCK_SECONDS)
         except Timeout as error:
             raise StoreError(
                 f"Another process has held {self._lock.lock_file} for {LOCK_SECONDS:.0f} s.\n"
                 "Wait for it, or end it, and start again."
             ) from error
+        except OSError as error:
+            raise StoreError(
+                f"The store's lock {self._lock.lock_file} can't be taken: {error.strerror}.\n"
+                + remedy(error, ELSEWHERE)
+            ) from error
+        try:
+            yield
+        finally:
+            self._lock.release()
 
     @cached_property
     def _lock(self) -> FileLock:
         if self._database is not None:
             self._prepare_folder()
-            return FileLock(self._database.with_suffix(".lock"))
+            return locks.file_lock(self._database.with_suffix(".lock"))
         user = os.getuid() if hasattr(os, "getuid") else 0
-        name = f"scaling-{user}-{sha256(self.uri.encode()).hexdigest()[:16]}.lock"
-        return FileLock(Path(tempfile.gettempdir()) / name)
+        name = f"scaling-{user}-{sha256(mask(self.uri).encode()).hexdigest()[:16]}.lock"
+        return locks.file_lock(Path(tempfile.gettempdir()) / name, TEMPORARY)
+
+    def _lockless(self) -> str:
+        """Say where locks are missing: beside the database, or in the temporary folder, which MLflow uses too."""
+        beside = "" if self._database is None else locks.lockless(self._database.parent)
+        return beside or locks.lockless(Path(tempfile.gettempdir()), TEMPORARY)
 
     @contextmanager
     def translated(self) -> Iterator[None]:
@@ -174,7 +204,8 @@ class Connection:
                 f"Install it: pip install {'psycopg[binary]' if error.name == 'psycopg' else error.name}"
             ) from error
         except (MlflowException, SQLAlchemyError, OSError) as error:
-            raise StoreError(explain(error, mask(self.uri))) from error
+            cleanse(error)
+            raise StoreError(self._lockless() or explain(error, mask(self.uri))) from error
 
     def search(self, condition: str, limit: int | None = None) -> "list[Run]":
         """Return the runs of the experiment that meet a condition, newest first, page by page."""

@@ -18,6 +18,7 @@ KIND, SWEEP, FINGERPRINT, CURVE = "scaling.kind", "scaling.sweep", "scaling.fing
 HOST, PROCESS, HEARTBEAT, REASON = "scaling.host", "scaling.process", "scaling.heartbeat", "scaling.reason"
 PRECISION_USED, POOL = "scaling.precision_used", "scaling.pool"
 BACKBONE, MACHINE = "scaling.backbone", "scaling.machine"  # by which the time of other runs is looked up
+COMMAND = "scaling.command"
 FLAG = "scaling.flag"  # what must be known of a score before it is averaged, such as that it is at chance
 LEAKAGE, CONTRADICTIONS = "scaling.leakage", "scaling.contradictions"  # exact copies in the data set, in words
 PARENT = "mlflow.parentRunId"

@@ -13,6 +13,7 @@ from scaling.core.secrets import mask
 from scaling.tracking import artifacts
 from scaling.tracking.connection import PAGE, Connection
 from scaling.tracking.records import (
+    COMMAND,
     CURVE,
     FINGERPRINT,
     GONE,
@@ -42,6 +43,11 @@ if TYPE_CHECKING:
 HEARTBEAT_SECONDS = 60.0
 
 
+def shown(value: Any, limit: int = 5000, words: bool = True) -> str:
+    """Return a value as a store may keep it; see `mask`."""
+    return mask(str(value), words)[:limit]
+
+
 class RunStore(Connection):
     """An MLflow experiment whose runs are grid points, under one parent run a sweep."""
 
@@ -58,7 +64,7 @@ class RunStore(Connection):
             else:
                 everything = {KIND: "sweep", SWEEP: sweep_id, OPENED: repr(time.time()), **tags}
                 everything |= {**owner_tags(), **source_tags()}
-                run_id = self.client.create_run(experiment, run_name=name, tags=everything).info.run_id
+                run_id = self._create(experiment, name, everything)
             return Sweep(run_id, sweep_id)
 
     def finish_sweep(self, sweep: Sweep, status: str) -> None:
@@ -124,10 +130,10 @@ class RunStore(Connection):
                 KIND: "point", FINGERPRINT: point.fingerprint, CURVE: point.curve_id, SWEEP: sweep.sweep_id,
                 PARENT: sweep.run_id, **tags, **owner_tags(), **source_tags(),
             }  # fmt: skip
-            run_id = self.client.create_run(experiment, run_name=name, tags=everything).info.run_id
+            run_id = self._create(experiment, name, everything)
             from mlflow.entities import Param
 
-            self.client.log_batch(run_id, params=[Param(k, str(v)[:6000]) for k, v in params.items()])
+            self.client.log_batch(run_id, params=[Param(k, shown(v, 6000, words=False)) for k, v in params.items()])
             return Claim(run_id, ours=True)
 
     def close_stale(self) -> None:
@@ -182,12 +188,12 @@ class RunStore(Connection):
                 self.client.log_batch(run_id, metrics=values[start : start + PAGE])
             self.client.log_batch(
                 run_id,
-                params=[Param(key, str(value)[:6000]) for key, value in params.items()],
-                tags=[RunTag(key, str(value)[:5000]) for key, value in tags.items()],
+                params=[Param(key, shown(value, 6000, words=False)) for key, value in params.items()],
+                tags=[RunTag(key, shown(value)) for key, value in tags.items()],
             )
             entity = Dataset(
-                name=dataset["name"], digest=dataset["digest"][:36], source_type="local",
-                source=dataset["source"], profile=dataset["profile"],
+                name=shown(dataset["name"], words=False), digest=dataset["digest"][:36], source_type="local",
+                source=shown(dataset["source"]), profile=dataset["profile"],
             )  # fmt: skip
             self.client.log_inputs(run_id, datasets=[DatasetInput(dataset=entity)])
             self.client.log_artifacts(run_id, str(folder))
@@ -219,8 +225,12 @@ class RunStore(Connection):
             for file in files:
                 self.client.log_artifact(run_id, str(file), path)
 
+    def _create(self, experiment: str, name: str, tags: Mapping[str, str]) -> str:
+        tags = {key: shown(value, words=key == COMMAND) for key, value in tags.items()}
+        return self.client.create_run(experiment, run_name=shown(name, words=False), tags=tags).info.run_id
+
     def _end(self, run_id: str, status: str, reason: str) -> None:
-        self.client.set_tag(run_id, REASON, mask(reason)[:5000])
+        self.client.set_tag(run_id, REASON, shown(reason))
         self.client.set_terminated(run_id, status)
 
     def finished_points(self, curve_ids: Iterable[str] | None = None) -> list[Point]:
