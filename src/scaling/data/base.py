@@ -2,7 +2,7 @@
 
 import hashlib
 from collections.abc import Hashable, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from functools import cached_property, lru_cache
 from pathlib import Path
 from typing import Protocol
@@ -58,6 +58,8 @@ class FileImages:
     """Image files of any size, decoded to RGB when they are read."""
 
     paths: tuple[Path, ...]
+    #: Time and size of the files when they were hashed.
+    _hashed: dict[Path, Hashable] = field(default_factory=dict, init=False, repr=False, compare=False)
 
     def __len__(self) -> int:
         return len(self.paths)
@@ -66,14 +68,23 @@ class FileImages:
         """Return the images, each of its own size.
 
         Raises:
-            DataError: a file can't be decoded.
+            DataError: a file can't be decoded, or is another one than the content was made of.
         """
-        return [decode(self.paths[index]) for index in indices]
+        images = [decode(self.paths[index]) for index in indices]
+        hashed = {path: self._hashed[path] for index in indices if (path := self.paths[index]) in self._hashed}
+        if changed := [path for path, state in hashed.items() if _state(path) != state]:
+            _load.cache_clear()  # so that whoever asks next sees what is there now
+            raise DataError(
+                f"{changed[0]} changed after the data set was read: its content is not the point's any more.\n"
+                "Start the same command again, once the files are complete."
+            )
+        return images
 
     def content(self) -> str:
         """Return the SHA-256 over each file's SHA-256. File names don't count: only what is seen does."""
         hashed = hashlib.sha256()
         for path in self.paths:
+            self._hashed[path] = _state(path)  # before it is read: what changes meanwhile counts as changed
             with path.open("rb") as file:
                 hashed.update(hashlib.file_digest(file, "sha256").digest())
         return hashed.hexdigest()
@@ -93,6 +104,11 @@ class Vectors:
         hashed = hashlib.sha256(repr(self.rows.shape).encode())
         hashed.update(np.ascontiguousarray(self.rows, dtype="<f4").data)
         return hashed.hexdigest()
+
+
+def _state(path: Path) -> Hashable:
+    status = path.stat()
+    return status.st_mtime_ns, status.st_size
 
 
 def decode(path: Path) -> Pixels:
