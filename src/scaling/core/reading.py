@@ -81,8 +81,8 @@ def _read(kind: Any, value: Any) -> Any:
             with suppress(ValueError):
                 return _read(option, value)
         raise ValueError(value)
-    if kind in READERS:
-        return READERS[kind](value)
+    if kind is Any or kind in READERS:
+        return value if kind is Any else READERS[kind](value)
     origin, inner = get_origin(kind) or kind, get_args(kind)
     if origin is Literal:
         return _one_of([choice for choice in inner if shown(choice) == shown(value)])
