@@ -127,3 +127,7 @@ def test_python_reads_settings_as_the_command_line_does(place):
         for n, seed in ((100, 1), ("0100", "01"), (100.0, 1))
     ]
     assert len(set(scores)) == 1
+
+
+def test_nothing_is_none_in_python_and_null_on_the_command_line(place):
+    assert evaluate_point(*DIGITS, "n=100", **{"features.batch_size": None, "adaptation.k": [1, 5]}).n == 100
