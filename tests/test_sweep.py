@@ -215,3 +215,19 @@ def test_points_of_a_live_process_are_waited_for_and_their_owner_is_named_once(p
         run_grid(candidates(20, 30), launch)
     assert launched == [2, 2]
     assert capsys.readouterr().out.count("waiting for 2 points that another sweep runs (process 7 on there)") == 1
+
+
+def test_a_job_that_breaks_off_takes_no_other_with_it(command, capsys, monkeypatch):
+    claim = RunStore.claim
+
+    def breaking(self, point, *arguments):
+        if point.n == 20:
+            raise OSError("no answer")
+        return claim(self, point, *arguments)
+
+    monkeypatch.setattr(RunStore, "claim", breaking)
+    assert command("scaling.run", "-m", *DIGITS, "n=20,30") == 1
+    out, err = capsys.readouterr()
+    assert points() == [("FINISHED", 30, 0)]
+    assert "n=20     seed=0: OSError: no answer" in err
+    assert "pixels digits knn" in out

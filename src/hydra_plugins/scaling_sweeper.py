@@ -63,7 +63,7 @@ class GridSweeper(BasicSweeper):
     def sweep(self, arguments: list[str]) -> Any:
         """Run the grid of these overrides."""
         from scaling.overrides import alternatives, spelled
-        from scaling.point import PointRunner, Result
+        from scaling.point import PointRunner, Result, failure_reason
         from scaling.sweep import Planned, run_grid
 
         assert self.hydra_context is not None
@@ -82,7 +82,13 @@ class GridSweeper(BasicSweeper):
                 config=config,
             )
             returns = launcher.launch([list(item.overrides) for item in points], initial_job_idx=0)
-            return [item.return_value for item in returns]
+            results = []
+            for item, job in zip(points, returns, strict=False):
+                try:
+                    results.append(job.return_value)
+                except Exception as error:  # of this job alone: the others have theirs
+                    results.append(Result(item.point.fingerprint, "failed", failure_reason(error)))
+            return results
 
         return run_grid(self._compose(grid), launch, in_process)
 

@@ -92,10 +92,11 @@ def plain(config: DictConfig, overrides: Sequence[str] = (), types: Mapping[str,
 
 
 def _resolved(config: DictConfig) -> dict[str, Any]:
-    own = OmegaConf.masked_copy(config, [str(key) for key in config if key != "hydra"])
-    container = OmegaConf.to_container(own, resolve=True)
-    assert isinstance(container, dict)
-    return {str(key): value for key, value in container.items()}
+    values = {str(key): config[key] for key in config if key != "hydra"}
+    return {
+        key: OmegaConf.to_container(value, resolve=True) if OmegaConf.is_config(value) else value
+        for key, value in values.items()
+    }
 
 
 def build(node: Mapping[str, Any], drop: Sequence[str] = ()) -> Any:
