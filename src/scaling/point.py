@@ -6,19 +6,18 @@ import signal
 import tempfile
 import time
 import traceback
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from contextlib import contextmanager, suppress
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
 import numpy as np
-from omegaconf import DictConfig, OmegaConf
+from omegaconf import OmegaConf
 
 from scaling import machine, terminal
-from scaling.config import plain
 from scaling.core.errors import ScalingError
-from scaling.core.identity import digest, flatten
+from scaling.core.identity import GridPoint, digest, flatten
 from scaling.core.reporter import Advance
 from scaling.core.secrets import mask
 from scaling.core.streams import guard
@@ -38,11 +37,18 @@ from scaling.tracking import (
 
 @dataclass(frozen=True)
 class Result:
-    """What came of a point: "finished" by us, "done" before or elsewhere, "running" elsewhere, or "failed"."""
+    """What came of a point: "finished" by us, "done" before or elsewhere, "running" elsewhere, or "failed".
+
+    Attributes:
+        fingerprint: of the point that was planned.
+        reason: why it failed, or who runs it.
+        found: the point that was there instead of the planned one.
+    """
 
     fingerprint: str
     state: str
     reason: str = ""
+    found: GridPoint | None = None
 
 
 @dataclass(frozen=True)
@@ -60,20 +66,28 @@ class PointRunner:
     fields: tuple[str, ...]
     bars: bool
 
-    def __call__(self, config: DictConfig, position: int) -> Result:
-        """Claim, evaluate and log the point of a composed config; failures are logged and returned."""
+    def __call__(self, settings: Mapping[str, Any], position: int, planned: str) -> Result:
+        """Claim, evaluate and log the point of these settings; failures are logged and returned.
+
+        Args:
+            planned: fingerprint of the point that was planned; where the settings make another, nothing is computed.
+        """
         if machine.stopping.is_set():
             raise SystemExit(128 + signal.SIGTERM)
         guard()
-        settings = plain(config)
         job = Job(settings)
-        point = job.check()
+        try:
+            point = job.check()
+        except Exception as error:
+            return Result(planned, "failed", failure_reason(error))
+        if point.fingerprint != planned:
+            return Result(planned, "failed", found=point)
         store = RunStore(settings["tracking"]["uri"], settings["tracking"]["experiment"])
-        claim = store.claim(point, self.sweep, run_params(job), run_tags(job), bool(settings["force"]))
+        claim = store.claim(point, self.sweep, run_params(job), run_tags(job), settings["force"])
         if not claim.ours:
             return Result(point.fingerprint, "done" if claim.finished else "running", claim.owner)
         screen = terminal.console()
-        shown = self.bars and bool(settings["progress"])
+        shown = self.bars and settings["progress"]
         with tempfile.TemporaryDirectory() as folder, store.heartbeat(claim.run_id):
             log = RunLog(Path(folder) / "log.txt", screen, store, claim.run_id)
             started = time.monotonic()

@@ -9,7 +9,7 @@ import tempfile
 import time
 from collections import Counter
 from collections.abc import Callable, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
 
@@ -24,6 +24,8 @@ from scaling.point import PointRunner, Result
 from scaling.tracking import PointState, RunStore, Sweep
 
 POLL_SECONDS = 1.0
+#: What came of a point that a launcher says nothing of.
+LOST = Result("", "failed", "its job ended without a result; the launcher's log may say why")
 
 
 @dataclass(frozen=True)
@@ -97,7 +99,12 @@ def run_grid(
     if not todo:
         screen.print(f"nothing to run; force=true runs finished points again (store: {mask(store.uri)})")
     failures = _run(planned, todo, settings, store, launch, in_process)
-    after = plan(candidates, store)
+    states = store.states(item.point for item in planned)
+    # A point whose job came to nothing has no run that tells.
+    states |= {
+        key: PointState("failed", reason=reason) for key, reason in failures.items() if states[key].state != "done"
+    }
+    after = [replace(item, state=states[item.point.fingerprint]) for item in planned]
     _sum_up(after, store, screen, bool(todo))
     if failures:
         raise SweepError(_failure_list(planned, failures, store))
@@ -125,25 +132,40 @@ def _run(
 
 
 def _run_all(todo: list[Planned], store: RunStore, launch: Launch, runner: PointRunner) -> dict[str, str]:
-    """Launch points until none is left; those that another process has are waited for, or taken over."""
+    """Launch points until none is left; those that another process has are waited for, or taken over.
+
+    Every point that is launched leaves the list, unless its claim found that another live process has it. So a round
+    either shortens the list or waits for others, whose runs end or become stale.
+    """
     failures: dict[str, str] = {}
-    waiting_said = False
+    waiting_for = ""
     while todo:
         states = store.states(item.point for item in todo)
         free = [item for item in todo if states[item.point.fingerprint].state != "running"]
-        results = {result.fingerprint: result for result in launch(runner, free)} if free else {}
-        failures |= {key: result.reason for key, result in results.items() if result.state == "failed"}
-        todo = [
-            item for item in todo
-            if (result := results.get(item.point.fingerprint)) is None or result.state == "running"
-        ]  # fmt: skip
-        if todo and not free:
-            if not waiting_said:
-                owner = states[todo[0].point.fingerprint].reason
+        owners = {key: state.reason for key, state in states.items() if state.state == "running"}
+        results = {result.fingerprint: result for result in (launch(runner, free) if free else ()) if result}
+        for item in free:
+            result = results.get(item.point.fingerprint, LOST)
+            if result.state == "failed":
+                failures[item.point.fingerprint] = _reason(item.point, result)
+            elif result.state == "running":
+                owners[item.point.fingerprint] = result.reason
+        left = [item for item in todo if item.point.fingerprint in owners]
+        if len(left) == len(todo):
+            owner = owners[todo[0].point.fingerprint]
+            if owner != waiting_for:
                 terminal.console().print(f"waiting for {len(todo)} points that another sweep runs ({owner})")
-                waiting_said = True
+                waiting_for = owner
             time.sleep(POLL_SECONDS)
+        todo = left
     return failures
+
+
+def _reason(point: GridPoint, result: Result) -> str:
+    """Say why a point failed; where its job found another point, what changed."""
+    if result.found is None:
+        return result.reason
+    return f"not what was planned, so not computed: {point.unlike(result.found)} changed while the sweep ran"
 
 
 def _open(points: Sequence[GridPoint], settings: Mapping[str, Any], store: RunStore) -> Sweep:

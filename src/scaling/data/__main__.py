@@ -14,8 +14,8 @@ def fetch(name: str, *overrides: str) -> Dataset:
     Raises:
         ScalingError: it can't be had, or is damaged.
     """
-    settings = plain(compose([f"dataset={name}", *overrides]))
-    return build_dataset(settings["dataset"]).load()
+    given = [f"dataset={name}", *overrides]
+    return build_dataset(plain(compose(given), given)["dataset"]).load()
 
 
 def main() -> None:

@@ -2,7 +2,7 @@
 
 import hashlib
 from collections.abc import Hashable, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from functools import cached_property, lru_cache
 from pathlib import Path
 from typing import Protocol
@@ -68,6 +68,8 @@ class FileImages:
 
     paths: tuple[Path, ...]
     viewing: Viewing = AS_THEY_ARE
+    #: Time and size of the files when they were hashed.
+    _hashed: dict[Path, Hashable] = field(default_factory=dict, init=False, repr=False, compare=False)
 
     def __len__(self) -> int:
         return len(self.paths)
@@ -76,9 +78,17 @@ class FileImages:
         """Return the images, each of its own size.
 
         Raises:
-            DataError: a file can't be decoded.
+            DataError: a file can't be decoded, or is another one than the content was made of.
         """
-        return [decode(self.paths[index], self.viewing) for index in indices]
+        images = [decode(self.paths[index], self.viewing) for index in indices]
+        hashed = {path: self._hashed[path] for index in indices if (path := self.paths[index]) in self._hashed}
+        if changed := [path for path, state in hashed.items() if _state(path) != state]:
+            _load.cache_clear()  # so that whoever asks next sees what is there now
+            raise DataError(
+                f"{changed[0]} changed after the data set was read: its content is not the point's any more.\n"
+                "Start the same command again, once the files are complete."
+            )
+        return images
 
     @cached_property
     def seen(self) -> tuple[Seen, ...]:
@@ -87,6 +97,8 @@ class FileImages:
         Raises:
             DataError: a file is no image that can be read.
         """
+        # Before they are read: what changes meanwhile counts as changed.
+        self._hashed.update((path, _state(path)) for path in self.paths)
         return tuple(look(path, self.viewing) for path in self.paths)
 
     def content(self) -> str:
@@ -121,6 +133,15 @@ class Vectors:
     def keys(self) -> NDArray[np.int64]:
         """Return a number for each row."""
         return keys(self.rows, len(self))
+
+
+def _state(path: Path) -> Hashable:
+    """Return what changes when a file is written; nothing of one that is not there."""
+    try:
+        status = path.stat()
+    except OSError:
+        return None
+    return status.st_mtime_ns, status.st_size
 
 
 @dataclass(frozen=True)
