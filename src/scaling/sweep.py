@@ -8,20 +8,20 @@ import sys
 import tempfile
 import time
 from collections import Counter
-from collections.abc import Callable, Mapping, Sequence
-from dataclasses import dataclass
+from collections.abc import Callable, Iterable, Mapping, Sequence
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import Any
 
 from scaling import terminal
 from scaling.core.curves import Point, curves_of, newest_by_fingerprint
-from scaling.core.errors import SettingError, SweepError
+from scaling.core.errors import SettingError, StoreError, SweepError
 from scaling.core.identity import GridPoint, digest
 from scaling.core.secrets import mask
 from scaling.estimate import estimate
 from scaling.evaluate import Job
-from scaling.point import PointRunner, Result
-from scaling.tracking import PointState, RunStore, Sweep
+from scaling.point import PointRunner, Result, not_run, spool_of
+from scaling.tracking import Delivered, PointState, RunStore, Sweep, spool
 
 POLL_SECONDS = 1.0
 
@@ -40,6 +40,35 @@ class Planned:
 Launch = Callable[[PointRunner, Sequence[Planned]], Sequence[Result]]
 
 
+@dataclass
+class Ran:
+    """What came of running points, by fingerprint.
+
+    Attributes:
+        failures: why points failed, or were not logged.
+        points: what was computed.
+        trouble: what the store said when it could no longer be reached; empty where it could.
+    """
+
+    failures: dict[str, str] = field(default_factory=dict)
+    points: dict[str, Point] = field(default_factory=dict)
+    trouble: str = ""
+
+    def add(self, results: Iterable[Result]) -> None:
+        """Take in the results of points."""
+        for result in results:
+            if result.state == "failed":
+                self.failures[result.fingerprint] = result.reason
+            if result.point is not None:
+                self.points[result.fingerprint] = result.point
+
+    def state(self, item: Planned) -> PointState:
+        """Return what is known of a point without asking the store."""
+        if reason := self.failures.get(item.point.fingerprint):
+            return PointState("failed", reason=reason)
+        return PointState("done") if item.point.fingerprint in self.points else item.state
+
+
 def plan(candidates: Sequence[tuple[Sequence[str], Mapping[str, Any]]], store: RunStore) -> list[Planned]:
     """Check all points of a grid, drop repeats, and look up what is known of each.
 
@@ -53,8 +82,13 @@ def plan(candidates: Sequence[tuple[Sequence[str], Mapping[str, Any]]], store: R
     for overrides, settings in candidates:
         point = Job(settings).check()
         unique.setdefault(point.fingerprint, (tuple(overrides), settings, point))
-    states = store.states(point for *_, point in unique.values())
-    return [Planned(*found, states[fingerprint]) for fingerprint, found in unique.items()]
+    return looked_up([Planned(*found, PointState("pending")) for found in unique.values()], store)
+
+
+def looked_up(planned: Sequence[Planned], store: RunStore) -> list[Planned]:
+    """Return points with what the store knows of them now."""
+    states = store.states(item.point for item in planned)
+    return [replace(item, state=states[item.point.fingerprint]) for item in planned]
 
 
 def run_grid(
@@ -79,8 +113,14 @@ def run_grid(
         raise SettingError("tracking.uri= and tracking.experiment= take one value a sweep.\nRun one sweep for each.")
     store = RunStore(settings["tracking"]["uri"], settings["tracking"]["experiment"])
     planned = plan(candidates, store)
+    delivered = Delivered() if settings["plan"] else _deliver(settings, store)
+    if delivered.logged:
+        planned = looked_up(planned, store)
     screen.print(terminal.counts_line(Counter(item.state.state for item in planned)))
-    todo = [item for item in planned if item.state.state != "done" or settings["force"]]
+    todo = [
+        item for item in planned
+        if settings["force"] or (item.state.state != "done" and item.point.fingerprint not in delivered.stuck)
+    ]  # fmt: skip
     if settings["plan"]:
         rows = [(item.point, item.state.state, item.state.reason.split("\n")[0]) for item in planned]
         screen.print(terminal.plan_table(rows))
@@ -89,43 +129,81 @@ def run_grid(
         return planned
     if not todo:
         screen.print(f"nothing to run; force=true runs finished points again (store: {mask(store.uri)})")
-    failures = _run(planned, todo, settings, store, launch, in_process)
-    after = plan(candidates, store)
-    _sum_up(after, store, screen, bool(todo))
-    if failures:
-        raise SweepError(_failure_list(planned, failures, store))
+    ran = _run(planned, todo, settings, store, launch, in_process)
+    ran.failures = {**delivered.stuck, **ran.failures}
+    if ran.trouble:
+        after = [replace(item, state=ran.state(item)) for item in planned]
+        found = list(ran.points.values())
+    else:
+        after = looked_up(planned, store)
+        found = _finished([item.point for item in planned], store)
+    if todo:
+        screen.print(terminal.counts_line(Counter(item.state.state for item in after)))
+    for table in terminal.curve_tables(curves_of(found)):
+        screen.print(table)
+    if ran.trouble:
+        ran.trouble += "\nThe same command runs what is missing, and logs what is kept."
+    if ran.failures or ran.trouble:
+        raise SweepError("\n".join(filter(None, (_failure_list(planned, ran.failures, store), ran.trouble))))
     return after
+
+
+def _deliver(settings: Mapping[str, Any], store: RunStore) -> Delivered:
+    """Log the results that an outage left on this disk, and say so."""
+    root = spool_of(settings)
+    delivered = store.deliver_kept(root)
+    notes = [f"note: {reason}" for reason in delivered.stuck.values()]
+    if delivered.logged:
+        notes.append(f"results that were kept in {root} and are logged now: {len(delivered.logged)}")
+    if delivered.others:
+        notes.append(f"note: results in {root} that belong to another store or experiment: {delivered.others}")
+    for note in notes:
+        terminal.console().print(note, markup=False)
+    return delivered
 
 
 def _run(
     planned: list[Planned], todo: list[Planned], settings: Mapping[str, Any], store: RunStore, launch: Launch,
     in_process: bool,
-) -> dict[str, str]:  # fmt: skip
-    """Run what is to be done under the grid's parent run; return the reasons of failures by fingerprint."""
+) -> Ran:  # fmt: skip
+    """Run what is to be done under the grid's parent run."""
     points = [item.point for item in planned]
     store.close_stale()
     sweep = _open(points, settings, store)
     runner = PointRunner(sweep, len(todo), tuple(terminal.varying(points)), in_process)
-    status, failures = "KILLED", {}
+    status, ran = "KILLED", Ran()
     try:
         with store.heartbeat(sweep.run_id):
-            failures = _run_all(todo, store, launch, runner) if todo else {}
-        status = "FAILED" if failures else "FINISHED"
+            _run_all(todo, store, launch, runner, ran)
+        if ran.failures:
+            for fingerprint in _deliver(settings, store).logged:
+                ran.failures.pop(fingerprint, None)
+        status = "FAILED" if ran.failures else "FINISHED"
+    except StoreError as error:
+        ran.trouble = str(error)
     finally:
-        store.log_curves(sweep.run_id, _finished(points, store))
-        store.finish_sweep(sweep, status)
-    return failures
+        if not ran.trouble:
+            try:
+                store.log_curves(sweep.run_id, _finished(points, store))
+                store.finish_sweep(sweep, status)
+            except StoreError as error:  # what was computed is told all the same
+                ran.trouble = str(error)
+        spool.tidy(spool_of(settings))
+    return ran
 
 
-def _run_all(todo: list[Planned], store: RunStore, launch: Launch, runner: PointRunner) -> dict[str, str]:
+def _run_all(todo: list[Planned], store: RunStore, launch: Launch, runner: PointRunner, ran: Ran) -> None:
     """Launch points until none is left; those that another process has are waited for, or taken over."""
-    failures: dict[str, str] = {}
     waiting_said = False
     while todo:
-        states = store.states(item.point for item in todo)
+        try:
+            states = store.states(item.point for item in todo)
+        except StoreError as error:
+            ran.failures |= {item.point.fingerprint: not_run(error) for item in todo}
+            raise
         free = [item for item in todo if states[item.point.fingerprint].state != "running"]
         results = {result.fingerprint: result for result in launch(runner, free)} if free else {}
-        failures |= {key: result.reason for key, result in results.items() if result.state == "failed"}
+        ran.add(results.values())
         todo = [
             item for item in todo
             if (result := results.get(item.point.fingerprint)) is None or result.state == "running"
@@ -136,7 +214,6 @@ def _run_all(todo: list[Planned], store: RunStore, launch: Launch, runner: Point
                 terminal.console().print(f"waiting for {len(todo)} points that another sweep runs ({owner})")
                 waiting_said = True
             time.sleep(POLL_SECONDS)
-    return failures
 
 
 def _open(points: Sequence[GridPoint], settings: Mapping[str, Any], store: RunStore) -> Sweep:
@@ -170,15 +247,9 @@ def _finished(grid: Sequence[GridPoint], store: RunStore) -> list[Point]:
     return newest_by_fingerprint([point for point in found if point.fingerprint in fingerprints])[0]
 
 
-def _sum_up(planned: list[Planned], store: RunStore, screen: Any, ran: bool) -> None:
-    """Print the table of the grid's finished points."""
-    if ran:
-        screen.print(terminal.counts_line(Counter(item.state.state for item in planned)))
-    for table in terminal.curve_tables(curves_of(_finished([item.point for item in planned], store))):
-        screen.print(table)
-
-
 def _failure_list(planned: list[Planned], failures: Mapping[str, str], store: RunStore) -> str:
+    if not failures:
+        return ""
     fields = terminal.varying([item.point for item in planned])
     lines = [
         f"  {terminal.describe(item.point, fields)}: {failures[item.point.fingerprint].splitlines()[0]}"

@@ -5,6 +5,7 @@ from typing import Any
 from scaling.core.curves import COLUMNS, curves_of, newest_by_fingerprint, rows
 from scaling.tracking.artifacts import RunLinks
 from scaling.tracking.connection import resolve_uri
+from scaling.tracking.delivery import Delivered, not_logged
 from scaling.tracking.predictions import StoredPredictions
 from scaling.tracking.records import (
     BACKBONE,
@@ -24,14 +25,15 @@ from scaling.tracking.records import (
     is_stale,
     metric_key,
     opened,
+    point_of,
     to_point,
 )  # fmt: skip
 from scaling.tracking.store import RunStore
 
 __all__ = [
     "BACKBONE", "CURVE", "FINGERPRINT", "FLAG", "KIND", "MACHINE", "PARENT", "POOL", "PRECISION_USED", "REASON",
-    "SWEEP", "Claim", "PointState", "RunLinks", "RunStore", "StoredPredictions", "Sweep", "fetch_runs", "is_stale",
-    "metric_key", "opened", "resolve_uri", "to_point",
+    "SWEEP", "Claim", "Delivered", "PointState", "RunLinks", "RunStore", "StoredPredictions", "Sweep", "fetch_runs",
+    "is_stale", "metric_key", "not_logged", "opened", "point_of", "resolve_uri", "to_point",
 ]  # fmt: skip
 
 
