@@ -126,3 +126,10 @@ def test_a_server_that_goes_away_costs_time_and_no_result(end, proxy, run, runs,
     assert statuses(runs("point")) == {"FINISHED": 2}
     assert nothing_runs(runs)
     assert not SPOOL.parent.exists()
+
+
+def test_a_heartbeat_is_judged_by_the_servers_clock(proxy, experiment):
+    store = RunStore(proxy.uri, experiment)
+    before = store.clock()
+    proxy.clock = 900
+    assert 890 < store.clock() - before < 960

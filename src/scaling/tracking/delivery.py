@@ -30,7 +30,7 @@ class Delivered:
         stuck: what stood in the way of the rest, by fingerprint, or by the folder's name where it can't be read.
     """
 
-    logged: Sequence[str] = ()
+    logged: tuple[str, ...] = ()
     others: int = 0
     stuck: Mapping[str, str] = field(default_factory=dict)
 
@@ -167,7 +167,7 @@ class Delivery(Connection):
                     stuck[result.fingerprint] = not_logged(error, entry)
             if not entry.exists():
                 logged.append(result.fingerprint)
-        return Delivered(logged, others, stuck)
+        return Delivered(tuple(logged), others, stuck)
 
     def _superseded(self, run: "Run", result: spool.Result, entry: Path) -> bool:
         """Say whether a result is not to be logged (now): its point is finished, and it is forgotten; or another's."""
