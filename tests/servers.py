@@ -93,13 +93,16 @@ class Proxy:
 
         self.rule = rule
 
-    def refuse_from(self, end: str, count: int) -> None:
-        """Answer 503 to everything once so many requests with this end have come."""
-        left = [count]
+    def refuse_from(self, end: str, count: int, times: float = float("inf")) -> None:
+        """Answer 503 to so many requests from the one on with this end that is the `count`-th of its kind."""
+        left, refused = [count], [0]
 
         def rule(path: str, body: bytes) -> str:
             left[0] -= path.endswith(end)
-            return PASS if left[0] > 0 else REFUSE
+            if left[0] > 0 or refused[0] >= times:
+                return PASS
+            refused[0] += 1
+            return REFUSE
 
         self.rule = rule
 

@@ -128,6 +128,18 @@ def test_a_server_that_goes_away_costs_time_and_no_result(end, proxy, run, runs,
     assert not SPOOL.parent.exists()
 
 
+@pytest.mark.parametrize(("end", "number"), [("runs/create", 2), ("log-inputs", 1)], ids=["claim", "log"])
+def test_an_outage_in_the_middle_is_made_up_for_by_the_same_command(end, number, proxy, run, runs, capfd):
+    proxy.refuse_from(end, number, times=2)  # as often as the client asks
+    assert run() == 0
+    out, _ = capfd.readouterr()
+    assert "FAILED  not" in out
+    assert "2 points: 2 done" in out
+    assert statuses(runs("point")) == {"FINISHED": 2}
+    assert statuses(runs("sweep")) == {"FINISHED": 1}
+    assert nothing_runs(runs)
+
+
 def test_a_heartbeat_is_judged_by_the_servers_clock(proxy, experiment):
     store = RunStore(proxy.uri, experiment)
     before = store.clock()

@@ -40,7 +40,8 @@ from scaling.tracking import (
 
 @dataclass(frozen=True)
 class Result:
-    """What came of a point: "finished" by us, "done" before or elsewhere, "running" elsewhere, or "failed".
+    """What came of a point: "finished" by us, "done" before or elsewhere, "running" elsewhere, "failed",
+    or "missed" where it could not be claimed.
 
     Attributes:
         point: what was computed of a finished one; a store that is away can't be asked for it.
@@ -78,15 +79,15 @@ class PointRunner:
         screen = terminal.console()
         name = terminal.describe(point, self.fields)
 
-        def failed(reason: str, computed: Point | None = None) -> Result:
+        def failed(reason: str, computed: Point | None = None, state: str = "failed") -> Result:
             screen.print(f"[{position + 1}/{self.total}] {name}  FAILED  {reason}", style="red", markup=False)
-            return Result(point.fingerprint, "failed", reason, computed)
+            return Result(point.fingerprint, state, reason, computed)
 
         params, tags = run_params(job), run_tags(job)
         try:
             claim = store.claim(point, self.sweep, params, tags, bool(settings["force"]))
         except StoreError as error:
-            return failed(not_run(error))
+            return failed(not_run(error), state="missed")
         if not claim.ours:
             return Result(point.fingerprint, "done" if claim.finished else "running", claim.owner)
         shown = self.bars and bool(settings["progress"])

@@ -46,19 +46,23 @@ class Ran:
 
     Attributes:
         failures: why points failed, or were not logged.
+        missed: points that could not be claimed.
         points: what was computed.
         trouble: what the store said when it could no longer be reached; empty where it could.
     """
 
     failures: dict[str, str] = field(default_factory=dict)
+    missed: set[str] = field(default_factory=set)
     points: dict[str, Point] = field(default_factory=dict)
     trouble: str = ""
 
     def add(self, results: Iterable[Result]) -> None:
         """Take in the results of points."""
         for result in results:
-            if result.state == "failed":
+            if result.state in ("failed", "missed"):
                 self.failures[result.fingerprint] = result.reason
+            if result.state == "missed":
+                self.missed.add(result.fingerprint)
             if result.point is not None:
                 self.points[result.fingerprint] = result.point
 
@@ -175,6 +179,10 @@ def _run(
     try:
         with store.heartbeat(sweep.run_id):
             _run_all(todo, store, launch, runner, ran)
+            missed = [item for item in todo if item.point.fingerprint in ran.missed]
+            for item in missed:  # an outage may have passed meanwhile; they are tried once more
+                del ran.failures[item.point.fingerprint]
+            _run_all(missed, store, launch, runner, ran)
         if ran.failures:
             for fingerprint in _deliver(settings, store).logged:
                 ran.failures.pop(fingerprint, None)
