@@ -38,7 +38,7 @@ from scaling.tracking import (
 )
 from scaling.tracking import store as store_module
 from scaling.tracking.artifacts import folder_of, links
-from scaling.tracking.connection import explain
+from scaling.tracking.connection import explain, server_clock
 from scaling.tracking.records import HEARTBEAT, HOST, PROCESS
 
 NUMBERS = count()
@@ -582,6 +582,26 @@ def test_the_heart_stops_with_its_point(store):
     with store.heartbeat("a run"):
         assert "heartbeat" in [thread.name for thread in threading.enumerate()]
     assert "heartbeat" not in [thread.name for thread in threading.enumerate()]
+
+
+def test_values_are_logged_as_they_happen_and_a_store_that_is_away_holds_nothing_up(store, sweep, monkeypatch):
+    run_id, away = claim(store, sweep).run_id, threading.Event()
+    with store.heartbeat(run_id) as send:
+        send(("loss", 0.5, 1, 1000))
+        send(("loss", 0.25, 2, 2000))
+    assert history(store, run_id, "loss") == [(1, 0.5), (2, 0.25)]
+    monkeypatch.setattr(store_module, "PARTING_SECONDS", 0.01)
+    monkeypatch.setattr(store.client, "log_metric", lambda *_, **__: away.wait(60))
+    with store.heartbeat(run_id) as send:
+        for step in range(1000):
+            send(("loss", 0.5, step, 1000))
+    assert not away.is_set()
+    away.set()
+
+
+def test_a_store_that_is_no_database_tells_no_time():
+    assert server_clock("databricks://profile") is None
+    assert server_clock("sqlite://") is None  # a time without its zone
 
 
 # ---- states --------------------------------------------------------------------------------------------------

@@ -223,9 +223,13 @@ def server_clock(uri: str) -> float | None:
     """Return the time as a server or a database tells it, or None where it tells none that names its time zone."""
     if not uri.startswith("http"):
         from sqlalchemy import NullPool, create_engine, func, select
+        from sqlalchemy.exc import NoSuchModuleError
 
-        with create_engine(uri, poolclass=NullPool).connect() as database:
-            now = database.scalar(select(func.current_timestamp()))
+        try:
+            with create_engine(uri, poolclass=NullPool).connect() as database:
+                now = database.scalar(select(func.current_timestamp()))
+        except NoSuchModuleError:  # no database
+            return None
         return now.timestamp() if now and now.tzinfo else None
     from mlflow.utils.credentials import get_default_host_creds
     from mlflow.utils.rest_utils import http_request
