@@ -9,7 +9,7 @@ from pathlib import Path
 
 import pytest
 from tests.conftest import DIGITS
-from tests.servers import LOSE, PASS, proxy, served
+from tests.servers import LOSE, PASS, REFUSE, proxy, served
 
 from scaling.tracking import RunStore
 
@@ -37,9 +37,9 @@ def experiment():
 
 @pytest.fixture
 def run(proxy, command, experiment):
-    """Run a grid of two points on the server behind the proxy, as a user would."""
+    """Run a grid, of two points unless told otherwise, on the server behind the proxy, as a user would."""
     where = f"tracking.uri={proxy.uri}", f"tracking.experiment='{experiment}'"
-    return lambda *more: command("scaling.run", "-m", *DIGITS, "n=50,100", *more, *where)
+    return lambda n="n=50,100": command("scaling.run", "-m", *DIGITS, n, *where)
 
 
 @pytest.fixture
@@ -138,6 +138,18 @@ def test_an_outage_in_the_middle_is_made_up_for_by_the_same_command(end, number,
     assert statuses(runs("point")) == {"FINISHED": 2}
     assert statuses(runs("sweep")) == {"FINISHED": 1}
     assert nothing_runs(runs)
+
+
+def test_a_result_that_is_refused_for_good_is_named_and_not_computed_again(proxy, run, runs, capfd):
+    proxy.rule = lambda path, body: REFUSE if path.endswith("log-inputs") else PASS
+    assert run("n=50") == run("n=50") == 1
+    (entry,) = SPOOL.iterdir()
+    out, err = capfd.readouterr()
+    assert str(entry) in err
+    assert out.count("[1/1]") == 1
+    assert len(runs("point")) == 1
+    assert run("n=100,200") == 1  # another grid: its points fail for themselves alone
+    assert "2 of 2 points failed" in capfd.readouterr().err
 
 
 def test_a_heartbeat_is_judged_by_the_servers_clock(proxy, experiment):

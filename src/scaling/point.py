@@ -40,10 +40,10 @@ from scaling.tracking import (
 
 @dataclass(frozen=True)
 class Result:
-    """What came of a point: "finished" by us, "done" before or elsewhere, "running" elsewhere, "failed",
-    or "missed" where it could not be claimed.
+    """What came of a point.
 
     Attributes:
+        state: "finished" by us, "done" before or elsewhere, "running" elsewhere, "failed", or "missed": not claimed.
         point: what was computed of a finished one; a store that is away can't be asked for it.
     """
 

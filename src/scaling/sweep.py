@@ -9,6 +9,7 @@ import tempfile
 import time
 from collections import Counter
 from collections.abc import Callable, Iterable, Mapping, Sequence
+from contextlib import nullcontext
 from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import Any
@@ -21,7 +22,7 @@ from scaling.core.secrets import mask
 from scaling.estimate import estimate
 from scaling.evaluate import Job
 from scaling.point import PointRunner, Result, not_run, spool_of
-from scaling.tracking import Delivered, PointState, RunStore, Sweep, spool
+from scaling.tracking import Delivered, PointState, RunStore, Sweep, few_retries, spool
 
 POLL_SECONDS = 1.0
 
@@ -121,10 +122,10 @@ def run_grid(
     if delivered.logged:
         planned = looked_up(planned, store)
     screen.print(terminal.counts_line(Counter(item.state.state for item in planned)))
-    todo = [
-        item for item in planned
-        if settings["force"] or (item.state.state != "done" and item.point.fingerprint not in delivered.stuck)
-    ]  # fmt: skip
+    todo = [item for item in planned if item.state.state != "done" or settings["force"]]
+    stuck = {} if settings["force"] else delivered.stuck  # those are computed, whatever keeps them from the store
+    stuck = {item.point.fingerprint: stuck[item.point.fingerprint] for item in todo if item.point.fingerprint in stuck}
+    todo = [item for item in todo if item.point.fingerprint not in stuck]
     if settings["plan"]:
         rows = [(item.point, item.state.state, item.state.reason.split("\n")[0]) for item in planned]
         screen.print(terminal.plan_table(rows))
@@ -134,13 +135,13 @@ def run_grid(
     if not todo:
         screen.print(f"nothing to run; force=true runs finished points again (store: {mask(store.uri)})")
     ran = _run(planned, todo, settings, store, launch, in_process)
-    ran.failures = {**delivered.stuck, **ran.failures}
-    if ran.trouble:
-        after = [replace(item, state=ran.state(item)) for item in planned]
-        found = list(ran.points.values())
-    else:
-        after = looked_up(planned, store)
-        found = _finished([item.point for item in planned], store)
+    ran.failures |= stuck
+    after, found = [replace(item, state=ran.state(item)) for item in planned], list(ran.points.values())
+    if not ran.trouble:
+        try:
+            after, found = looked_up(planned, store), _finished([item.point for item in planned], store)
+        except StoreError as error:
+            ran.trouble = str(error)
     if todo:
         screen.print(terminal.counts_line(Counter(item.state.state for item in after)))
     for table in terminal.curve_tables(curves_of(found)):
@@ -190,12 +191,12 @@ def _run(
     except StoreError as error:
         ran.trouble = str(error)
     finally:
-        if not ran.trouble:
-            try:
+        try:
+            with few_retries() if ran.trouble else nullcontext():
                 store.log_curves(sweep.run_id, _finished(points, store))
                 store.finish_sweep(sweep, status)
-            except StoreError as error:  # what was computed is told all the same
-                ran.trouble = str(error)
+        except StoreError as error:  # what was computed is told all the same
+            ran.trouble = ran.trouble or str(error)
         spool.tidy(spool_of(settings))
     return ran
 

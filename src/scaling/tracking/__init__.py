@@ -4,8 +4,8 @@ from typing import Any
 
 from scaling.core.curves import COLUMNS, curves_of, newest_by_fingerprint, rows
 from scaling.tracking.artifacts import RunLinks
-from scaling.tracking.connection import resolve_uri
-from scaling.tracking.delivery import Delivered, not_logged
+from scaling.tracking.connection import few_retries, resolve_uri
+from scaling.tracking.delivery import Delivered
 from scaling.tracking.predictions import StoredPredictions
 from scaling.tracking.records import (
     BACKBONE,
@@ -33,7 +33,7 @@ from scaling.tracking.store import RunStore
 __all__ = [
     "BACKBONE", "CURVE", "FINGERPRINT", "FLAG", "KIND", "MACHINE", "PARENT", "POOL", "PRECISION_USED", "REASON",
     "SWEEP", "Claim", "Delivered", "PointState", "RunLinks", "RunStore", "StoredPredictions", "Sweep", "fetch_runs",
-    "is_stale", "metric_key", "not_logged", "opened", "point_of", "resolve_uri", "to_point",
+    "few_retries", "is_stale", "metric_key", "opened", "point_of", "resolve_uri", "to_point",
 ]  # fmt: skip
 
 
