@@ -72,8 +72,9 @@ def folder_of(uri: str, database: Path | None) -> Path | None:
     return recorded if ours or chosen else near
 
 
-def read(client: "MlflowClient", run_id: str, folder: Path | None, name: str) -> bytes | None:
-    """Return the bytes of an artifact, or None where the run has none of that name."""
+def read(client: "MlflowClient", run_id: str, uri: str, name: str, database: Path | None = None) -> bytes | None:
+    """Return the bytes of an artifact, or None where the run has none of that name; see `folder_of`."""
+    folder = folder_of(uri, database)
     if folder is not None:
         try:
             return (folder / name).read_bytes()

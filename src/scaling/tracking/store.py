@@ -265,7 +265,7 @@ class RunStore(Delivery):
 
     def read(self, run_id: str, uri: str, name: str) -> bytes | None:
         """Return the bytes of an artifact below a run's URI, or None where there is none of that name."""
-        return artifacts.read(self.client, run_id, artifacts.folder_of(uri, self._database), name)
+        return artifacts.read(self.client, run_id, uri, name, self._database)
 
     def kept(self, run: "Run | None", name: str) -> str | None:
         """Return the text of a run's artifact, or None where it has none of that name."""
