@@ -10,6 +10,7 @@ import socket
 import subprocess
 import sys
 import threading
+import uuid
 from functools import cache
 from importlib.metadata import PackageNotFoundError, version
 from math import ceil, inf
@@ -21,6 +22,8 @@ from scaling._version import __version__
 
 # mallopt parameters of glibc, from malloc.h
 M_TRIM_THRESHOLD, M_TOP_PAD, M_MMAP_THRESHOLD = -1, -2, -3
+#: Stands for the start time of a process that can't be looked at.
+HIDDEN = "running"
 #: Set once the process was asked to end: an exception raised by a signal can get lost inside a library.
 stopping = threading.Event()
 PACKAGES = (
@@ -136,12 +139,17 @@ def _git(folder: Path, *arguments: str) -> str | None:
 
 @cache
 def host() -> str:
-    """Name this host so that a restart, or another container, is another name."""
+    """Name what process numbers mean here: the host, its boot, and the PID namespace (two containers have two).
+
+    Where that can't be told the name is this process's alone, so that nobody's numbers are looked up.
+    """
     try:
         boot = Path("/proc/sys/kernel/random/boot_id").read_text(encoding="utf-8").strip()[:8]
+        numbers = str(Path("/proc/self/ns/pid").readlink()).strip("pid:[]")
+        ours = Path("/proc/self").readlink().name == str(os.getpid())  # else /proc shows another namespace's
     except OSError:
-        boot = "unknown"
-    return f"{socket.gethostname()}/{boot}"
+        boot, numbers, ours = f"{uuid.getnode():x}", "", not Path("/proc").exists()
+    return "/".join((socket.gethostname(), boot, numbers if ours else uuid.uuid4().hex))
 
 
 def process(pid: int | None = None) -> str | None:
@@ -150,28 +158,26 @@ def process(pid: int | None = None) -> str | None:
     try:
         text = Path(f"/proc/{pid}/stat").read_text(encoding="utf-8", errors="replace")
     except OSError:
-        return f"{pid}:{_alive(pid)}" if _alive(pid) else None
+        return f"{pid}:{HIDDEN}" if _exists(pid) else None
     state, *fields = text.rpartition(")")[2].split()
     return None if state in "ZX" else f"{pid}:{fields[18]}"  # field 22 of proc(5): start time
 
 
-def _alive(pid: int) -> str:
-    """Say whether a process exists, on systems without /proc."""
-    if Path("/proc/self").exists():
-        return ""
+def _exists(pid: int) -> bool:
+    """Say whether there is a process of a number, on systems without /proc or where it hides others' processes."""
     try:
         os.kill(pid, 0)
-    except ProcessLookupError:
-        return ""
     except PermissionError:
-        pass
-    return "running"
+        return True
+    except (ProcessLookupError, OverflowError):
+        return False
+    return True
 
 
 def is_running(name: str) -> bool:
-    """Say whether the process of that name (see `process`) still runs on this host."""
+    """Say whether the process of that name (see `process`) still runs on this host, as far as can be told."""
     pid, _, _ = name.partition(":")
-    return pid.isdigit() and process(int(pid)) == name
+    return pid.isdigit() and process(int(pid)) in (name, f"{pid}:{HIDDEN}")
 
 
 @cache

@@ -4,7 +4,8 @@ from typing import Any
 
 from scaling.core.curves import COLUMNS, curves_of, newest_by_fingerprint, rows
 from scaling.tracking.artifacts import RunLinks
-from scaling.tracking.connection import resolve_uri
+from scaling.tracking.connection import few_retries, resolve_uri
+from scaling.tracking.delivery import Delivered
 from scaling.tracking.predictions import StoredPredictions
 from scaling.tracking.records import (
     BACKBONE,
@@ -26,14 +27,16 @@ from scaling.tracking.records import (
     is_stale,
     metric_key,
     opened,
+    point_of,
     to_point,
 )  # fmt: skip
 from scaling.tracking.store import RunStore
 
 __all__ = [
     "BACKBONE", "CONTRADICTIONS", "CURVE", "FINGERPRINT", "FLAG", "KIND", "LEAKAGE", "MACHINE", "PARENT", "POOL",
-    "PRECISION_USED", "REASON", "SWEEP", "Claim", "PointState", "RunLinks", "RunStore", "StoredPredictions", "Sweep",
-    "fetch_runs", "is_stale", "metric_key", "opened", "resolve_uri", "to_point",
+    "PRECISION_USED", "REASON", "SWEEP", "Claim", "Delivered", "PointState", "RunLinks", "RunStore",
+    "StoredPredictions", "Sweep", "fetch_runs", "few_retries", "is_stale", "metric_key", "opened", "point_of",
+    "resolve_uri", "to_point",
 ]  # fmt: skip
 
 

@@ -6,8 +6,10 @@ import logging
 import os
 import sys
 import tempfile
+import time
 from collections.abc import Iterator
-from contextlib import contextmanager
+from contextlib import contextmanager, nullcontext
+from email.utils import parsedate_to_datetime
 from functools import cached_property
 from hashlib import sha256
 from pathlib import Path
@@ -20,11 +22,11 @@ from scaling.core.errors import StoreError, remedy
 from scaling.core.secrets import HIDDEN, cleanse, learn, mask, restore
 
 if TYPE_CHECKING:
-    from mlflow.entities import Run
+    from mlflow.entities import Experiment, Run
     from mlflow.tracking import MlflowClient
 
 DEFAULT_STORE = "mlruns/mlflow.db"
-LOCK_SECONDS = 120.0
+LOCK_SECONDS = 600.0  # longer than a client that has the lock asks a server again
 SQLITE_PATIENCE = 30
 PAGE = 1000
 ELSEWHERE = "set tracking.uri=sqlite:///PATH/mlflow.db to another place."
@@ -65,13 +67,17 @@ def resolve_uri(uri: str | None) -> str:
 class Connection:
     """An MLflow experiment in its store; opened when it is first used.
 
+    Attributes:
+        patient: whether the first request, too, waits for minutes for a server, as it should within a sweep.
+
     Raises:
         StoreError: the store is not writable, is locked, or was written by another version of MLflow.
     """
 
-    def __init__(self, uri: str | None = None, experiment: str = "scaling") -> None:
+    def __init__(self, uri: str | None = None, experiment: str = "scaling", patient: bool = False) -> None:
         self.uri = resolve_uri(uri)
         self.experiment = experiment
+        self.patient = patient
 
     @cached_property
     def client(self) -> "MlflowClient":
@@ -88,7 +94,7 @@ class Connection:
             # SQLite waits this long for a lock, so that a busy store loses no finished point.
             patience = f"?timeout={SQLITE_PATIENCE}" if self._database is not None else ""
             client = MlflowClient(tracking_uri=self.uri + patience)
-            with few_retries():
+            with nullcontext() if self.patient else few_retries():
                 client.search_experiments(max_results=1)
         return client
 
@@ -96,19 +102,40 @@ class Connection:
     def experiment_id(self) -> str:
         """The experiment's id; it is created where it is new."""
         with self.locked(), self.translated():
-            found = self.client.get_experiment_by_name(self.experiment)
-            if found is None:
-                return self.client.create_experiment(
-                    self.experiment,
-                    artifact_location=self._artifact_location(),
-                    tags={"mlflow.experimentKind": "custom_model_development"},
-                )
+            found = self.client.get_experiment_by_name(self.experiment) or self._create_experiment()
         if found.lifecycle_stage == "deleted":
             raise StoreError(
                 f"The MLflow experiment {self.experiment} is deleted.\n"
                 "Restore it in the MLflow UI, or choose another name with tracking.experiment=."
             )
         return found.experiment_id
+
+    def _create_experiment(self) -> "Experiment":
+        """Create the experiment; one that another client created meanwhile, or we in spite of an error, is taken."""
+        from mlflow.exceptions import MlflowException
+
+        tags = {"mlflow.experimentKind": "custom_model_development"}
+        try:
+            return self.client.get_experiment(
+                self.client.create_experiment(self.experiment, self._artifact_location(), tags)
+            )
+        except MlflowException:
+            found = self.client.get_experiment_by_name(self.experiment)
+            if found is None:
+                raise
+            return found
+
+    def clock(self) -> float:
+        """Return the time, in seconds since the epoch, by a clock that all hosts with this store share.
+
+        That is the file system's, the server's, or the database's; this host's own where those give none.
+        """
+        with self.translated():
+            if self._database is not None:
+                touched = self._database.with_suffix(".lock")
+                touched.touch()
+                return touched.stat().st_mtime
+            return server_clock(self.uri) or time.time()
 
     @property
     def _database(self) -> Path | None:
@@ -223,6 +250,37 @@ class Connection:
                 return found
 
 
+def server_clock(uri: str) -> float | None:
+    """Return the time as a server or a database tells it, or None where it tells none that names its time zone."""
+    if not uri.startswith("http"):
+        from sqlalchemy import NullPool, create_engine, func, select
+        from sqlalchemy.exc import NoSuchModuleError
+
+        try:
+            with create_engine(uri, poolclass=NullPool).connect() as database:
+                now = database.scalar(select(func.current_timestamp()))
+        except NoSuchModuleError:  # no database
+            return None
+        return now.timestamp() if now and now.tzinfo else None
+    from mlflow.utils.credentials import get_default_host_creds
+    from mlflow.utils.rest_utils import http_request
+
+    told = http_request(get_default_host_creds(uri), "/health", "GET").headers.get("Date")
+    return parsedate_to_datetime(told).timestamp() if told else None
+
+
+@contextmanager
+def ignored(code: str) -> Iterator[None]:
+    """Go on after an error of MLflow's with this code."""
+    from mlflow.exceptions import MlflowException
+
+    try:
+        yield
+    except MlflowException as error:
+        if error.error_code != code:
+            raise
+
+
 @contextmanager
 def uncollected() -> Iterator[None]:
     """Pause Python's collector, which would go through the many objects of a page of runs again and again."""
@@ -261,7 +319,7 @@ def explain(error: Exception, uri: str) -> str:
         )
     if "readonly" in text or "unable to open" in text:
         return f"The store {uri} is not writable.\nGive yourself the permission, or set tracking.uri=sqlite:///PATH/mlflow.db."
-    if "API request to" in text:
+    if "API request to" in text or "Max retries exceeded" in text:
         return f"The MLflow server {uri} does not answer.\nStart it, or set tracking.uri= to another store."
     first = (text.strip().splitlines() or [type(error).__name__])[0]
     return f"The store {uri} can't be used: {mask(first)[:300]}"
