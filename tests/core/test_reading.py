@@ -91,7 +91,7 @@ def test_the_first_type_of_a_union_that_fits_reads(kind, value, found):
         (tuple[int, int], [1], "x=[1]: expected a list, each entry a whole number."),
         (int | None, 1.5, "x=1.5: expected a whole number or null."),
         (tuple[float, ...], 0.1, "x=0.1: expected a list, each entry a number."),
-        (Mapping[str, int] | None, [True], "x=[true]: expected {NAME: VALUE, …} (Mapping) or null."),
+        (Mapping[str, int] | None, [True], "x=[true]: expected null or {NAME: VALUE, …} (Mapping)."),
         (str, 2024.1, "x=2024.1: expected text.\nPut text that YAML reads as something else into quotes."),
     ],
 )

@@ -55,8 +55,9 @@ def shown(value: Any) -> str:
 
 
 def words(kind: Any) -> str:
-    """Say in words what a type takes."""
-    return " or ".join(map(_words, _options(kind)))
+    """Say in words what a type takes, single values first."""
+    ordered = sorted(_options(kind), key=lambda option: option not in WORDS and get_origin(option) is not Literal)
+    return " or ".join(map(_words, ordered))
 
 
 def _options(kind: Any) -> tuple[Any, ...]:
