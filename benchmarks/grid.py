@@ -42,7 +42,8 @@ def run(*grid: Sequence[str]) -> float:
     candidates = [(choice, plain(compose(list(choice)))) for choice in product(*grid)]
 
     def launch(runner, points):  # type: ignore[no-untyped-def]
-        return [runner(compose(list(item.overrides)), number) for number, item in enumerate(points)]
+        composed = (plain(compose(item.overrides), item.overrides) for item in points)
+        return [runner(found, number, points[number].point.fingerprint) for number, found in enumerate(composed)]
 
     return timed(lambda: run_grid(candidates, launch))
 

@@ -10,6 +10,8 @@ from pathlib import Path
 import pytest
 from tests.networks import evaluate, hub, overrides
 
+from scaling.core import secrets
+
 __all__ = ["evaluate", "hub", "overrides"]  # fixtures of trainings
 
 if "PYTEST_XDIST_WORKER" in os.environ:  # several threads in each of several workers would wait for each other
@@ -23,6 +25,7 @@ DIGITS = ("model=pixels", "dataset=digits", "adaptation=knn")
 def _no_store_from_outside(monkeypatch: pytest.MonkeyPatch) -> None:
     for name in ("MLFLOW_TRACKING_URI", "MLFLOW_RUN_ID", "MLFLOW_EXPERIMENT_NAME", "HYDRA_FULL_ERROR"):
         monkeypatch.delenv(name, raising=False)
+    monkeypatch.setattr(secrets, "_known", set())
 
 
 @pytest.fixture(scope="session")

@@ -104,6 +104,25 @@ else:
     assert "typing_only" not in found
 
 
+def opened_in_the_locales_encoding(path: Path) -> Iterator[str]:
+    """Yield the calls that read or write text without saying in which encoding."""
+    for node in ast.walk(ast.parse(path.read_text(encoding="utf-8"))):
+        if isinstance(node, ast.Call):
+            name = getattr(node.func, "attr", getattr(node.func, "id", ""))
+            words = {keyword.arg for keyword in node.keywords}
+            binary = any(isinstance(word, ast.Constant) and "b" in str(word.value) for word in node.args[-1:])
+            text = name in ("read_text", "write_text") or (name == "open" and not binary)
+            subprocesses = name in ("run", "Popen", "check_output") and "text" in words
+            other = ast.unparse(node.func) in ("Image.open", "os.open", "read_text")  # the last is a function of ours
+            if (text or subprocesses) and not other and "encoding" not in words:
+                yield f"{path.name}:{node.lineno}: {ast.unparse(node)[:80]}"
+
+
+def test_text_is_utf_8_in_every_locale():
+    files = [*MODULES.values(), *ROOT.parent.joinpath("hydra_plugins").glob("*.py")]
+    assert [call for path in files for call in opened_in_the_locales_encoding(path)] == []
+
+
 def test_the_walk_finds_the_rooms():
     assert {"scaling.core.subsets", "scaling.adapt.softmax", "scaling.tracking", "scaling.figures"} <= set(MODULES)
     assert len(CORE) > 5

@@ -2,6 +2,7 @@
 
 import subprocess
 import sys
+import traceback
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -12,9 +13,19 @@ from hydra.errors import MissingConfigException
 
 from scaling import config
 from scaling.adapt import Knn
-from scaling.config import build, compose, config_path, exit_with, explain, plain, resolve_precision, run_application
+from scaling.config import (
+    build,
+    compose,
+    config_path,
+    exit_with,
+    explain,
+    lifted,
+    plain,
+    resolve_precision,
+    run_application,
+)
 from scaling.core.errors import SettingError
-from scaling.core.secrets import mask
+from scaling.core.secrets import mask, restore
 
 KNN = {"_target_": "scaling.adapt.Knn", "k": 5, "metric": "cosine", "weights": "uniform", "smoothing": 1.0}
 
@@ -274,3 +285,36 @@ def test_a_group_that_is_given_something_else_than_a_name_is_a_setting_error(ove
 @pytest.mark.parametrize("password", ["p@q", "a/b", "it's", "x?y"])
 def test_a_password_of_any_characters_is_masked(password):
     assert password not in mask(f"postgresql://me:{password}@host/runs")
+
+
+def test_an_override_that_cannot_be_read_tells_no_password():
+    with pytest.raises(SettingError) as caught:
+        compose(["tracking.uri=http://me:hunter2@host(("])
+    assert "hunter2" not in "".join(traceback.format_exception(caught.value.__cause__, limit=0))
+    assert "hunter2" not in str(caught.value)
+
+
+@pytest.mark.parametrize(
+    ("override", "uri"),
+    [
+        ("tracking.uri=http://me:a,(b=ü@host", "http://me:a,(b=ü@host"),
+        ("+tracking.uri=http://me:a\\,b@host", "http://me:a,b@host"),
+        ("tracking.uri='http://me:it\\'s@host'", "http://me:it's@host"),
+        ('tracking.uri="http://me:a\\b@host"', "http://me:a\\b@host"),
+    ],
+)
+def test_credentials_are_taken_out_before_hydra_reads_them(override, uri):
+    name = override.partition("=")[0]
+    assert lifted(override) == f"{name}='http://***@host'"
+    assert restore("http://***@host") == uri
+
+
+@pytest.mark.parametrize(
+    "override",
+    [
+        "n=10", "tracking.uri=null", "tracking.uri=sqlite:////home/me@work/mlflow.db", "model=a@b:c@d",
+        "tracking.uri='http://${oc.env:USER}:${oc.env:PW}@host'", "tracking.uri=http://a:b@h,http://c:d@h",
+    ],
+)  # fmt: skip
+def test_other_settings_are_left_as_they_are(override):
+    assert lifted(override) == override

@@ -43,15 +43,9 @@ def store(tmp_path):
 
 def run(*jobs):
     def launch(runner, points):
-        return [runner(compose_again(item.settings), number) for number, item in enumerate(points)]
+        return [runner(item.settings, number, item.point.fingerprint) for number, item in enumerate(points)]
 
     return run_grid([((), job.settings) for job in jobs], launch)
-
-
-def compose_again(settings):
-    from omegaconf import OmegaConf
-
-    return OmegaConf.create(dict(settings))
 
 
 def test_images_are_the_union_over_points_less_what_is_stored(job, store):

@@ -17,12 +17,12 @@ TARGETS = "curve,n\na,1600\na,3200\n"
 def extrapolate(command, place, capsys):
     """Run the command on texts; return exit code, rows of OUT (None without one) and what was said."""
 
-    def run(points=POINTS, targets=TARGETS, names=("points.csv", "targets.csv", "out.csv")):
+    def run(points=POINTS, targets=TARGETS, names=("points.csv", "targets.csv", "out.csv"), options=()):
         for name, text in zip(names, (points, targets), strict=False):
             if text is not None:
                 content = text if isinstance(text, bytes) else text.encode()
                 Path(name).write_bytes(gzip.compress(content) if name.endswith(".gz") else content)
-        code = command("scaling.extrapolate", *names)
+        code = command("scaling.extrapolate", *names, *options)
         out = Path(names[2])
         rows = None
         if out.exists():
@@ -158,6 +158,137 @@ def test_nothing_asked_is_nothing_answered(extrapolate):
     assert extrapolate(targets="curve,n\n")[:2] == (0, [])
 
 
+SIZES = (100, 200, 400, 800, 1600)
+RISING = (0.80, 0.84, 0.865, 0.88, 0.89)
+FAR = "curve,n\na,100000\n"
+
+
+def table(values, column="error", name="a"):
+    return f"curve,n,{column}\n" + "".join(f"{name},{n},{value:.6g}\n" for n, value in zip(SIZES, values, strict=True))
+
+
+def figures(row, column):
+    return np.array([float(row[key]) for key in ("lower", column, "upper")])
+
+
+@pytest.mark.parametrize("whole", [1, 100])
+@pytest.mark.parametrize(
+    "values", [RISING, (0.95, 0.96, 0.97, 0.975, 0.978), (0.10, 0.3, 0.29, 0.5, 0.7), (0.9, 0.91, 0.915, 0.917, 0.916)]
+)
+def test_accuracies_in_the_place_of_errors_are_named_and_marked(extrapolate, values, whole):
+    code, (row,), said = extrapolate(table([whole * value for value in values]), FAR)
+    assert code == 0
+    assert "looks_like_accuracy" in row["form"]
+    assert "a: looks like an accuracy" in said
+    assert "--accuracy" in said
+    assert ("--percent" in said) == (whole == 100)
+
+
+@pytest.mark.parametrize(
+    "values",
+    [
+        (0.2, 0.16, 0.135, 0.12, 0.11),
+        (0.5, 0.5, 0.5, 0.5, 0.5),
+        (0.3, 0.2, 0.15, 0.1, 0.4),  # diverges at its end
+        (0.2, 0.25, 0.3, 0.15, 0.1),  # a peak on its way
+        (0.9, 0.9001, 0.8999, 0.9002, 0.9003),  # chance
+        (4, 3.5, 3.2, 3, 2.9),
+    ],
+)
+def test_errors_look_like_errors(extrapolate, values):
+    _, (row,), said = extrapolate(table(values), FAR)
+    assert "looks_like" not in row["form"]
+    assert "looks like" not in said
+
+
+def test_a_rise_within_the_noise_looks_like_nothing(extrapolate):
+    points = "curve,n,error,stderr\n" + "".join(f"a,{n},{0.30 + 0.005 * i},0.05\n" for i, n in enumerate(SIZES))
+    assert "looks like" not in extrapolate(points, FAR)[2]
+
+
+def test_accuracies_are_answered_by_accuracies(extrapolate):
+    _, (of_errors,), _ = extrapolate(table([1 - value for value in RISING]), FAR)
+    expected = 1 - figures(of_errors, "error")[::-1]
+    for points, options in ((table(RISING, "accuracy"), ()), (table(RISING), ("--accuracy",))):
+        code, (row,), said = extrapolate(points, FAR, options=options)
+        assert (code, said, row["form"]) == (0, "", "experts")
+        assert list(row) == ["curve", "n", "accuracy", "lower", "upper", "form"]
+        found = figures(row, "accuracy")
+        assert found == pytest.approx(expected, abs=1e-9)
+        assert 0.89 < found[1] < 1
+        assert (np.diff(found) > 0).all()
+
+
+@pytest.mark.parametrize("column", ["error", "accuracy"])
+def test_percentages_are_shares_times_a_hundred(extrapolate, column):
+    values = RISING if column == "accuracy" else [1 - value for value in RISING]
+    header, rows = table(values, column).split("\n", 1)
+    with_noise = f"{header},stderr\n" + rows.replace("\n", ",0.004\n")
+    hundred = table([100 * value for value in values], column).split("\n", 1)[1].replace("\n", ",0.4\n")
+    _, (shares,), _ = extrapolate(with_noise, FAR)
+    code, (row,), said = extrapolate(f"{header},stderr\n{hundred}", FAR, options=("--percent",))
+    assert (code, said, row["form"]) == (0, "", "experts")
+    assert figures(row, column) == pytest.approx(100 * figures(shares, column), rel=1e-9)
+
+
+def test_percentages_have_an_upper_bound(extrapolate):
+    _, (row,), _ = extrapolate(table([60, 70, 80, 88, 95]), FAR, options=("--percent",))
+    assert row["form"].startswith("experts (")
+    assert "loss" not in row["form"]
+    assert float(row["upper"]) <= 100
+
+
+def test_of_errors_and_accuracies_the_one_that_is_asked_for_is_taken(extrapolate):
+    both = "curve,n,error,accuracy\n" + "".join(f"a,{n},{1 - v:.6g},{v}\n" for n, v in zip(SIZES, RISING, strict=True))
+    assert extrapolate(both, FAR)[1] == extrapolate(table([1 - value for value in RISING]), FAR)[1]
+    assert extrapolate(both, FAR, options=("--accuracy",))[1] == extrapolate(table(RISING, "accuracy"), FAR)[1]
+
+
+def test_errors_in_the_place_of_accuracies_are_named_too(extrapolate):
+    _, (row,), said = extrapolate(table((0.2, 0.16, 0.135, 0.12, 0.11), "accuracy"), FAR)
+    assert "looks_like_error" in row["form"]
+    assert "a: looks like an error" in said
+
+
+@pytest.mark.parametrize("name", [" a", "a ", "\ta", "\u00a0a"])
+def test_spaces_around_a_name_make_no_other_curve(extrapolate, name):
+    lines = POINTS.splitlines(keepends=True)
+    odd = "".join(line.replace("a,", f"{name},", 1) if i % 2 else line for i, line in enumerate(lines))
+    _, plain, _ = extrapolate()
+    _, rows, said = extrapolate(odd, f"curve,n\na,1600\n{name},3200\n")
+    assert said == ""
+    assert [row["curve"] for row in rows] == ["a", name]  # as TARGETS has it
+    assert [list(row.values())[1:] for row in rows] == [list(row.values())[1:] for row in plain]
+
+
+def test_a_letter_in_two_unicode_forms_makes_one_curve(extrapolate):
+    one, two = "\u00fc", "u\u0308"
+    lines = POINTS.replace("a,", f"{one},").splitlines(keepends=True)
+    lines[2] = lines[2].replace(one, two)
+    _, rows, said = extrapolate("".join(lines), f"curve,n\n{two},1600\n")
+    assert (said, rows[0]["curve"]) == ("", two)
+    assert rows[0]["error"] == extrapolate()[1][0]["error"]
+
+
+def test_names_that_differ_in_case_or_quotes_are_two_curves_and_named(extrapolate):
+    points = (
+        POINTS
+        + POINTS.split("\n", 1)[1].replace("a,", "A,")
+        + "net 1,5,0.3\n'net 1',5,0.4\nnet-1,5,0.5\n\u200bnet 1,5,1\n"
+    )
+    code, _, said = extrapolate(points)
+    assert code == 0
+    assert "warning: 'a', 'A': 2 curves, whose names differ in case, spaces or quotes alone" in said
+    assert """'net 1', "'net 1'", '\\u200bnet 1': 3 curves""" in said
+    assert "net-1" not in said
+
+
+def test_a_target_that_is_nearly_a_curve_says_which(extrapolate):
+    assert (
+        "got 'A', expected one of the 1 curves of points.csv, such as 'a'." in extrapolate(targets="curve,n\nA,5\n")[2]
+    )
+
+
 HEAD = "curve,n,error\n"
 
 
@@ -181,6 +312,10 @@ HEAD = "curve,n,error\n"
         (POINTS, "curve,n\na,none\n", "targets.csv, row 2, column n: got 'none'"),
         (POINTS, "curve,n\na,-1\n", "targets.csv, row 2, column n: got '-1'"),
         ("curve,n\na,100\n", TARGETS, "points.csv, row 1: no column error; got curve,n."),
+        ("curve,n,accuracy\na,100,80\n", TARGETS, "column accuracy: got '80', expected a finite number from 0 to 1"),
+        ("curve,n,accuracy\na,100,1.01\n", TARGETS, "or say --percent"),
+        (HEAD + "a,100,80%\n", TARGETS, "column error: got '80%', expected a finite number from 0 to 1e+100; or say"),
+        ("curve,n,accuracy,accuracy\na,1,1,0.5\n", TARGETS, "column accuracy stands there 2 times"),
         ("curve,n,n,error\na,1,1,0.5\n", TARGETS, "points.csv, row 1: column n stands there 2 times"),
         (POINTS, "curve\na\n", "targets.csv, row 1: no column n"),
         (HEAD + "a,100\n", TARGETS, "points.csv, row 2, column error: got 2 cells, expected the header's 3"),
@@ -196,6 +331,20 @@ def test_bad_input_is_named_and_nothing_is_written(extrapolate, place, points, t
     assert message in said
     assert len(said.splitlines()) <= 3
     assert {path.name for path in place.iterdir()} == {"points.csv", "targets.csv"}
+
+
+@pytest.mark.parametrize(
+    ("value", "options", "most"),
+    [
+        ("101", "--percent", "100, without %"),
+        ("80%", "--percent", "100, without %"),
+        ("1.5", "--accuracy", "1; or say"),
+    ],
+)
+def test_more_than_all_is_refused(extrapolate, value, options, most):
+    code, rows, said = extrapolate(f"{HEAD}a,100,{value}\n", options=(options,))
+    assert (code, rows) == (1, None)
+    assert f"row 2, column error: got '{value}', expected a finite number from 0 to {most}" in said
 
 
 def test_files_that_cannot_be_read(extrapolate, place):

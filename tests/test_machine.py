@@ -1,8 +1,10 @@
 """What is recorded of the machine, the process and the code."""
 
 import os
+import socket
 import subprocess
 import sys
+from pathlib import Path
 
 import pytest
 
@@ -66,6 +68,38 @@ def test_a_number_that_another_process_got_is_another_name():
 @pytest.mark.parametrize("name", ["", ":", "me", "-1:0", f"{2**22 + 1}:1"])
 def test_what_names_no_process_does_not_run(name):
     assert not machine.is_running(name)
+
+
+@LINUX
+def test_a_process_that_is_hidden_is_not_taken_for_gone(monkeypatch):
+    read_text = Path.read_text
+
+    def hidden(path, *arguments, **options):  # as /proc mounted with hidepid hides the processes of other users
+        if path.name == "stat":
+            raise FileNotFoundError(path)
+        return read_text(path, *arguments, **options)
+
+    name = machine.process()
+    monkeypatch.setattr(Path, "read_text", hidden)
+    assert machine.is_running(name)
+    assert not machine.is_running(f"{2**22 + 1}:1")
+
+
+@LINUX
+def test_the_host_is_named_with_its_boot_and_its_pid_namespace():
+    name, boot, namespace = machine.host().split("/")
+    assert name == socket.gethostname()
+    assert Path("/proc/sys/kernel/random/boot_id").read_text().startswith(boot)
+    assert str(Path("/proc/self/ns/pid").readlink()) == f"pid:[{namespace}]"
+
+
+@LINUX
+def test_where_proc_shows_another_namespace_the_host_is_nobody_elses(monkeypatch):
+    own = machine.host()
+    monkeypatch.setattr(
+        os, "getpid", lambda: 7
+    )  # what a process reads that has a PID namespace and no /proc of its own
+    assert machine.host.__wrapped__() not in (own, machine.host.__wrapped__())
 
 
 def test_the_host_keeps_its_name():

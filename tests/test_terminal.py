@@ -1,12 +1,14 @@
 """What people read on a terminal of 80 columns."""
 
 import io
+import sys
 from dataclasses import replace
 
 import pytest
 from rich.console import Console
 
 from scaling import terminal
+from scaling.core import streams
 from scaling.core.curves import Point, curves_of
 from scaling.core.identity import GridPoint
 from scaling.metrics import Score
@@ -137,6 +139,31 @@ def test_descriptions_of_a_grid_line_up():
 def test_what_is_piped_is_not_cut_to_a_guessed_width(capsys):
     terminal.console().print("word " * 100)
     assert capsys.readouterr().out.count("\n") == 1
+
+
+@pytest.mark.parametrize("encoding", ["cp1252", "ascii"])
+def test_a_table_is_printed_on_a_terminal_that_lacks_signs(encoding, monkeypatch):
+    behind = io.BytesIO()
+    monkeypatch.setattr(sys, "stdout", io.TextIOWrapper(behind, encoding=encoding))
+    monkeypatch.setattr(sys, "stderr", io.StringIO())
+    streams.guard()
+    for shown in terminal.curve_tables(curves_of([replace(POINT, seed=seed) for seed in range(2)])):
+        terminal.console().print(shown)
+    terminal.console().print("nothing is lost: 🏃 漢字")
+    sys.stdout.flush()
+    text = behind.getvalue().decode(encoding)
+    assert cells(text, 100_000)[5:6] == ["–" if encoding == "cp1252" else "-"]
+    assert "nothing is lost: ? ??" in text
+
+
+def test_names_are_no_markup(capsys):
+    curve = replace(POINT, dataset="[bold]a[/red] :cat:")
+    for shown in terminal.curve_tables(curves_of([curve])):
+        terminal.console().print(shown)
+    terminal.console().print("no such folder: /data/[/x]/:dog:")
+    out = capsys.readouterr().out
+    assert curve.dataset in out
+    assert "/data/[/x]/:dog:" in out
 
 
 def test_brackets_of_the_user_are_printed_as_they_are(capsys):

@@ -1,14 +1,18 @@
 """The tracking store, on a real SQLite database; each test has an MLflow experiment of its own in it."""
 
+import errno
 import os
+import shutil
 import sqlite3
 import subprocess
 import sys
 import tempfile
 import threading
+import time
 from dataclasses import replace
 from itertools import count
 from pathlib import Path
+from types import SimpleNamespace
 
 import pytest
 from filelock import FileLock
@@ -26,16 +30,18 @@ from scaling.tracking import (
     POOL,
     REASON,
     SWEEP,
+    Delivered,
     RunStore,
     connection,
     fetch_runs,
     is_stale,
     metric_key,
     resolve_uri,
+    spool,
 )
 from scaling.tracking import store as store_module
-from scaling.tracking.artifacts import links
-from scaling.tracking.connection import explain
+from scaling.tracking.artifacts import folder_of, links
+from scaling.tracking.connection import explain, server_clock
 from scaling.tracking.records import HEARTBEAT, HOST, PROCESS
 
 NUMBERS = count()
@@ -60,8 +66,21 @@ print(RunStore(sys.argv[1], "shared").experiment_id)
 """
 
 
+#: A program that claims a point, says which run it has, and waits to be told to end.
+CLAIM = """
+import sys
+from tests.test_tracking import NAMESPACED, claim
+from scaling.tracking import RunStore, Sweep
+print(claim(RunStore(*sys.argv[1:]), Sweep("r", "s0"), NAMESPACED).run_id, flush=True)
+sys.stdin.readline()
+"""
+
+
 def grid_point(n=10, seed=0, model="net"):
     return GridPoint(model, "digits", "knn", n, str(n), seed, {"model": model})
+
+
+NAMESPACED = grid_point(seed=18)
 
 
 def params(point):
@@ -262,6 +281,44 @@ def test_a_server_that_does_not_answer_is_named_without_its_password(monkeypatch
     message = refused(RunStore("http://user:secret@127.0.0.1:1"))
     assert "http://***@127.0.0.1:1 does not answer" in message
     assert "secret" not in message + "".join(capfd.readouterr())
+
+
+@pytest.mark.parametrize(
+    ("code", "remedy"),
+    [
+        (errno.ENOSPC, "Free some space, or set tracking.uri="),
+        (errno.EDQUOT, "Free some space, or set tracking.uri="),
+        (errno.EACCES, "Give yourself the permission, or set tracking.uri="),
+        (errno.EROFS, "Set tracking.uri="),
+        (errno.EMFILE, "Set tracking.uri="),
+    ],
+)
+def test_a_lock_that_cannot_be_made_says_why(code, remedy, tmp_path, monkeypatch):
+    def fail(*arguments, **options):
+        raise OSError(code, os.strerror(code))
+
+    monkeypatch.setattr(FileLock, "acquire", fail)
+    why, what = refused(RunStore(f"sqlite:///{tmp_path}/mlflow.db")).splitlines()
+    assert why == f"The store's lock {tmp_path}/mlflow.lock can't be taken: {os.strerror(code)}."
+    assert what.startswith(remedy)
+
+
+def test_a_read_only_file_system_is_no_lack_of_permission(tmp_path, monkeypatch):
+    monkeypatch.setattr(os, "access", lambda *arguments: False)
+    monkeypatch.setattr(os, "statvfs", lambda path: SimpleNamespace(f_flag=os.ST_RDONLY))
+    message = refused(RunStore(f"sqlite:///{tmp_path}/mlflow.db"))
+    assert "the file system is read-only.\nSet tracking.uri=" in message
+    assert "permission" not in message
+
+
+def test_a_uri_whose_credentials_were_left_out_says_what_to_set():
+    with pytest.raises(StoreError, match=r"http://\*\*\*@host: .*\nSet MLFLOW_TRACKING_URI"):
+        resolve_uri("http://***@host")
+
+
+def test_a_path_that_the_locale_cannot_read_says_what_to_set():
+    with pytest.raises(StoreError, match=r"/ü/mlflow.db: .*\nSet PYTHONUTF8=1"):
+        resolve_uri("sqlite:////\udcc3\udcbc/mlflow.db")
 
 
 @pytest.mark.parametrize("before", [None, "7"])
@@ -481,6 +538,51 @@ def test_a_host_that_was_silent_for_over_ten_minutes_lost_its_run():
     assert is_stale(owned(silent=660, **elsewhere), now=1000)
 
 
+@pytest.mark.parametrize("host", ["", "/4026530000"], ids=["of an earlier version", "of another PID namespace"])
+def test_a_process_of_this_name_and_boot_is_looked_up_in_this_pid_namespace_alone(host):
+    elsewhere = {HOST: "/".join(machine.host().split("/")[:2]) + host, PROCESS: NO_PROCESS}
+    assert not is_stale(owned(silent=60, **elsewhere), now=1000)
+    assert is_stale(owned(silent=660, **elsewhere), now=1000)
+
+
+@pytest.mark.skipif(
+    sys.platform != "linux" or subprocess.run(["unshare", "--pid", "--fork", "true"], check=False).returncode != 0,
+    reason="no right to make a PID namespace",
+)
+def test_a_live_point_of_another_pid_namespace_is_left_to_it(store, sweep):
+    command = ["unshare", "--pid", "--fork", "--mount-proc", sys.executable, "-c", CLAIM, store.uri, store.experiment]
+    with subprocess.Popen(command, stdin=subprocess.PIPE, stdout=subprocess.PIPE, text=True) as other:
+        run_id = other.stdout.readline().strip()
+        first = claim(store, sweep, point=NAMESPACED)
+        store.close_stale()
+        other.communicate("\n")
+    assert (first.run_id, first.ours) == (run_id, False)
+    assert run_of(store, run_id).info.status == "RUNNING"
+    assert not claim(store, sweep, point=NAMESPACED).ours  # it is gone, which can't be known here: its heart decides
+    store.client.set_tag(run_id, HEARTBEAT, f"{time.time() - 660:.0f}")
+    assert claim(store, sweep, point=NAMESPACED).ours
+
+
+def test_hosts_need_not_agree_on_the_time(store, sweep, monkeypatch):
+    now = time.time()
+    monkeypatch.setattr(time, "time", lambda: now - 900)  # a clock that is a quarter of an hour late
+    run_id = claim(store, sweep).run_id
+    monkeypatch.undo()
+    assert abs(float(run_of(store, run_id).data.tags[HEARTBEAT]) - now) < 60
+    store.client.set_tag(run_id, HOST, "elsewhere")
+    monkeypatch.setattr(time, "time", lambda: now + 900)
+    assert store.states([grid_point()])[grid_point().fingerprint].state == "running"
+    assert not claim(store, sweep).ours
+
+
+def test_a_run_in_the_name_of_this_process_which_does_not_hold_it_is_nobodys(store, sweep):
+    run_id = claim(store, sweep).run_id
+    with store.heartbeat(run_id):
+        assert not claim(store, sweep).ours
+    assert claim(store, sweep).ours  # nobody waits for a run whose end could not be logged
+    assert run_of(store, run_id).info.status == "KILLED"
+
+
 @pytest.mark.parametrize("missing", [HOST, PROCESS, HEARTBEAT])
 def test_a_run_of_unknown_owner_is_nobodys_after_ten_minutes(missing):
     tags = owned(silent=660)
@@ -521,6 +623,26 @@ def test_the_heart_stops_with_its_point(store):
     with store.heartbeat("a run"):
         assert "heartbeat" in [thread.name for thread in threading.enumerate()]
     assert "heartbeat" not in [thread.name for thread in threading.enumerate()]
+
+
+def test_values_are_logged_as_they_happen_and_a_store_that_is_away_holds_nothing_up(store, sweep, monkeypatch):
+    run_id, away = claim(store, sweep).run_id, threading.Event()
+    with store.heartbeat(run_id) as send:
+        send(("loss", 0.5, 1, 1000))
+        send(("loss", 0.25, 2, 2000))
+    assert history(store, run_id, "loss") == [(1, 0.5), (2, 0.25)]
+    monkeypatch.setattr(store_module, "PARTING_SECONDS", 0.01)
+    monkeypatch.setattr(store.client, "log_metric", lambda *_, **__: away.wait(60))
+    with store.heartbeat(run_id) as send:
+        for step in range(1000):
+            send(("loss", 0.5, step, 1000))
+    assert not away.is_set()
+    away.set()
+
+
+def test_a_store_that_is_no_database_tells_no_time():
+    assert server_clock("databricks://profile") is None
+    assert server_clock("sqlite://") is None  # a time without its zone
 
 
 # ---- states --------------------------------------------------------------------------------------------------
@@ -687,3 +809,192 @@ def test_what_a_run_keeps_is_read_from_the_disk_or_fetched(store, sweep, tmp_pat
     assert store.kept(run, "none.txt") is None
     assert store.read(run_id, "mlflow-artifacts:/elsewhere", "none.txt") is None
     assert store.kept(None, "log.txt") is None
+
+
+# ---- a store that was moved or copied ------------------------------------------------------------------------
+
+
+@pytest.fixture
+def settled(tmp_path, copied):
+    """A store with a finished point, in a place of its own: its folder, its experiment, and the point."""
+    folder = tmp_path / "a place" / "mlruns"
+    folder.mkdir(parents=True)
+    copied.rename(folder / "mlflow.db")
+    store = RunStore(f"sqlite:///{folder}/mlflow.db", "experiment")
+    (tmp_path / "files").mkdir()
+    (tmp_path / "files" / "log.txt").write_text("of the first")
+    run_id = claim(store, store.open_sweep("s0", "a sweep", {})).run_id
+    finish(store, run_id, tmp_path / "files")
+    return folder, run_id
+
+
+def at(folder):
+    return RunStore(f"sqlite:///{folder}/mlflow.db", "experiment")
+
+
+def logs(folder):
+    return sorted(path.relative_to(folder / "artifacts").parts[1] for path in folder.rglob("log.txt"))
+
+
+def one_more(store, tmp_path):
+    (tmp_path / "files" / "log.txt").write_text("of the second")
+    point = grid_point(seed=1)
+    run_id = claim(store, store.open_sweep("s1", "another", {}), point).run_id
+    finish(store, run_id, tmp_path / "files")
+    return run_id
+
+
+@pytest.mark.parametrize("left", ["nothing", "a file", "a folder", "a new store"])
+def test_artifacts_move_with_their_store(settled, tmp_path, left):
+    old, first = settled
+    new = tmp_path / "50 Läufe #1" / "mlruns"
+    new.parent.mkdir()
+    old.rename(new)
+    if left == "a file":
+        old.parent.rmdir()
+        old.parent.touch()
+    elif left == "a folder":
+        (old / "artifacts" / "experiment").mkdir(parents=True)
+    elif left == "a new store":
+        shutil.copytree(new, old)
+        shutil.rmtree(old / "artifacts" / "experiment" / first)
+    second = one_more(at(new), tmp_path)
+    assert at(new).artifact(first, "log.txt") == "of the first"
+    assert at(new).artifact(second, "log.txt") == "of the second"
+    assert logs(new) == sorted([first, second])
+    assert not old.is_dir() or logs(old) == []
+
+
+def test_a_copy_of_a_store_neither_reads_nor_writes_the_originals_artifacts(settled, tmp_path):
+    old, first = settled
+    new = tmp_path / "copy"
+    new.mkdir()
+    shutil.copy(old / "mlflow.db", new / "renamed.db")  # and its artifacts are not copied
+    store = RunStore(f"sqlite:///{new}/renamed.db", "experiment")
+    assert store.artifact(first, "log.txt") is None
+    second = one_more(store, tmp_path)
+    assert store.artifact(second, "log.txt") == "of the second"
+    assert (logs(old), logs(new)) == ([first], [second])
+
+
+def test_a_store_is_the_same_by_whichever_path_it_is_reached(settled, tmp_path):
+    old, first = settled
+    (tmp_path / "link").mkdir()
+    (tmp_path / "link" / "mlflow.db").symlink_to(old / "mlflow.db")
+    second = one_more(at(tmp_path / "link"), tmp_path)
+    assert at(tmp_path / "link").artifact(first, "log.txt") == "of the first"
+    assert logs(old) == sorted([first, second])
+
+
+def test_artifacts_that_were_chosen_elsewhere_stay_there(store, tmp_path):
+    chosen = tmp_path / "big disk" / "artifacts" / store.experiment
+    chosen.mkdir(parents=True)
+    store.client.create_experiment(store.experiment, chosen.as_uri())
+    run_id = claim(store, store.open_sweep("s0", "a sweep", {})).run_id
+    (tmp_path / "files").mkdir()
+    (tmp_path / "files" / "log.txt").write_text("here")
+    finish(store, run_id, tmp_path / "files")
+    assert (chosen / run_id / "artifacts" / "log.txt").read_text() == "here"
+    assert store.artifact(run_id, "log.txt") == "here"
+
+
+@pytest.mark.parametrize("uri", ["s3://bucket/artifacts/e/r/artifacts", "mlflow-artifacts:/1/r/artifacts"])
+def test_what_is_kept_on_a_server_is_fetched_from_it(uri):
+    assert folder_of(uri, Path("/a/mlflow.db")) is None
+    assert folder_of(uri, None) is None
+
+
+def test_what_a_server_keeps_on_this_machine_is_where_it_says():
+    assert folder_of("file:///old/artifacts/e/r/artifacts", None) == Path("/old/artifacts/e/r/artifacts")
+
+
+# ---- results that wait for their store -----------------------------------------------------------------------
+
+
+@pytest.fixture
+def kept(store, sweep, tmp_path):
+    """A result that could not be logged, for a file lies where its artifacts belong; its run, entry, and mend."""
+    (tmp_path / "files").mkdir()
+    (tmp_path / "files" / "log.txt").write_text("it went well")
+    obstacle = Path(store.uri.removeprefix("sqlite:///")).parent / "artifacts" / store.experiment
+    obstacle.parent.mkdir(exist_ok=True)
+    obstacle.touch()
+    point = grid_point()
+    run_id = claim(store, sweep, point).run_id
+    result = spool.Result(
+        run_id, point.fingerprint, False, 2**41, METRICS, {"penalty": "0.1"}, {"scaling.remark": "fine"}, DATASET,
+        [("loss", 0.5, 1, 1000), ("loss", 0.25, 2, 2000)],
+    )  # fmt: skip
+    with store.heartbeat(run_id) as send:
+        send(result.values[0])
+        reason = store.bring(result, tmp_path / "files", tmp_path / "spool")
+    (entry,) = spool.entries(tmp_path / "spool")
+    assert str(entry) in reason
+    return run_id, entry, obstacle
+
+
+def test_what_could_not_be_logged_is_kept_and_logged_later(store, kept):
+    run_id, entry, obstacle = kept
+    store.close_stale()  # as the next command does
+    assert run_of(store, run_id).info.status == "KILLED"
+    assert store.deliver_kept(entry.parent).stuck.keys() == {grid_point().fingerprint}
+    obstacle.unlink()
+    assert store.deliver_kept(entry.parent) == Delivered((grid_point().fingerprint,))
+    run = run_of(store, run_id)
+    assert (run.info.status, run.info.end_time) == ("FINISHED", 2**41)
+    assert REASON not in run.data.tags
+    assert (run.data.metrics["test/accuracy"], run.data.params["penalty"]) == (0.75, "0.1")
+    assert history(store, run_id, "loss") == [(1, 0.5), (2, 0.25)]
+    assert store.artifact(run_id, "log.txt") == "it went well"
+    assert not entry.exists()
+    assert store.deliver_kept(entry.parent) == Delivered()
+
+
+def test_a_point_that_another_run_finished_meanwhile_is_not_finished_twice(store, sweep, kept):
+    run_id, entry, obstacle = kept
+    obstacle.unlink()
+    other = claim(store, sweep).run_id
+    assert store.deliver_kept(entry.parent) == Delivered()  # it is being computed: whoever is first
+    store.finish(other)
+    assert store.deliver_kept(entry.parent) == Delivered((grid_point().fingerprint,))
+    assert not entry.exists()
+    assert run_of(store, run_id).info.status == "KILLED"
+
+
+def test_a_result_whose_run_is_finished_is_forgotten(store, kept):
+    run_id, entry, _ = kept
+    store.finish(run_id)
+    assert store.deliver_kept(entry.parent) == Delivered((grid_point().fingerprint,))
+    assert not entry.exists()
+
+
+def test_results_of_another_store_stay_where_they_are(store, uri, kept):
+    _, entry, _ = kept
+    assert RunStore(uri, f"{store.experiment} b").deliver_kept(entry.parent) == Delivered(others=1)
+    assert entry.exists()
+
+
+@pytest.mark.parametrize("content", ["", "{}", '{"format": 99}', '{"format": 1, "run_id": "r"}', "[1]"])
+def test_a_damaged_result_is_named_and_stops_nothing(store, kept, content):
+    _, entry, obstacle = kept
+    obstacle.unlink()
+    damaged = entry.with_name("0")
+    damaged.mkdir()
+    (damaged / "result.json").write_text(content)
+    delivered = store.deliver_kept(entry.parent)
+    assert delivered.logged == (grid_point().fingerprint,)
+    assert str(damaged) in delivered.stuck["0"]
+
+
+def test_where_nothing_can_be_kept_a_result_is_logged_all_the_same(store, sweep, tmp_path):
+    (tmp_path / "spool").touch()
+    run_id = claim(store, sweep).run_id
+    result = spool.Result(run_id, grid_point().fingerprint, False, 2**41, METRICS, {}, {}, DATASET, [])
+    (tmp_path / "files").mkdir()
+    assert store.bring(result, tmp_path / "files", tmp_path / "spool") == ""
+    assert run_of(store, run_id).info.status == "FINISHED"
+
+
+def test_what_is_kept_says_nothing_of_a_server(kept):
+    _, entry, _ = kept
+    assert "://" not in (entry / "result.json").read_text()

@@ -3,6 +3,8 @@
 Hydra imports this module in every application of the environment: everything heavy waits until it is used.
 """
 
+import functools
+import itertools
 from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Any
@@ -12,7 +14,7 @@ from hydra.core.config_store import ConfigStore
 from hydra.core.override_parser.overrides_parser import OverridesParser
 from hydra.core.plugins import Plugins
 from hydra.types import HydraContext, TaskFunction
-from omegaconf import DictConfig, OmegaConf
+from omegaconf import DictConfig
 
 
 @dataclass
@@ -32,15 +34,23 @@ PLAIN_KEYS = ("n", "seed")
 
 @dataclass(frozen=True)
 class Task:
-    """What a launcher runs in a job, in whichever process: the point runner on the job's config."""
+    """What a launcher runs in a job, in whichever process: the point runner on the job's config.
+
+    Attributes:
+        planned: fingerprints of the points, by the number of the job.
+    """
 
     runner: Any
+    planned: tuple[str, ...]
 
     def __call__(self, config: DictConfig) -> Any:
         """Run the point."""
         from hydra.core.hydra_config import HydraConfig
 
-        return self.runner(config, HydraConfig.get().job.num)
+        from scaling.config import plain
+
+        hydra = HydraConfig.get()
+        return self.runner(plain(config, hydra.overrides.task), hydra.job.num, self.planned[hydra.job.num])
 
 
 class GridSweeper(BasicSweeper):
@@ -52,42 +62,60 @@ class GridSweeper(BasicSweeper):
 
     def sweep(self, arguments: list[str]) -> Any:
         """Run the grid of these overrides."""
-        from scaling.point import PointRunner, Result
+        from scaling.core.secrets import lift
+        from scaling.overrides import alternatives, spelled
+        from scaling.point import PointRunner, Result, failure_reason
         from scaling.sweep import Planned, run_grid
 
         assert self.hydra_context is not None
         assert self.config is not None
         context, config = self.hydra_context, self.config
+        if config.tracking.uri:
+            config.tracking.uri = lift(str(config.tracking.uri))  # launchers send the config along, some in files
         parser = OverridesParser.create(config_loader=context.config_loader)
-        overrides = parser.parse_overrides([*self._parse_config(), *arguments])
-        grid = self.split_arguments(overrides, None)[0]
+        overrides = parser.parse_overrides([*map(spelled, self._parse_config()), *arguments])
+        values = {item.get_key_element(): alternatives(item) for item in overrides}  # of two, the last one
+        grid = [list(point) for point in itertools.product(*values.values())]
         in_process = config.hydra.launcher._target_.endswith(".BasicLauncher")
 
         def launch(runner: PointRunner, points: Sequence[Planned]) -> list[Result]:
             launcher = Plugins.instance().instantiate_launcher(
-                hydra_context=context, task_function=Task(runner), config=config
+                hydra_context=context,
+                task_function=Task(runner, tuple(item.point.fingerprint for item in points)),
+                config=config,
             )
             returns = launcher.launch([list(item.overrides) for item in points], initial_job_idx=0)
-            return [item.return_value for item in returns]
+            results = []
+            for item, job in zip(points, returns, strict=False):
+                try:
+                    results.append(job.return_value)
+                except Exception as error:  # of this job alone: the others have theirs
+                    results.append(Result(item.point.fingerprint, "failed", failure_reason(error)))
+            return results
 
         return run_grid(self._compose(grid), launch, in_process)
 
     def _compose(self, grid: list[list[str]]) -> list[tuple[list[str], dict[str, Any]]]:
         """Resolve the settings of each point. Composing is slow (about 0.1 s): n and seed are only filled in."""
-        from scaling.config import plain
+        from scaling.config import plain, quoted
+        from scaling.core.secrets import lift
 
         assert self.hydra_context is not None
         assert self.config is not None
+        parse = functools.cache(OverridesParser.create().parse_override)
         composed: dict[tuple[str, ...], DictConfig] = {}
         points = []
         for overrides in grid:
-            values = {k: v for k, _, v in (text.partition("=") for text in overrides) if k in PLAIN_KEYS}
-            rest = tuple(text for text in overrides if text.partition("=")[0] not in PLAIN_KEYS)
+            filled = [text for text in overrides if text.partition("=")[0] in PLAIN_KEYS]
+            rest = tuple(text for text in overrides if text not in filled)
             if rest not in composed:
                 composed[rest] = self.hydra_context.config_loader.load_sweep_config(self.config, list(rest))
-            config = composed[rest]
-            for key in PLAIN_KEYS:
-                given = OmegaConf.create(f"value: {values[key]}").value if key in values else self.config[key]
-                config[key] = given
-            points.append((overrides, plain(config)))
+            for override in map(parse, filled):
+                composed[rest][override.key_or_group] = override.value()
+            settings = plain(composed[rest], overrides)
+            tracking = settings["tracking"]
+            if tracking["uri"] != (uri := tracking["uri"] and lift(str(tracking["uri"]))):
+                settings["tracking"] = {**tracking, "uri": uri}
+                overrides = [*overrides, f"tracking.uri={quoted(uri)}"]
+            points.append((overrides, settings))
         return points

@@ -3,6 +3,7 @@
 from typing import Any
 
 from scaling.config import compose, plain
+from scaling.core.reading import shown
 from scaling.evaluate import Job, evaluate_job
 from scaling.metrics import Score
 
@@ -20,7 +21,8 @@ def evaluate_point(*overrides: str, **settings: Any) -> Score:
     >>> evaluate_point(model="pixels", dataset="digits", adaptation="knn", n=100).test_score > 0.8
     True
     """
-    job = Job(plain(compose([*overrides, *(f"{k}={v}" for k, v in settings.items())])))
+    given = [*overrides, *(f"{name}={shown(value)}" for name, value in settings.items())]
+    job = Job(plain(compose(given), given))
     score = evaluate_job(job).score
     job.forget_checkpoint()
     return score

@@ -1,5 +1,6 @@
 """From Hydra's configs to our objects: where configs lie, how they are composed, what their errors say."""
 
+import copy
 import functools
 import os
 import re
@@ -11,12 +12,16 @@ from difflib import get_close_matches
 from pathlib import Path
 from typing import Any, NoReturn
 
-from hydra.errors import HydraException, MissingConfigException
+from hydra.errors import HydraException, MissingConfigException, OverrideParseException
 from omegaconf import DictConfig, OmegaConf
 from omegaconf.errors import OmegaConfBaseException
 
 from scaling.core.errors import ScalingError, SettingError
-from scaling.core.secrets import mask
+from scaling.core.reading import is_text
+from scaling.core.secrets import cleanse, lift, mask
+from scaling.core.streams import guard
+from scaling.overrides import flags_last, spelled, unreadable
+from scaling.settings import TYPES, read_all, types_of
 
 VERSION_BASE = "1.3"
 TRACEBACK = "SCALING_TRACEBACK"
@@ -48,10 +53,11 @@ def compose(overrides: Sequence[str] = (), config_name: str = "config") -> DictC
     GlobalHydra.instance().clear()
     try:
         with start(where.removeprefix("pkg://"), version_base=VERSION_BASE):
-            return hydra.compose(config_name, overrides=list(overrides))
+            return hydra.compose(config_name, overrides=[spelled(text) for text in overrides])
     except Exception as error:
         if not from_hydra(error):
             raise
+        cleanse(error)
         raise SettingError(explain(error, overrides, config_name)) from error
     finally:
         GlobalHydra.instance().hydra = outer
@@ -65,11 +71,34 @@ def from_hydra(error: Exception) -> bool:
     return isinstance(error, ValueError) and bool(frames) and Path(frames[-1].filename).parent.name in HYDRA_FOLDERS
 
 
-def plain(config: DictConfig) -> dict[str, Any]:
-    """Resolve a config to plain containers, without Hydra's own part."""
-    container = OmegaConf.to_container(config, resolve=True)
-    assert isinstance(container, dict)
-    return {str(key): value for key, value in container.items() if key != "hydra"}
+def plain(config: DictConfig, overrides: Sequence[str] = (), types: Mapping[str, Any] = TYPES) -> dict[str, Any]:
+    """Resolve a config to plain containers, without Hydra's own part, each setting as its type has it.
+
+    Args:
+        overrides: those that it was composed with; they tell how text was typed that looks like a number.
+        types: of the settings that belong to no class, by dotted name.
+
+    Raises:
+        SettingError: a setting is of another type.
+    """
+    settings = _resolved(config)
+    types = {**types, **types_of(settings)}
+    typed = {key.lstrip("+"): text.strip() for key, _, text in (override.partition("=") for override in overrides)}
+    names = [name for name in typed if is_text(types.get(name))]
+    if misread := [name for name in names if isinstance(OmegaConf.select(config, name), int | float)]:
+        config = copy.deepcopy(config)
+        for name in misread:
+            OmegaConf.update(config, name, typed[name])
+        settings = _resolved(config)  # anew, for interpolations spread what was misread
+    return read_all(settings, types)
+
+
+def _resolved(config: DictConfig) -> dict[str, Any]:
+    values = {str(key): config[key] for key in config if key != "hydra"}
+    return {
+        key: OmegaConf.to_container(value, resolve=True) if OmegaConf.is_config(value) else value
+        for key, value in values.items()
+    }
 
 
 def build(node: Mapping[str, Any], drop: Sequence[str] = ()) -> Any:
@@ -146,8 +175,13 @@ def explain(error: Exception, overrides: Sequence[str] = (), config_name: str = 
             near = get_close_matches(name, options, n=1)
             hint = f" Did you mean {group}={near[0]}?" if near else ""
             return f"{group}={name}: there is no such {group}.{hint}\nThere are: {', '.join(options)}."
+    if isinstance(error, OverrideParseException) and "while evaluating" not in str(error):
+        return unreadable(str(error.override))
     if "Ambiguous value for argument" in str(error):
-        return "A list of values with commas is a grid: run it with -m, as in python -m scaling.run -m n=1000,10000"
+        return (
+            "A list of values with commas is a grid: run it with -m, as in python -m scaling.run -m n=1000,10000\n"
+            "A comma that belongs to the value is typed in quotes: 'dataset.path=\"a,b.npz\"'"
+        )
     unknown = re.match(r"Could not override '([^']+)'", str(error))
     if unknown:
         return f"There is no setting {unknown[1]}.{_settings_near(unknown[1], overrides, config_name)}"
@@ -161,7 +195,7 @@ def _settings_near(name: str, overrides: Sequence[str], config_name: str) -> str
     # Groups alone: other settings may be wrong too, and this message is about the first.
     groups = [text for text in overrides if re.fullmatch(r"(model|dataset|adaptation|trainer)=\w+", text)]
     try:
-        config = plain(compose(groups if config_name == "config" else [], config_name))
+        config = _resolved(compose(groups if config_name == "config" else [], config_name))
     except SettingError:
         return ""
     *path, last = name.split(".")
@@ -199,11 +233,37 @@ def exit_with(error: Exception, config_name: str = "config") -> NoReturn:
     raise SystemExit(1)
 
 
+def lifted(override: str) -> str:
+    """Return a setting of the store without its credentials, which `scaling.core.secrets` restores where it is used.
+
+    >>> lifted("tracking.uri=http://me:pa(ss@host")
+    "tracking.uri='http://***@host'"
+    """
+    name, _, value = override.partition("=")
+    if name.lstrip("+") != "tracking.uri" or "${" in value or value.count("://") > 1:
+        return override
+    quote = value[:1]
+    if quote in ("'", '"') and value.endswith(quote):
+        uri = value[1:-1].replace(f"\\{quote}", quote)
+    else:
+        uri = re.sub(r"\\([\\()\[\]{}:=, \t])", r"\1", value)
+    shown = lift(uri)
+    return override if shown == uri else f"{name}={quoted(shown)}"
+
+
+def quoted(text: str) -> str:
+    """Return a text as Hydra's grammar takes any text."""
+    return "'" + text.replace("'", r"\'") + "'"
+
+
 def run_application(application: Callable[[], Any], config_name: str = "config") -> None:
     """Run a Hydra application; a user's error becomes a short message on stderr and exit code 1."""
+    guard()
+    sys.argv[1:] = map(lifted, sys.argv[1:])
     # Hydra would print and exit by itself; asked for full errors it raises, and we say it shorter.
     asked = os.environ.get("HYDRA_FULL_ERROR")
     os.environ["HYDRA_FULL_ERROR"] = "1"
+    sys.argv[1:] = flags_last([text if text.startswith("-") else spelled(text) for text in sys.argv[1:]])
     try:
         application()
     except Exception as error:

@@ -43,7 +43,7 @@ class Job:
     def seed(self) -> int:
         """The seed; 0 is one like any other."""
         seed = self.settings["seed"]
-        if isinstance(seed, bool) or not isinstance(seed, int) or seed < 0:
+        if not whole(seed, 0):
             raise SettingError(f"seed={seed}: expected a whole number from 0 up.")
         return seed
 
@@ -96,7 +96,7 @@ class Job:
         fingerprint = self.point.fingerprint
         return TrainingSettings(
             processes, micro_batch, Path(places["dir"]) / f"{fingerprint}.pt", fingerprint, places["seconds"],
-            bool(self.settings["keep_checkpoint"]),
+            self.settings["keep_checkpoint"],
         )  # fmt: skip
 
     @cached_property

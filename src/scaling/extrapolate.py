@@ -1,8 +1,9 @@
 """The command `python -m scaling.extrapolate POINTS.csv TARGETS.csv OUT.csv`: extrapolate anyone's learning curves.
 
 POINTS has the columns curve,n,error and may have stderr; several rows of one n are repeats. TARGETS has curve,n.
-OUT gets curve,n,error,lower,upper,form in the order of TARGETS, with a central 90 % interval. A name that ends in
-.gz is read and written compressed.
+OUT gets curve,n,error,lower,upper,form in the order of TARGETS, with a central 90 % interval. Values are
+accuracies, in OUT too, where POINTS has a column accuracy in place of error, or with --accuracy; with --percent they
+are percentages. A name that ends in .gz is read and written compressed.
 """
 
 import argparse
@@ -11,32 +12,72 @@ import gzip
 import io
 import math
 import os
+import re
 import sys
+import unicodedata
 from collections import defaultdict
-from collections.abc import Iterator, Sequence
-from dataclasses import dataclass, field
+from collections.abc import Iterable, Iterator, Sequence
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 
 from scaling.core.errors import DataError, ScalingError
-from scaling.core.extrapolation import Forecast, forecast
+from scaling.core.extrapolation import Forecast, Prediction, forecast
 from scaling.core.extrapolation.observations import LARGEST_ERROR, LARGEST_N
+from scaling.core.streams import guard
 from scaling.core.tables import read_table
+from scaling.core.words import look
 
 COLUMNS = ("curve", "n", "error", "lower", "upper", "form")
 #: A warning names at most this many curves.
 MOST_NAMES = 5
 #: What each flag of a forecast tells the reader.
 WARNINGS = {
-    "loss": "has values above 1 and is taken for a loss (or a percentage), without an upper bound",
+    "loss": "has values above 1 and is taken for a loss, without an upper bound; --percent makes percentages of them",
     "few_sizes": "has fewer than 3 sizes, which show no trend: form=constant, the last value with a wide interval",
     "flat": "is flat: form=constant, the last value with a wide interval",
     "zero_error": "has no error at all: form=constant, with a wide interval",
-    "ends_in_zero": "ends without any error: the upper bound beyond it is a fixed rule's",
-    "rises": "rises at its largest n by more than 5 % and its known noise: read its extrapolation with care",
-    "peaks": "rises on its way by more than 5 % and its known noise",
+    "ends_in_zero": "ends without any error: the bound beyond it is a fixed rule's",
+    "rises": "its error rises at its largest n by more than 5 % and its known noise: read its extrapolation with care",
+    "peaks": "its error rises on its way by more than 5 % and its known noise",
+    "looks_like_accuracy": "looks like an accuracy: it rises with n; it is read as an error without --accuracy",
+    "looks_like_error": "looks like an error: it falls with n; errors stand in a column error, without --accuracy",
 }
 #: Flags that `form` repeats.
-SHOWN = ("loss", "rises", "peaks")
+SHOWN = ("loss", "rises", "peaks", "looks_like_accuracy", "looks_like_error")
+
+
+@dataclass(frozen=True)
+class Unit:
+    """What the values are, and of what whole: 1, or 100 of percentages."""
+
+    accuracy: bool = False
+    percent: bool = False
+
+    @property
+    def whole(self) -> float:
+        """What all samples are."""
+        return 100.0 if self.percent else 1.0
+
+    @property
+    def name(self) -> str:
+        """The column of the values."""
+        return "accuracy" if self.accuracy else "error"
+
+    def flipped(self, share: float) -> float:
+        """Turn an error into what the values are, both as shares, or back."""
+        return 1 - share if self.accuracy else share
+
+    def written(self, made: Prediction, i: int) -> tuple[str, ...]:
+        """Write the i-th prediction and its bounds, the lower first."""
+        values = [
+            self.flipped(float(value)) * self.whole for value in (made.error[i], made.lower90[i], made.upper90[i])
+        ]
+        return tuple(map(repr, (values[0], *sorted(values[1:]))))
+
+    def flags(self, fitted: Forecast) -> list[str]:
+        """Return what is to be told of a curve; one that rises may have been given as what it is not."""
+        named = {"rises_overall": "looks_like_error" if self.accuracy else "looks_like_accuracy"}
+        return [named.get(flag, flag) for flag in fitted.flags]
 
 
 @dataclass
@@ -50,11 +91,11 @@ class Points:
 
 @dataclass(frozen=True)
 class Target:
-    """A row of TARGETS: the curve, n as it was written, and its value."""
+    """A row of TARGETS: the curve, both cells as they were written, and n."""
 
     row: int
     curve: str
-    written: str
+    written: tuple[str, str]
     n: float
 
 
@@ -92,27 +133,37 @@ class Row:
             raise self.fail("n", expected)
         return n
 
-    def not_negative(self, column: str) -> float:
-        """Read an error or a standard error."""
-        expected = f"a finite number from 0 to {LARGEST_ERROR:g}"
+    def curve(self) -> str:
+        """Read a curve's name; how its letters are encoded, and spaces around it, make no other curve."""
+        return unicodedata.normalize("NFC", self.cells["curve"].strip())
+
+    def share(self, column: str, unit: Unit) -> float:
+        """Read an error, an accuracy or a standard error, as a share of the whole or a loss."""
+        bounded = unit.percent or (unit.accuracy and column != "stderr")
+        most = unit.whole if bounded else LARGEST_ERROR
+        expected = f"a finite number from 0 to {most:g}" + (", without %" if unit.percent else "; or say --percent")
         value = self.number_of(column, expected)
-        if not 0 <= value <= LARGEST_ERROR:
+        if not 0 <= value <= most:
             raise self.fail(column, expected)
-        return value
+        return value / unit.whole
 
 
-def rows(path: Path, required: Sequence[str]) -> Iterator[Row]:
+def rows(path: Path, required: Sequence[str], values: Sequence[str] = ()) -> Iterator[Row]:
     """Yield the rows of a CSV file; how it was read is said where that is not as ours are written.
+
+    Args:
+        required: columns that have to be there.
+        values: columns of which one has to be there.
 
     Raises:
         DataError: an unreadable file, a header without the required columns or with one twice, a ragged row.
     """
-    known = (*required, "stderr")
+    known = (*required, *values, "stderr")
     table = read_table(path, known, [name for name in known if name != "curve"])
     header = table.columns
     if not header:
-        raise DataError(f"{path}: empty, expected a header with the columns {','.join(required)}.")
-    for name in required:
+        raise DataError(f"{path}: empty, expected a header with the columns {','.join([*required, *values[:1]])}.")
+    for name in (*required, *(values[:1] if not {*values} & {*header} else ())):
         if name not in header:
             raise DataError(f"{path}, row {table.line}: no column {name}; got {','.join(header)}.")
     for name in header:
@@ -130,35 +181,56 @@ def rows(path: Path, required: Sequence[str]) -> Iterator[Row]:
         yield Row(path, number, dict(zip(header, cells, strict=True)), table.decimal_comma)
 
 
-def read_points(path: Path) -> dict[str, Points]:
-    """Read POINTS; an empty stderr is an unknown one."""
+def read_points(path: Path, asked: Unit) -> tuple[dict[str, Points], Unit]:
+    """Read POINTS as errors, and say what they were given as; an empty stderr is an unknown one."""
     curves: dict[str, Points] = defaultdict(Points)
-    for row in rows(path, ("curve", "n", "error")):
-        points = curves[row.cells["curve"]]
+    unit = asked
+    for row in rows(path, ("curve", "n"), ("error", "accuracy")):
+        column = "accuracy" if "error" not in row.cells or (asked.accuracy and "accuracy" in row.cells) else "error"
+        unit = replace(asked, accuracy=asked.accuracy or column == "accuracy")
+        points = curves[row.curve()]
         points.n.append(row.size())
-        points.error.append(row.not_negative("error"))
-        points.stderr.append(row.not_negative("stderr") if row.cells.get("stderr", "").strip() else math.nan)
-    return dict(curves)
+        points.error.append(unit.flipped(row.share(column, unit)))
+        points.stderr.append(row.share("stderr", unit) if row.cells.get("stderr", "").strip() else math.nan)
+    return dict(curves), unit
 
 
 def read_targets(path: Path, curves: dict[str, Points], points: Path) -> list[Target]:
     """Read TARGETS, each of a curve that POINTS has."""
     targets = []
     for row in rows(path, ("curve", "n")):
-        if row.cells["curve"] not in curves:
-            raise row.fail("curve", f"one of the {len(curves)} curves of {points}")
-        targets.append(Target(row.number, row.cells["curve"], row.cells["n"], row.size()))
+        if (curve := row.curve()) not in curves:
+            near = [name for name in curves if bare(name) == bare(curve)]
+            also = f", such as {near[0]!r}" if near else ""
+            raise row.fail("curve", f"one of the {len(curves)} curves of {points}{also}")
+        targets.append(Target(row.number, curve, (row.cells["curve"], row.cells["n"]), row.size()))
     return targets
 
 
-def form(fitted: Forecast) -> str:
+def bare(name: str) -> str:
+    """Leave out of a name what is easily written otherwise: case, spaces, quotes, and forms of one letter."""
+    return re.sub(r"[\s\"'‘’“”]+", "", look(name).casefold())
+
+
+def alike(curves: Iterable[str]) -> Iterator[str]:
+    """Yield a line for curves whose names may have been meant as one."""
+    groups: dict[str, list[str]] = defaultdict(list)
+    for name in curves:
+        groups[bare(name)].append(name)
+    for names in groups.values():
+        if len(names) > 1:
+            written = ", ".join(map(repr, names))
+            yield f"{written}: {len(names)} curves, whose names differ in case, spaces or quotes alone"
+
+
+def form(fitted: Forecast, unit: Unit) -> str:
     """Name what was fitted, with what the reader must know: "experts", "constant", "experts (loss; rises)"."""
-    shown = [flag for flag in fitted.flags if flag in SHOWN]
+    shown = [flag for flag in unit.flags(fitted) if flag in SHOWN]
     return f"{fitted.form} ({'; '.join(shown)})" if shown else fitted.form
 
 
 def extrapolate(
-    curves: dict[str, Points], targets: Sequence[Target]
+    curves: dict[str, Points], targets: Sequence[Target], unit: Unit
 ) -> tuple[list[tuple[str, ...]], dict[str, Forecast]]:
     """Answer every target.
 
@@ -171,30 +243,28 @@ def extrapolate(
     answers: list[tuple[str, ...]] = [()] * len(targets)
     fits: dict[str, Forecast] = {}
     for curve, positions in asked.items():
-        points = curves[curve]
-        fitted = fits[curve] = forecast(points.n, points.error, points.stderr)
+        points, bounded = curves[curve], True if unit.accuracy or unit.percent else None
+        fitted = fits[curve] = forecast(points.n, points.error, points.stderr, bounded=bounded)
         made = fitted.predict([targets[position].n for position in positions])
         for i, position in enumerate(positions):
-            values = (made.error[i], made.lower90[i], made.upper90[i])
-            written = targets[position].written
-            answers[position] = (curve, written, *(repr(float(value)) for value in values), form(fitted))
+            answers[position] = (*targets[position].written, *unit.written(made, i), form(fitted, unit))
     return answers, fits
 
 
-def warnings(fits: dict[str, Forecast]) -> Iterator[str]:
+def warnings(fits: dict[str, Forecast], unit: Unit) -> Iterator[str]:
     """Yield a line for each kind of unusual curve."""
     for flag, meaning in WARNINGS.items():
-        names = [curve for curve, fitted in fits.items() if flag in fitted.flags]
+        names = [curve for curve, fitted in fits.items() if flag in unit.flags(fitted)]
         if names:
             more = f" and {len(names) - MOST_NAMES} more" if len(names) > MOST_NAMES else ""
             yield f"{', '.join(names[:MOST_NAMES])}{more}: {meaning}"
 
 
-def write(path: Path, answers: Sequence[tuple[str, ...]]) -> None:
+def write(path: Path, answers: Sequence[tuple[str, ...]], unit: Unit) -> None:
     """Write OUT whole or not at all: beside it first, then renamed."""
     text = io.StringIO(newline="")
     table = csv.writer(text, lineterminator="\n")
-    table.writerows([COLUMNS, *answers])
+    table.writerows([[unit.name if name == "error" else name for name in COLUMNS], *answers])
     content = text.getvalue().encode()
     if path.suffix == ".gz":
         content = gzip.compress(content, mtime=0)
@@ -215,22 +285,25 @@ def write(path: Path, answers: Sequence[tuple[str, ...]]) -> None:
 
 def main() -> None:
     """Run the command."""
+    guard()
     parser = argparse.ArgumentParser(
         prog="python -m scaling.extrapolate", description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter
     )
     parser.add_argument("points", type=Path, metavar="POINTS.csv", help="measured points: curve,n,error[,stderr]")
     parser.add_argument("targets", type=Path, metavar="TARGETS.csv", help="what to predict: curve,n")
     parser.add_argument("out", type=Path, metavar="OUT.csv", help="the answers: curve,n,error,lower,upper,form")
+    parser.add_argument("--accuracy", action="store_true", help="the values are accuracies, and so are the answers")
+    parser.add_argument("--percent", action="store_true", help="the values are percentages, and so are the answers")
     arguments = parser.parse_args()
     try:
-        curves = read_points(arguments.points)
+        curves, unit = read_points(arguments.points, Unit(arguments.accuracy, arguments.percent))
         targets = read_targets(arguments.targets, curves, arguments.points)
-        answers, fits = extrapolate(curves, targets)
-        write(arguments.out, answers)
+        answers, fits = extrapolate(curves, targets, unit)
+        write(arguments.out, answers, unit)
     except ScalingError as error:
         print(f"error: {error}", file=sys.stderr)
         raise SystemExit(1) from None
-    for line in warnings(fits):
+    for line in (*warnings(fits, unit), *alike(curves)):
         print(f"warning: {line}", file=sys.stderr)
 
 

@@ -2,6 +2,7 @@
 what is kept of a batch that it tests."""
 
 import logging
+import os
 import platform
 import warnings
 from functools import cache
@@ -12,6 +13,7 @@ import torch
 from pytorch_lightning.utilities.exceptions import MisconfigurationException
 from torch import Tensor
 
+from scaling import machine
 from scaling.core.errors import SettingError
 from scaling.metrics.classification import TOP_K, Predictions
 
@@ -19,6 +21,7 @@ from scaling.metrics.classification import TOP_K, Predictions
 def quiet_trainer(**settings: Any) -> pl.Trainer:
     """Make a Trainer that logs, prints, saves and summarises nothing: the MLflow run is ours to write."""
     silence()
+    keep_to_cores()
     try:
         return _trainer(settings)
     except MisconfigurationException as error:
@@ -72,6 +75,12 @@ def _trainer(settings: dict[str, Any]) -> pl.Trainer:
             **settings,
         }
     )
+
+
+def keep_to_cores() -> None:
+    """Compute in no more threads than cores are granted: torch counts those of the host, and threads would wait."""
+    if "OMP_NUM_THREADS" not in os.environ and torch.get_num_threads() > machine.cores():
+        torch.set_num_threads(machine.cores())
 
 
 @cache

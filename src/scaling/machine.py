@@ -5,19 +5,25 @@ import ctypes
 import ctypes.util
 import os
 import platform
+import shutil
 import socket
 import subprocess
 import sys
 import threading
+import uuid
 from functools import cache
 from importlib.metadata import PackageNotFoundError, version
+from math import ceil, inf
 from pathlib import Path
 from typing import Any
 
+from scaling import cgroups
 from scaling._version import __version__
 
 # mallopt parameters of glibc, from malloc.h
 M_TRIM_THRESHOLD, M_TOP_PAD, M_MMAP_THRESHOLD = -1, -2, -3
+#: Stands for the start time of a process that can't be looked at.
+HIDDEN = "running"
 #: Set once the process was asked to end: an exception raised by a signal can get lost inside a library.
 stopping = threading.Event()
 PACKAGES = (
@@ -60,32 +66,45 @@ def hardware() -> dict[str, Any]:
 
 
 def cores() -> int:
-    """Return the cores that this process may use."""
-    return len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1
+    """Return the cores that this process may use, by its affinity and its container's quota; 1.5 of them are 2."""
+    seen = len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1
+    return ceil(min(seen, cgroups.cpus()))
 
 
 @cache
 def processor() -> str:
     """Return the processor's name."""
     try:
-        lines = Path("/proc/cpuinfo").read_text().splitlines()
+        lines = Path("/proc/cpuinfo").read_text(encoding="utf-8").splitlines()
         return next(line.split(":", 1)[1].strip() for line in lines if line.startswith("model name"))
     except (OSError, StopIteration):
         return platform.processor() or platform.machine()
 
 
 def memory() -> int | None:
-    """Return the machine's memory in bytes; None where it isn't known."""
+    """Return the bytes that this process may hold: the machine's, or what its limits leave; None where unknown."""
+    import resource
+
+    limits = [cgroups.memory()]
+    for kind in (resource.RLIMIT_AS, resource.RLIMIT_DATA):
+        limits += [soft] if (soft := resource.getrlimit(kind)[0]) != resource.RLIM_INFINITY else []
+    with contextlib.suppress(OSError, ValueError):
+        limits.append(os.sysconf("SC_PAGE_SIZE") * os.sysconf("SC_PHYS_PAGES"))
+    return None if (least := min(limits)) == inf else int(least)
+
+
+def shared_memory() -> float:
+    """Return the bytes that processes can still share, of which containers often have 64 MiB; endless if unknown."""
     try:
-        return os.sysconf("SC_PAGE_SIZE") * os.sysconf("SC_PHYS_PAGES")
-    except (OSError, ValueError):
-        return None
+        return shutil.disk_usage("/dev/shm").free
+    except OSError:
+        return inf
 
 
 def peak_memory() -> int:
     """Return the most bytes that this process held since it began, or since `forget_peak_memory`."""
     try:
-        lines = Path("/proc/self/status").read_text().splitlines()
+        lines = Path("/proc/self/status").read_text(encoding="utf-8", errors="replace").splitlines()
         return 1024 * next(int(line.split()[1]) for line in lines if line.startswith("VmHWM:"))
     except (OSError, StopIteration, ValueError):
         import resource
@@ -97,7 +116,7 @@ def peak_memory() -> int:
 def forget_peak_memory() -> None:
     """Let `peak_memory` start again from what is held now, where the system can do that (Linux)."""
     with contextlib.suppress(OSError):
-        Path("/proc/self/clear_refs").write_text("5")
+        Path("/proc/self/clear_refs").write_text("5", encoding="utf-8")
 
 
 @cache
@@ -112,52 +131,53 @@ def git_state() -> tuple[str | None, bool]:
 
 def _git(folder: Path, *arguments: str) -> str | None:
     try:
-        result = subprocess.run(
-            ["git", "-C", str(folder), *arguments], capture_output=True, text=True, timeout=10, check=True
-        )
+        result = subprocess.run(["git", "-C", str(folder), *arguments], capture_output=True, timeout=10, check=True)
     except (OSError, subprocess.SubprocessError):
         return None
-    return result.stdout.strip()
+    return result.stdout.decode("utf-8", "replace").strip()
 
 
 @cache
 def host() -> str:
-    """Name this host so that a restart, or another container, is another name."""
+    """Name what process numbers mean here: the host, its boot, and the PID namespace (two containers have two).
+
+    Where that can't be told the name is this process's alone, so that nobody's numbers are looked up.
+    """
     try:
-        boot = Path("/proc/sys/kernel/random/boot_id").read_text().strip()[:8]
+        boot = Path("/proc/sys/kernel/random/boot_id").read_text(encoding="utf-8").strip()[:8]
+        numbers = str(Path("/proc/self/ns/pid").readlink()).strip("pid:[]")
+        ours = Path("/proc/self").readlink().name == str(os.getpid())  # else /proc shows another namespace's
     except OSError:
-        boot = "unknown"
-    return f"{socket.gethostname()}/{boot}"
+        boot, numbers, ours = f"{uuid.getnode():x}", "", not Path("/proc").exists()
+    return "/".join((socket.gethostname(), boot, numbers if ours else uuid.uuid4().hex))
 
 
 def process(pid: int | None = None) -> str | None:
     """Name a process so that a later one with the same number is another name; None where it is gone."""
     pid = os.getpid() if pid is None else pid
     try:
-        text = Path(f"/proc/{pid}/stat").read_text()
+        text = Path(f"/proc/{pid}/stat").read_text(encoding="utf-8", errors="replace")
     except OSError:
-        return f"{pid}:{_alive(pid)}" if _alive(pid) else None
+        return f"{pid}:{HIDDEN}" if _exists(pid) else None
     state, *fields = text.rpartition(")")[2].split()
     return None if state in "ZX" else f"{pid}:{fields[18]}"  # field 22 of proc(5): start time
 
 
-def _alive(pid: int) -> str:
-    """Say whether a process exists, on systems without /proc."""
-    if Path("/proc/self").exists():
-        return ""
+def _exists(pid: int) -> bool:
+    """Say whether there is a process of a number, on systems without /proc or where it hides others' processes."""
     try:
         os.kill(pid, 0)
-    except ProcessLookupError:
-        return ""
     except PermissionError:
-        pass
-    return "running"
+        return True
+    except (ProcessLookupError, OverflowError):
+        return False
+    return True
 
 
 def is_running(name: str) -> bool:
-    """Say whether the process of that name (see `process`) still runs on this host."""
+    """Say whether the process of that name (see `process`) still runs on this host, as far as can be told."""
     pid, _, _ = name.partition(":")
-    return pid.isdigit() and process(int(pid)) == name
+    return pid.isdigit() and process(int(pid)) in (name, f"{pid}:{HIDDEN}")
 
 
 @cache

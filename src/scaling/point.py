@@ -6,34 +6,60 @@ import signal
 import tempfile
 import time
 import traceback
-from collections.abc import Iterator
-from contextlib import contextmanager
+from collections.abc import Callable, Iterator, Mapping
+from contextlib import contextmanager, suppress
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
 import numpy as np
-from omegaconf import DictConfig, OmegaConf
+from omegaconf import OmegaConf
 
 from scaling import machine, terminal
-from scaling.config import plain
-from scaling.core.errors import ScalingError
-from scaling.core.identity import digest, flatten
+from scaling.core.curves import Point
+from scaling.core.errors import ScalingError, StoreError
+from scaling.core.identity import GridPoint, digest, flatten
 from scaling.core.reporter import Advance
 from scaling.core.secrets import mask
+from scaling.core.streams import guard
 from scaling.evaluate import Evaluation, Job, evaluate_job
 from scaling.metrics.stored import packed
-from scaling.tracking import BACKBONE, FLAG, MACHINE, METRIC, POOL, PRECISION_USED, RunStore, Sweep
+from scaling.tracking import (
+    BACKBONE,
+    CONTRADICTIONS,
+    CURVE,
+    FINGERPRINT,
+    FLAG,
+    LEAKAGE,
+    MACHINE,
+    METRIC,
+    POOL,
+    PRECISION_USED,
+    RunStore,
+    Sweep,
+    point_of,
+    spool,
+)  # fmt: skip
 from scaling.tracking.predictions import PREDICTIONS, VALUES
 
 
 @dataclass(frozen=True)
 class Result:
-    """What came of a point: "finished" by us, "done" before or elsewhere, "running" elsewhere, or "failed"."""
+    """What came of a point.
+
+    Attributes:
+        fingerprint: of the point that was planned.
+        state: "finished" by us, "done" before or elsewhere, "running" elsewhere, "failed", or "missed": not claimed.
+        reason: why it failed, or who runs it.
+        found: the point that was there instead of the planned one.
+        point: what was computed of a finished one; a store that is away can't be asked for it.
+    """
 
     fingerprint: str
     state: str
     reason: str = ""
+    found: GridPoint | None = None
+    point: Point | None = None
 
 
 @dataclass(frozen=True)
@@ -51,67 +77,106 @@ class PointRunner:
     fields: tuple[str, ...]
     bars: bool
 
-    def __call__(self, config: DictConfig, position: int) -> Result:
-        """Claim, evaluate and log the point of a composed config; failures are logged and returned."""
+    def __call__(self, settings: Mapping[str, Any], position: int, planned: str) -> Result:
+        """Claim, evaluate and log the point of these settings; failures are logged and returned.
+
+        Args:
+            planned: fingerprint of the point that was planned; where the settings make another, nothing is computed.
+        """
         if machine.stopping.is_set():
             raise SystemExit(128 + signal.SIGTERM)
-        settings = plain(config)
+        guard()
         job = Job(settings)
-        point = job.check()
-        store = RunStore(settings["tracking"]["uri"], settings["tracking"]["experiment"])
-        claim = store.claim(point, self.sweep, run_params(job), run_tags(job), bool(settings["force"]))
-        if not claim.ours:
-            return Result(point.fingerprint, "done" if claim.finished else "running", claim.owner)
+        try:
+            point = job.check()
+        except Exception as error:
+            return Result(planned, "failed", failure_reason(error))
+        if point.fingerprint != planned:
+            return Result(planned, "failed", found=point)
+        store = RunStore(settings["tracking"]["uri"], settings["tracking"]["experiment"], patient=True)
         screen = terminal.console()
-        shown = self.bars and bool(settings["progress"])
-        with tempfile.TemporaryDirectory() as folder, store.heartbeat(claim.run_id):
-            log = RunLog(Path(folder) / "log.txt", screen, store, claim.run_id)
+        name = terminal.describe(point, self.fields)
+
+        def failed(reason: str, computed: Point | None = None, state: str = "failed") -> Result:
+            screen.print(f"[{position + 1}/{self.total}] {name}  FAILED  {reason}", style="red")
+            return Result(planned, state, reason, point=computed)
+
+        params, tags = run_params(job), run_tags(job)
+        try:
+            claim = store.claim(point, self.sweep, params, tags, settings["force"])
+        except StoreError as error:
+            return failed(not_run(error), state="missed")
+        if not claim.ours:
+            return Result(planned, "done" if claim.finished else "running", claim.owner)
+        shown = self.bars and settings["progress"]
+        with tempfile.TemporaryDirectory() as place, store.heartbeat(claim.run_id) as send:
+            folder = Path(place) / "artifacts"
+            folder.mkdir()
+            log = RunLog(folder / "log.txt", screen, send)
             started = time.monotonic()
             machine.forget_peak_memory()
             try:
                 with terminal.PointProgress(screen, position, self.total, shown) as progress:
                     log.progress = progress
                     evaluation = evaluate_job(job, log)
-                self._log(store, claim.run_id, job, evaluation, log, Path(folder))
+                result = result_of(claim.run_id, job, evaluation, log, folder)
+                reason = store.bring(result, folder, spool_of(settings))
+                job.forget_checkpoint()
             except BaseException as error:
                 stopped = not isinstance(error, Exception)
                 reason = "interrupted" if stopped else failure_reason(error)
-                log.write("".join(traceback.format_exception(error)))
-                store.fail(claim.run_id, reason, Path(folder), "KILLED" if stopped else "FAILED")
+                with suppress(OSError):  # a full disk must not keep the run from its end
+                    log.write("".join(traceback.format_exception(error)))
+                with suppress(StoreError):  # the reason is told, whatever becomes of the run
+                    store.fail(claim.run_id, reason, folder, "KILLED" if stopped else "FAILED")
                 if stopped:
                     raise
-                name = terminal.describe(point, self.fields)
-                screen.print(f"[{position + 1}/{self.total}] {name}  FAILED  {reason}", style="red", markup=False)
-                return Result(point.fingerprint, "failed", reason)
-        name = terminal.describe(point, self.fields)
+                return failed(reason)
+        shown_params = {key: str(value) for key, value in {**params, **result.params}.items()}
+        shown_tags = {FINGERPRINT: point.fingerprint, CURVE: point.curve_id, **tags, **result.tags}
+        computed = point_of(claim.run_id, shown_params, result.metrics, shown_tags)
+        if reason:
+            return failed(reason, computed)
         seconds = time.monotonic() - started
         line = terminal.result_line(position + 1, self.total, name, evaluation.score, seconds)
-        screen.print(line, markup=False)
+        screen.print(line)
         if evaluation.flag:
-            screen.print(f"flagged: {evaluation.flag}", style="yellow", markup=False)
-        return Result(point.fingerprint, "finished")
+            screen.print(f"flagged: {evaluation.flag}", style="yellow")
+        return Result(planned, "finished", point=computed)
 
-    def _log(self, store: RunStore, run_id: str, job: Job, evaluation: Evaluation, log: "RunLog", folder: Path) -> None:
-        started = time.monotonic()
-        outcome = evaluation.outcome
-        metrics = {**evaluation.score.metrics(), **evaluation.model_size, **outcome.metrics}
-        metrics["features_computed"] = float(evaluation.features_computed)
-        metrics["memory/peak_bytes"] = float(machine.peak_memory())
-        metrics |= {f"time/{name.replace(' ', '_')}_s": seconds for name, seconds in log.seconds.items()}
-        write_artifacts(folder, job, evaluation)
-        info = job.dataset
-        dataset = {
-            "name": info.name,
-            "digest": digest(info.identity()),
-            "source": info.source,
-            "profile": json.dumps({"train": len(info.train), "test": len(info.test), "classes": len(info.class_names)}),
-        }
-        log.write("\n".join(f"{name}: {value}" for name, value in sorted(metrics.items())))
-        tags = {METRIC: evaluation.score.metric, **outcome.tags, **({FLAG: evaluation.flag} if evaluation.flag else {})}
-        store.log_point(run_id, metrics, outcome.params, tags, dataset, folder)
-        store.log_value(run_id, "time/logging_s", time.monotonic() - started, job.point.n)
-        store.finish(run_id)
-        job.forget_checkpoint()
+
+def not_run(error: StoreError) -> str:
+    """Say why a point could not be claimed."""
+    return f"not run: {str(error).splitlines()[0]}"
+
+
+def spool_of(settings: Mapping[str, Any]) -> Path:
+    """Return the folder in which results are kept until they are logged."""
+    return Path(settings["checkpoints"]["dir"]) / "spool"
+
+
+def result_of(run_id: str, job: Job, evaluation: Evaluation, log: "RunLog", folder: Path) -> spool.Result:
+    """Return all that is to be logged of a point, and write its artifacts."""
+    ended = int(time.time() * 1000)
+    outcome = evaluation.outcome
+    metrics = {**evaluation.score.metrics(), **evaluation.model_size, **outcome.metrics}
+    metrics["features_computed"] = float(evaluation.features_computed)
+    metrics["memory/peak_bytes"] = float(machine.peak_memory())
+    metrics |= {f"time/{name.replace(' ', '_')}_s": seconds for name, seconds in log.seconds.items()}
+    write_artifacts(folder, job, evaluation)
+    info = job.dataset
+    sizes = {"train": len(info.train), "test": len(info.test), "classes": len(info.class_names)}
+    dataset = {
+        "name": info.name, "digest": digest(info.identity()), "source": info.source, "profile": json.dumps(sizes),
+    }  # fmt: skip
+    log.write("\n".join(f"{name}: {value}" for name, value in sorted(metrics.items())))
+    tags = {METRIC: evaluation.score.metric, **outcome.tags, **({FLAG: evaluation.flag} if evaluation.flag else {})}
+    return spool.Result(
+        run_id, job.point.fingerprint, bool(job.settings["force"]), ended,
+        {key: float(value) for key, value in metrics.items()},
+        {key: str(value) for key, value in outcome.params.items()},
+        tags, dataset, log.values,
+    )  # fmt: skip
 
 
 @dataclass
@@ -120,10 +185,10 @@ class RunLog:
 
     path: Path
     screen: Any
-    store: RunStore
-    run_id: str
+    send: Callable[[spool.Value], None]
     progress: terminal.PointProgress | None = None
     seconds: dict[str, float] = field(default_factory=dict)
+    values: list[spool.Value] = field(default_factory=list)
 
     @contextmanager
     def stage(self, name: str, total: int | None = None) -> Iterator[Advance]:
@@ -142,17 +207,18 @@ class RunLog:
             self.write(f"{name}: {took:.2f} s")
 
     def value(self, name: str, value: float, step: int) -> None:
-        """Log a value as it happens."""
-        self.store.log_value(self.run_id, name, value, step)
+        """Log a value as it happens, and once more with the result, should it not have come through."""
+        self.values.append((name, float(value), step, int(time.time() * 1000)))
+        self.send(self.values[-1])
 
     def note(self, message: str) -> None:
         """Tell the user, and keep it."""
         self.write(message)
-        self.screen.print(f"note: {message}", markup=False)
+        self.screen.print(f"note: {message}")
 
     def write(self, text: str) -> None:
         """Append to the log."""
-        with self.path.open("a") as file:
+        with self.path.open("a", encoding="utf-8") as file:
             file.write(mask(f"{time.strftime('%Y-%m-%d %H:%M:%S')} {text}\n"))
 
 
@@ -179,7 +245,10 @@ def run_params(job: Job) -> dict[str, Any]:
 
 def run_tags(job: Job) -> dict[str, str]:
     """Return what is known of a point before it runs, as tags."""
+    copies = job.dataset.duplicates
+    said = {LEAKAGE: copies.leakage, CONTRADICTIONS: copies.contradictions}
     return {
+        **{name: text for name, text in said.items() if text},
         PRECISION_USED: job.precision,
         "scaling.precision_asked": str(job.settings["precision"]),
         "scaling.subset": job.subset_digest(),
@@ -193,9 +262,9 @@ def write_artifacts(folder: Path, job: Job, evaluation: Evaluation) -> None:
     """Write what is kept of a point: config, environment, predictions, and the adaptation's tables."""
     settings = dict(job.settings)
     settings["tracking"] = {**settings["tracking"], "uri": mask(str(settings["tracking"]["uri"] or ""))}
-    (folder / "config.yaml").write_text(OmegaConf.to_yaml(OmegaConf.create(settings)))
+    (folder / "config.yaml").write_text(mask(OmegaConf.to_yaml(OmegaConf.create(settings))), encoding="utf-8")
     environment = {"versions": machine.versions(), "hardware": machine.hardware()}
-    (folder / "environment.json").write_text(json.dumps(environment, indent=1))
+    (folder / "environment.json").write_text(json.dumps(environment, indent=1), encoding="utf-8")
     test = evaluation.outcome.test
     arrays: dict[str, Any] = {
         "train_indices": job.subset.indices.astype(np.int32),
@@ -207,7 +276,7 @@ def write_artifacts(folder: Path, job: Job, evaluation: Evaluation) -> None:
     np.savez_compressed(folder / PREDICTIONS, **arrays)
     np.savez_compressed(folder / VALUES, **packed(evaluation.score.samples, test.labels))
     for name, rows in evaluation.outcome.tables.items():
-        with (folder / f"{name}.csv").open("w", newline="") as file:
+        with (folder / f"{name}.csv").open("w", newline="", encoding="utf-8") as file:
             writer = csv.DictWriter(file, fieldnames=list(rows[0]))
             writer.writeheader()
             writer.writerows(rows)

@@ -22,10 +22,12 @@ def application(config: DictConfig) -> Any:
 
     assert HydraConfig.get().mode == RunMode.RUN
 
-    def launch(runner: PointRunner, points: Sequence[Planned]) -> list[Result]:
-        return [runner(config, position) for position, _ in enumerate(points)]
+    settings = plain(config, HydraConfig.get().overrides.task)
 
-    run_grid([((), plain(config))], launch)
+    def launch(runner: PointRunner, points: Sequence[Planned]) -> list[Result]:
+        return [runner(settings, position, item.point.fingerprint) for position, item in enumerate(points)]
+
+    run_grid([((), settings)], launch)
 
 
 def main() -> None:

@@ -9,26 +9,29 @@ import tempfile
 import time
 from collections import Counter
 from collections.abc import Callable, Mapping, Sequence
-from dataclasses import dataclass
+from contextlib import nullcontext
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import Any
 
 from scaling import terminal
 from scaling.core.curves import Point, curves_of, newest_by_fingerprint
-from scaling.core.errors import SettingError, SweepError
+from scaling.core.errors import SettingError, StoreError, SweepError
 from scaling.core.identity import GridPoint, digest
 from scaling.core.secrets import mask
 from scaling.estimate import estimate
 from scaling.evaluate import Job
-from scaling.point import PointRunner, Result
-from scaling.tracking import PointState, RunStore, Sweep
+from scaling.point import PointRunner, Result, not_run, spool_of
+from scaling.tracking import Delivered, PointState, RunStore, Sweep, few_retries, spool
 
 POLL_SECONDS = 1.0
+#: What came of a point that a launcher says nothing of.
+LOST = Result("", "failed", "its job ended without a result; the launcher's log may say why")
 
 
 @dataclass(frozen=True)
 class Planned:
-    """A grid point with the overrides and settings that make it, what the store knows of it, its data set's notes."""
+    """A grid point with the overrides and settings that make it, what the store knows of it, its data set's remarks."""
 
     overrides: tuple[str, ...]
     settings: Mapping[str, Any]
@@ -39,6 +42,38 @@ class Planned:
 
 #: Runs points by their overrides and returns their results, in any process.
 Launch = Callable[[PointRunner, Sequence[Planned]], Sequence[Result]]
+
+
+@dataclass
+class Ran:
+    """What came of running points, by fingerprint.
+
+    Attributes:
+        failures: why points failed, or were not logged.
+        missed: points that could not be claimed.
+        points: what was computed.
+        trouble: what the store said when it could no longer be reached; empty where it could.
+    """
+
+    failures: dict[str, str] = field(default_factory=dict)
+    missed: set[str] = field(default_factory=set)
+    points: dict[str, Point] = field(default_factory=dict)
+    trouble: str = ""
+
+    def add(self, point: GridPoint, result: Result) -> None:
+        """Take in what came of a point."""
+        if result.state in ("failed", "missed"):
+            self.failures[point.fingerprint] = _reason(point, result)
+        if result.state == "missed":
+            self.missed.add(point.fingerprint)
+        if result.point is not None:
+            self.points[point.fingerprint] = result.point
+
+    def state(self, item: Planned) -> PointState:
+        """Return what is known of a point without asking the store."""
+        if reason := self.failures.get(item.point.fingerprint):
+            return PointState("failed", reason=reason)
+        return PointState("done") if item.point.fingerprint in self.points else item.state
 
 
 def plan(candidates: Sequence[tuple[Sequence[str], Mapping[str, Any]]], store: RunStore) -> list[Planned]:
@@ -54,12 +89,18 @@ def plan(candidates: Sequence[tuple[Sequence[str], Mapping[str, Any]]], store: R
     for overrides, settings in candidates:
         job = Job(settings)
         point = job.check()
-        unique.setdefault(point.fingerprint, (tuple(overrides), settings, point, job.dataset.notes))
-    states = store.states(point for _, _, point, _ in unique.values())
-    return [
-        Planned(overrides, settings, point, states[fingerprint], notes)
-        for fingerprint, (overrides, settings, point, notes) in unique.items()
+        unique.setdefault(point.fingerprint, (tuple(overrides), settings, point, job.dataset.remarks))
+    pending = PointState("pending")
+    found = [
+        Planned(overrides, settings, point, pending, notes) for overrides, settings, point, notes in unique.values()
     ]
+    return looked_up(found, store)
+
+
+def looked_up(planned: Sequence[Planned], store: RunStore) -> list[Planned]:
+    """Return points with what the store knows of them now."""
+    states = store.states(item.point for item in planned)
+    return [replace(item, state=states[item.point.fingerprint]) for item in planned]
 
 
 def run_grid(
@@ -86,8 +127,14 @@ def run_grid(
     planned = plan(candidates, store)
     for note in dict.fromkeys(note for item in planned for note in item.notes):
         screen.print(f"note: {note}", markup=False)
+    delivered = Delivered() if settings["plan"] else _deliver(settings, store)
+    if delivered.logged:
+        planned = looked_up(planned, store)
     screen.print(terminal.counts_line(Counter(item.state.state for item in planned)))
     todo = [item for item in planned if item.state.state != "done" or settings["force"]]
+    stuck = {} if settings["force"] else delivered.stuck  # those are computed, whatever keeps them from the store
+    stuck = {item.point.fingerprint: stuck[item.point.fingerprint] for item in todo if item.point.fingerprint in stuck}
+    todo = [item for item in todo if item.point.fingerprint not in stuck]
     if settings["plan"]:
         rows = [(item.point, item.state.state, item.state.reason.split("\n")[0]) for item in planned]
         screen.print(terminal.plan_table(rows))
@@ -96,54 +143,110 @@ def run_grid(
         return planned
     if not todo:
         screen.print(f"nothing to run; force=true runs finished points again (store: {mask(store.uri)})")
-    failures = _run(planned, todo, settings, store, launch, in_process)
-    after = plan(candidates, store)
-    _sum_up(after, store, screen, bool(todo))
-    if failures:
-        raise SweepError(_failure_list(planned, failures, store))
+    ran = _run(planned, todo, settings, store, launch, in_process)
+    ran.failures |= stuck
+    after, found = [replace(item, state=ran.state(item)) for item in planned], list(ran.points.values())
+    if not ran.trouble:
+        try:
+            after, found = looked_up(planned, store), _finished([item.point for item in planned], store)
+        except StoreError as error:
+            ran.trouble = str(error)
+    if todo:
+        screen.print(terminal.counts_line(Counter(item.state.state for item in after)))
+    for table in terminal.curve_tables(curves_of(found)):
+        screen.print(table)
+    if ran.trouble:
+        ran.trouble += "\nThe same command runs what is missing, and logs what is kept."
+    if ran.failures or ran.trouble:
+        raise SweepError("\n".join(filter(None, (_failure_list(planned, ran.failures, store), ran.trouble))))
     return after
+
+
+def _deliver(settings: Mapping[str, Any], store: RunStore) -> Delivered:
+    """Log the results that an outage left on this disk, and say so."""
+    root = spool_of(settings)
+    delivered = store.deliver_kept(root)
+    notes = [f"note: {reason}" for reason in delivered.stuck.values()]
+    if delivered.logged:
+        notes.append(f"results that were kept in {root} and are logged now: {len(delivered.logged)}")
+    if delivered.others:
+        notes.append(f"note: results in {root} that belong to another store or experiment: {delivered.others}")
+    for note in notes:
+        terminal.console().print(note, markup=False)
+    return delivered
 
 
 def _run(
     planned: list[Planned], todo: list[Planned], settings: Mapping[str, Any], store: RunStore, launch: Launch,
     in_process: bool,
-) -> dict[str, str]:  # fmt: skip
-    """Run what is to be done under the grid's parent run; return the reasons of failures by fingerprint."""
+) -> Ran:  # fmt: skip
+    """Run what is to be done under the grid's parent run."""
     points = [item.point for item in planned]
     store.close_stale()
     sweep = _open(points, settings, store)
     runner = PointRunner(sweep, len(todo), tuple(terminal.varying(points)), in_process)
-    status, failures = "KILLED", {}
+    status, ran = "KILLED", Ran()
     try:
         with store.heartbeat(sweep.run_id):
-            failures = _run_all(todo, store, launch, runner) if todo else {}
-        status = "FAILED" if failures else "FINISHED"
+            _run_all(todo, store, launch, runner, ran)
+            missed = [item for item in todo if item.point.fingerprint in ran.missed]
+            for item in missed:  # an outage may have passed meanwhile; they are tried once more
+                del ran.failures[item.point.fingerprint]
+            _run_all(missed, store, launch, runner, ran)
+        if ran.failures:
+            for fingerprint in _deliver(settings, store).logged:
+                ran.failures.pop(fingerprint, None)
+        status = "FAILED" if ran.failures else "FINISHED"
+    except StoreError as error:
+        ran.trouble = str(error)
     finally:
-        store.log_curves(sweep.run_id, _finished(points, store))
-        store.finish_sweep(sweep, status)
-    return failures
+        try:
+            with few_retries() if ran.trouble else nullcontext():
+                store.log_curves(sweep.run_id, _finished(points, store))
+                store.finish_sweep(sweep, status)
+        except StoreError as error:  # what was computed is told all the same
+            ran.trouble = ran.trouble or str(error)
+        spool.tidy(spool_of(settings))
+    return ran
 
 
-def _run_all(todo: list[Planned], store: RunStore, launch: Launch, runner: PointRunner) -> dict[str, str]:
-    """Launch points until none is left; those that another process has are waited for, or taken over."""
-    failures: dict[str, str] = {}
-    waiting_said = False
+def _run_all(todo: list[Planned], store: RunStore, launch: Launch, runner: PointRunner, ran: Ran) -> None:
+    """Launch points until none is left; those that another process has are waited for, or taken over.
+
+    Every point that is launched leaves the list, unless its claim found that another live process has it. So a round
+    either shortens the list or waits for others, whose runs end or become stale.
+    """
+    waiting_for = ""
     while todo:
-        states = store.states(item.point for item in todo)
+        try:
+            states = store.states(item.point for item in todo)
+        except StoreError as error:
+            ran.failures |= {item.point.fingerprint: not_run(error) for item in todo}
+            raise
         free = [item for item in todo if states[item.point.fingerprint].state != "running"]
-        results = {result.fingerprint: result for result in launch(runner, free)} if free else {}
-        failures |= {key: result.reason for key, result in results.items() if result.state == "failed"}
-        todo = [
-            item for item in todo
-            if (result := results.get(item.point.fingerprint)) is None or result.state == "running"
-        ]  # fmt: skip
-        if todo and not free:
-            if not waiting_said:
-                owner = states[todo[0].point.fingerprint].reason
+        owners = {key: state.reason for key, state in states.items() if state.state == "running"}
+        results = {result.fingerprint: result for result in (launch(runner, free) if free else ()) if result}
+        for item in free:
+            result = results.get(item.point.fingerprint, LOST)
+            if result.state == "running":
+                owners[item.point.fingerprint] = result.reason
+            else:
+                ran.add(item.point, result)
+        left = [item for item in todo if item.point.fingerprint in owners]
+        if len(left) == len(todo):
+            owner = owners[todo[0].point.fingerprint]
+            if owner != waiting_for:
                 terminal.console().print(f"waiting for {len(todo)} points that another sweep runs ({owner})")
-                waiting_said = True
+                waiting_for = owner
             time.sleep(POLL_SECONDS)
-    return failures
+        todo = left
+
+
+def _reason(point: GridPoint, result: Result) -> str:
+    """Say why a point failed; where its job found another point, what changed."""
+    if result.found is None:
+        return result.reason
+    return f"not what was planned, so not computed: {point.unlike(result.found)} changed while the sweep ran"
 
 
 def _open(points: Sequence[GridPoint], settings: Mapping[str, Any], store: RunStore) -> Sweep:
@@ -155,7 +258,7 @@ def _open(points: Sequence[GridPoint], settings: Mapping[str, Any], store: RunSt
     sizes = sorted({point.n for point in points})
     span = f"n={sizes[0]}" if len(sizes) == 1 else f"n={sizes[0]}…{sizes[-1]}"
     name = f"sweep {models} {datasets} {adaptations} {span}"
-    sweep = store.open_sweep(digest(fingerprints)[:16], name, {"scaling.command": mask(" ".join(sys.argv))[:5000]})
+    sweep = store.open_sweep(digest(fingerprints)[:16], name, {"scaling.command": " ".join(sys.argv)})
     grid = [
         {
             "fingerprint": point.fingerprint, "curve_id": point.curve_id, "model": point.model,
@@ -164,8 +267,9 @@ def _open(points: Sequence[GridPoint], settings: Mapping[str, Any], store: RunSt
         for point in points
     ]  # fmt: skip
     with tempfile.TemporaryDirectory() as folder:
-        (Path(folder) / "grid.json").write_text(json.dumps(grid, indent=1))
-        (Path(folder) / "expected.json").write_text(json.dumps(settings.get("expected") or [], indent=1))
+        (Path(folder) / "grid.json").write_text(json.dumps(grid, indent=1), encoding="utf-8")
+        expected = json.dumps(settings.get("expected") or [], indent=1)
+        (Path(folder) / "expected.json").write_text(expected, encoding="utf-8")
         store.log_artifacts(sweep.run_id, Path(folder))
     return sweep
 
@@ -177,15 +281,9 @@ def _finished(grid: Sequence[GridPoint], store: RunStore) -> list[Point]:
     return newest_by_fingerprint([point for point in found if point.fingerprint in fingerprints])[0]
 
 
-def _sum_up(planned: list[Planned], store: RunStore, screen: Any, ran: bool) -> None:
-    """Print the table of the grid's finished points."""
-    if ran:
-        screen.print(terminal.counts_line(Counter(item.state.state for item in planned)))
-    for table in terminal.curve_tables(curves_of(_finished([item.point for item in planned], store))):
-        screen.print(table)
-
-
 def _failure_list(planned: list[Planned], failures: Mapping[str, str], store: RunStore) -> str:
+    if not failures:
+        return ""
     fields = terminal.varying([item.point for item in planned])
     lines = [
         f"  {terminal.describe(item.point, fields)}: {failures[item.point.fingerprint].splitlines()[0]}"

@@ -26,9 +26,12 @@ LONG_STAGE = 2
 
 
 def console() -> Console:
-    """Return a console on stdout; piped output is as wide as its lines, not cut to a guessed width."""
-    screen = Console(highlight=False, soft_wrap=True)
-    return screen if screen.is_terminal else Console(highlight=False, soft_wrap=True, width=200)
+    """Return a console on stdout; piped output is as wide as its lines, not cut to a guessed width.
+
+    What is printed are names and messages of users and libraries: brackets and colons in them mean nothing.
+    """
+    width = None if Console().is_terminal else 200
+    return Console(highlight=False, soft_wrap=True, markup=False, emoji=False, width=width)
 
 
 class _Rate(ProgressColumn):
@@ -44,7 +47,7 @@ class PointProgress:
 
     def __init__(self, screen: Console, position: int, total: int, shown: bool) -> None:
         self.bars = Progress(
-            TextColumn("{task.description:<22}"), BarColumn(bar_width=20), MofNCompleteColumn(), _Rate(),
+            TextColumn("{task.description:<22}", markup=False), BarColumn(bar_width=20), MofNCompleteColumn(), _Rate(),
             TimeRemainingColumn(), console=screen, transient=True, disable=not (shown and screen.is_terminal),
         )  # fmt: skip
         self.bars.add_task("grid points", completed=position, total=total)

@@ -8,9 +8,9 @@ from sklearn.neighbors import KNeighborsClassifier
 from scaling.adapt import knn
 from scaling.adapt.base import Context, Subset
 from scaling.adapt.knn import Knn
-from scaling.core.errors import SettingError
+from scaling.core.errors import AdaptationError, SettingError
 from scaling.core.reporter import SilentReporter
-from scaling.data.base import ArrayImages, Dataset, Split
+from scaling.data.base import ArrayImages, Dataset, Split, Vectors
 
 CLASSES = 4
 
@@ -255,3 +255,70 @@ def test_features_that_are_handed_in_stay_as_they_are_for_others():
     kept = train.copy()
     run(Knn(), train, labels)
     np.testing.assert_array_equal(train, kept)
+
+
+#: Exact powers of two, so that nothing but over- and underflow can tell the scaled features from the others.
+SCALES = [2.0**exponent for exponent in (-130, -66, -40, 66, 120)]
+
+
+@pytest.mark.parametrize("scale", SCALES)
+@pytest.mark.parametrize("weights", ["uniform", "distance"])
+@pytest.mark.parametrize("metric", ["cosine", "euclidean"])
+def test_the_unit_of_the_features_changes_nothing(metric, weights, scale):
+    train, labels = samples(80)
+    test, test_labels = samples(60, seed=1)
+    settings, unit = Knn(3, metric, weights), np.float32(scale)
+    plain = run(settings, train, labels, test, test_labels)
+    scaled = run(settings, train * unit, labels, test * unit, test_labels)
+    for one, other in ((plain.train, scaled.train), (plain.test, scaled.test)):
+        np.testing.assert_array_equal(one.predicted, other.predicted)
+        # An exact match has a finite weight, which is taken of scaled distances; below 2^-126 there are fewer digits.
+        np.testing.assert_allclose(one.log_prob, other.log_prob, atol=1e-5 if scale > 2.0**-126 else 1e-2)
+
+
+def test_a_column_in_large_units_decides_over_distances_as_in_double_precision():
+    (train, labels), (test, test_labels) = samples(80), samples(60, seed=1)
+    train[:, 0], test[:, 0] = train[:, 0] * 1e25, test[:, 0] * 1e25
+    outcome = run(Knn(5, "euclidean"), train, labels, test, test_labels)
+    distances = pairwise_distances(test.astype(float), train.astype(float))
+    np.testing.assert_array_equal(outcome.test.predicted, vote(distances, labels, 5, "uniform"))
+
+
+def test_angles_are_the_same_whatever_the_length_of_each_row():
+    (train, labels), (test, test_labels) = samples(80), samples(60, seed=1)
+    plain = run(Knn(), train, labels, test, test_labels)
+    train[::2], test[::3] = train[::2] * np.float32(2.0**-100), test[::3] * np.float32(2.0**90)
+    outcome = run(Knn(), train, labels, test, test_labels)
+    np.testing.assert_array_equal(outcome.test.log_prob, plain.test.log_prob)
+
+
+@pytest.mark.parametrize("offset", [100, 1e3, 1e4, 1e5])
+def test_a_common_offset_of_the_features_does_not_disturb_angles(offset):
+    (train, labels), (test, test_labels) = samples(200, d=64), samples(100, d=64, seed=1)
+    train, test = train + np.float32(offset), test + np.float32(offset)
+    outcome = run(Knn(5, "cosine"), train, labels, test, test_labels)
+    # Half the square of the distance of rows of length 1, which loses nothing in double precision.
+    rows = [part.astype(float) / np.linalg.norm(part.astype(float), axis=1, keepdims=True) for part in (test, train)]
+    expected = vote(pairwise_distances(*rows) ** 2, labels, 5, "uniform")
+    assert np.mean(outcome.test.predicted == expected) > 0.97
+
+
+def test_identical_rows_are_no_trouble_for_angles():
+    train, labels = np.tile(np.float32([3, 4, 0]), (4, 1)), np.array([0, 1, 1, 1])
+    outcome = run(Knn(4, weights="distance"), train, labels, np.eye(3, dtype=np.float32), np.array([0, 1, 2]))
+    np.testing.assert_array_equal(outcome.test.predicted, 1)
+    assert np.isfinite(outcome.test.log_prob).all()
+
+
+def test_angles_from_0_are_refused_where_columns_were_shifted():
+    def part(shifted):
+        return Split(Vectors(np.zeros((2, 3), np.float32), shifted), np.array([0, 1]))
+
+    columns = ("a", "b", "c", "d", "e", "f", "g")
+    moved = Dataset("toy", ("x", "y"), part(columns), part(columns), None, "here")
+    with pytest.raises(AdaptationError) as error:
+        Knn().check(moved, None, 2)
+    assert "in columns a, b, c, d, e and 2 more of toy" in str(error.value)
+    assert "adaptation.metric=euclidean" in str(error.value)
+    Knn(metric="euclidean").check(moved, None, 2)
+    Knn().check(Dataset("toy", ("x", "y"), part(()), part(()), None, "here"), None, 2)

@@ -219,3 +219,33 @@ def test_the_same_seed_gives_the_same_bits_and_another_seed_other_folds():
     first, again, other = run(seed=0), run(seed=0), run(seed=1)
     assert first.tables == again.tables != other.tables
     np.testing.assert_array_equal(first.test.log_prob, again.test.log_prob)
+
+
+@pytest.mark.parametrize("exponent", [-135, -66, 66, 120])
+def test_the_unit_of_the_features_changes_nothing(exponent):
+    unit = np.float32(2.0**exponent)
+    (train, labels), (test, test_labels) = samples(90), samples(200, seed=1)
+    plain, scaled = run(), run(train=(train * unit, labels), test=(test * unit, test_labels))
+    assert scaled.params == plain.params
+    # At the far ends a few digits are lost to numbers of less precision.
+    np.testing.assert_allclose(scaled.test.log_prob, plain.test.log_prob, atol=1e-6 if exponent > -126 else 1e-2)
+
+
+def test_columns_in_units_of_their_own_are_as_good_as_any():
+    units = (10.0 ** np.linspace(-36, 36, 20)).astype(np.float32)
+    (train, labels), (test, test_labels) = samples(90), samples(200, seed=1)
+    own = run(train=(train * units, labels), test=(test * units, test_labels))
+    np.testing.assert_allclose(own.test.log_prob, run().test.log_prob, atol=1e-4)
+
+
+@pytest.mark.parametrize(("offset", "atol"), [(1e3, 1e-3), (1e5, 0.05), (2e6, 0.5)])
+def test_a_common_offset_costs_no_more_than_the_rounding_of_the_features(offset, atol):
+    (train, labels), (test, test_labels) = samples(90), samples(200, seed=1)
+    moved = [part + np.float32(offset) for part in (train, test)]
+    found = run(train=(moved[0], labels), test=(moved[1], test_labels))
+    expected = run(
+        train=((moved[0].astype(float) - offset).astype(np.float32), labels),
+        test=((moved[1].astype(float) - offset).astype(np.float32), test_labels),
+    )
+    np.testing.assert_allclose(found.test.log_prob, expected.test.log_prob, atol=5e-3)
+    assert np.abs(found.test.log_prob - run().test.log_prob).max() < atol

@@ -204,3 +204,8 @@ def test_what_cannot_be_read_is_told_and_pruned(store, features):
     assert features("prune", "--limit", "1T")[1][0] == f"deleted {folder.name[:8]}  which could not be read"
     assert not folder.exists()
     assert features("verify") == (0, [])
+
+
+def test_the_folder_may_stand_before_or_after_the_command(features, place):
+    for arguments in (("--dir", "mine", "ls"), ("ls", "--dir", "mine"), ("prune", "--limit", "1G", "--dir", "mine")):
+        assert features(*arguments)[1][-1].endswith("in mine")

@@ -197,6 +197,21 @@ def test_weights_file_that_is_written_anew_gives_other_features(provide, tmp_pat
     assert not np.allclose(*found)
 
 
+def test_numbers_that_are_not_finite_are_refused_and_not_stored(provide, monkeypatch):
+    made = forward.features_of
+
+    def overflowing(network, batch):
+        features = made(network, batch)
+        features[(batch == batch[-1]).flatten(1).all(1), 3] = torch.inf
+        return features
+
+    monkeypatch.setattr(forward, "features_of", overflowing)
+    provider = provide(batch_size=8)
+    with pytest.raises(ModelError, match=r"^Of image 7 .* not finite\.\n.*precision=bf16-mixed"):
+        provider.rows("train", FIRST)
+    assert not entry_of(provider).present().any()
+
+
 def test_entry_that_loses_its_description_before_it_is_locked_is_made_anew(provide, monkeypatch):
     provider, real = provide(), FeatureEntry.read
     expected = provide().rows("train", np.arange(4))

@@ -1,3 +1,4 @@
+import errno
 import os
 import shutil
 import subprocess
@@ -184,6 +185,22 @@ def test_failed_creation_leaves_no_half_made_entry(store, monkeypatch):
     with pytest.raises(StoreError, match="No space left on device"):
         store.create(KEY, COUNT, WIDTH, LABEL)
     assert store.find(KEY) is None
+
+
+@pytest.mark.parametrize(
+    ("code", "remedy"),
+    [(errno.ENOSPC, "Free some space (python -m"), (errno.EACCES, "Give yourself"), (errno.EROFS, "Set features.dir=")],
+)
+def test_room_is_asked_for_where_it_is_wanting(entry, code, remedy, monkeypatch):
+    def fail(*_):
+        raise OSError(code, os.strerror(code))
+
+    monkeypatch.setattr(module, "_write_rows", fail)
+    with pytest.raises(StoreError) as caught:
+        entry.write(rows(3), features(3))
+    why, what = str(caught.value).splitlines()
+    assert why.endswith(f": {os.strerror(code)}.")
+    assert what.startswith(remedy)
 
 
 def test_draft_that_another_job_makes_is_no_entry(store, entry):

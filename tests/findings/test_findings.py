@@ -6,6 +6,7 @@ from dataclasses import replace
 
 import numpy as np
 import pytest
+from scipy.stats import norm
 
 from scaling.core.comparisons import mcnemar
 from scaling.core.curves import Point, curves_of
@@ -476,3 +477,66 @@ def test_errors_are_put_beside_sizes_at_an_n_that_all_curves_have():
 def test_what_cannot_be_asked_is_refused(changes, message):
     with pytest.raises(SettingError, match=message):
         find(curves_of(points("good", GOOD)), Store(), Settings(**changes))
+
+
+class Small(Store):
+    """Predictions on the first samples of the test set alone."""
+
+    def __init__(self, tested):
+        super().__init__()
+        self.tested = tested
+
+    def of(self, point):
+        whole = super().of(point)
+        return Predictions(*(part[: self.tested] for part in (whole.labels, whole.predicted, whole.log_prob)))
+
+
+def test_a_small_test_set_is_named_where_it_cannot_tell():
+    found = find(curves_of(points("fall", falling(0.0, 2, 0.35))), Small(60), Settings(targets=(0.8,)))
+    said = statement(found, "fall", "saturation")
+    assert not said.told
+    assert "that 60 test samples can measure; about " in said.text
+    assert said.text.startswith("Cannot be told from this test set")
+    (row,) = found.complexity.rows
+    assert row.saturation is None
+    target = statement(found, "fall", "data_requirement")
+    assert (target.told, target.text.endswith(" test samples would tell.")) == (False, True)
+    assert target.text.startswith("Cannot be told from this test set: at n = 1,600 the error is 0.15")
+
+
+def test_a_threshold_that_is_given_is_what_matters():
+    found = find(curves_of(points("fall", falling(0.0, 2, 0.35))), Small(60), Settings(threshold=0.25))
+    assert statement(found, "fall", "saturation").text.endswith("less than 0.2500.")
+
+
+def test_how_many_test_samples_would_tell_two_curves_apart():
+    made = points("one", falling(0.1, 2, 0.6), seeds=(0,)) + points("other", falling(0.12, 2, 0.6), seeds=(0,))
+    items = [item for item in find(curves_of(made), Store()).comparisons if item.verdict == "open" and item.difference]
+    assert items
+    for item in items:
+        words = item.text.rpartition("About ")[2]
+        assert words.endswith(" test samples would tell such a difference.")
+        needed = float(words.split()[0].replace(",", ""))
+        half = (item.high - item.low) / 2 * norm.isf(0.025 / 6) / norm.isf(0.025)
+        assert needed == pytest.approx(TESTED * (half / item.difference) ** 2, rel=0.01)
+        assert needed > TESTED
+    seeds = find(curves_of(points("one", POOR) + points("other", POOR)), Store()).comparisons
+    assert not any("would tell" in item.text for item in seeds)
+
+
+def test_a_lead_of_means_says_how_often_it_can_be_told(three):
+    told = sum(
+        any(
+            item.n == n and {item.a, item.b} == {"made-good", second} and item.verdict != "open"
+            for item in three.comparisons
+        )
+        for n, second in zip(SIZES, seconds(three.ranks[0]), strict=True)
+    )
+    assert three.ranks[0].text.endswith(f" The lead over the next curve can be told at {told} of 6 n.")
+    same = find(curves_of(points("one", POOR) + points("other", POOR)), Store())
+    assert same.ranks[0].text.endswith(" The lead over the next curve can be told at 0 of 6 n.")
+
+
+def seconds(ranked):
+    """The curve that ranks second at each n."""
+    return [ranked.curves[[row[i] for row in ranked.ranks].index(2)] for i in range(len(ranked.n))]

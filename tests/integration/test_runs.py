@@ -313,3 +313,12 @@ def test_a_report_leaves_the_parents_curves_to_its_own_grid(command):
     assert command("scaling.report") == 0
     for parent in sweeps(RunStore()):
         assert [key for key in parent.data.metrics if key.startswith("test/")] == ["test/accuracy/pixels digits knn"]
+
+
+def test_a_report_that_cannot_be_written_says_what_to_set(command, place, capsys):
+    assert command("scaling.run", *DIGITS, "n=50") == 0
+    (place / "reports").touch()
+    assert command("scaling.report") == 1
+    *_, why, what = capsys.readouterr().err.splitlines()
+    assert why == "error: The report can't be written to reports/scaling: Not a directory."
+    assert what == "Set output= to another place."

@@ -250,3 +250,23 @@ def test_a_perfect_area_keeps_an_interval_and_classes_have_theirs():
 
 def test_what_needs_all_probabilities_is_absent_without_them():
     assert "test/auroc" not in scored(predictions([0, 1], [0, 0]), predictions([0, 1], [0, 1]), ("a", "b")).metrics()
+
+
+@pytest.mark.parametrize(("tested", "right", "needed"), [(20, 13, 43), (100, 55, 385), (12, 8, 35)])
+def test_an_accuracy_above_chance_that_few_test_samples_cannot_tell_from_it_says_how_many_would(tested, right, needed):
+    labels = np.repeat([0, 1], tested // 2)
+    predicted = np.where(np.arange(tested) < right, labels, 1 - labels)
+    test = Predictions(labels, predicted, np.zeros(tested, np.float32))
+    said = at_chance(scored(test, test, ["a", "b"]), labels)
+    expected = f"test accuracy {right / tested:.4f} can't be told from chance by {tested} test samples: "
+    assert said.startswith(expected + "always the largest class gives 0.5000")
+    assert "is at chance" not in said
+    assert said.endswith(f"; about {needed} would do")
+    assert wilson_bound(right / tested, needed) > 0.5 > wilson_bound(right / tested, needed - 1)
+
+
+def wilson_bound(share, total):
+    """Lower end of the interval of a share, for a number of samples that need not have it exactly."""
+    z = 1.959963984540054
+    half = z * np.sqrt(share * (1 - share) / total + z**2 / (4 * total**2))
+    return (share + z**2 / (2 * total) - half) / (1 + z**2 / total)

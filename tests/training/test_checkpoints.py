@@ -1,6 +1,7 @@
 """Interruptions: a training that is resumed ends as one that never stopped."""
 
 import io
+import os
 from pathlib import Path
 from unittest.mock import Mock
 
@@ -11,7 +12,7 @@ from tests.networks import Listener, finished, small
 
 from scaling import machine
 from scaling.config import compose, plain
-from scaling.core.errors import AdaptationError
+from scaling.core.errors import AdaptationError, StoreError
 from scaling.evaluate import Job
 from scaling.training import TrainingSettings
 from scaling.training.checkpoints import FORMAT, Checkpoint, Progress
@@ -168,3 +169,19 @@ def test_a_checkpoint_is_replaced_as_a_whole_or_not_at_all(tmp_path, monkeypatch
         Checkpoint(settings).save(Progress())
     assert settings.checkpoint.read_bytes() == before
     assert [path.name for path in tmp_path.iterdir()] == ["point.pt"]
+
+
+@pytest.mark.parametrize(
+    ("code", "remedy"), [(28, "Free some space, or take"), (13, "Give yourself"), (30, "Take another")]
+)
+def test_room_is_asked_for_where_it_is_wanting(code, remedy, tmp_path, monkeypatch):
+    def fail(*arguments):
+        raise OSError(code, os.strerror(code))
+
+    monkeypatch.setattr(os, "fsync", fail)
+    checkpoint = Checkpoint(TrainingSettings(checkpoint=tmp_path / "a.pt", fingerprint="f"))
+    with pytest.raises(StoreError) as caught:
+        checkpoint.save(Progress())
+    why, what = str(caught.value).splitlines()
+    assert why.endswith(f"can't be written: {os.strerror(code)}.")
+    assert what.startswith(remedy)

@@ -124,7 +124,7 @@ class AsIs(Adaptation):
             return None
         if isinstance(raw, str):
             try:
-                raw = json.loads(Path(raw).expanduser().read_text())
+                raw = json.loads(Path(raw).expanduser().read_text(encoding="utf-8"))
             except (OSError, ValueError) as error:
                 raise SettingError(f"adaptation.label_map={raw}: not a readable JSON file ({error}).") from error
         try:

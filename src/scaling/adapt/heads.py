@@ -74,10 +74,16 @@ def predict(
     return Predictions.concatenate(module.parts)
 
 
-def linear_head(weight: Tensor, bias: Tensor) -> Head:
-    """Return the head softmax(x Wᵀ + b), in log-probabilities; shapes (outputs, d) and (outputs,)."""
+def linear_head(weight: Tensor, bias: Tensor, mean: Tensor | None = None, scale: Tensor | None = None) -> Head:
+    """Return the head softmax(x Wᵀ + b), in log-probabilities; shapes (outputs, d) and (outputs,).
+
+    Args:
+        mean, scale: (d,), by which features are standardised first; rounding then depends on neither.
+    """
 
     def head(features: Tensor) -> Tensor:
+        if mean is not None and scale is not None:
+            features = (features - mean.to(features.device)).div_(scale.to(features.device))
         logits = torch.nn.functional.linear(features, weight.to(features.device), bias.to(features.device))
         return torch.log_softmax(logits, dim=1)
 

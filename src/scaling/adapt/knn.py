@@ -8,8 +8,9 @@ from numpy.typing import NDArray
 
 from scaling.adapt.base import Adaptation, Context, Outcome, Subset, positive_number
 from scaling.core.costs import Cost
-from scaling.core.errors import SettingError
-from scaling.data.base import Dataset
+from scaling.core.errors import AdaptationError, SettingError
+from scaling.data.base import Dataset, Vectors
+from scaling.data.offsets import listed
 from scaling.metrics.classification import PRIMARY, Predictions
 from scaling.models.base import ModelSource
 
@@ -24,6 +25,10 @@ BLOCK_ELEMENTS = 1 << 25
 LEFT_OUT = f"leave_one_out_{PRIMARY.name}"
 #: Rows that are prepared at a time, for the same reason.
 PREPARED_ROWS = 4096
+#: Where cosines are closer together than this, on average, rounding would decide over them: rows are centred first.
+NARROW = 1e-3
+#: Powers of two between which the largest feature has to lie; others are scaled, that no square over- or underflows.
+LOWEST, HIGHEST = -10, 40
 
 
 @dataclass(frozen=True)
@@ -73,7 +78,14 @@ class Knn(Adaptation):
         return {**asdict(self), "k": choices if len(choices) > 1 else choices[0], "smoothing": float(self.smoothing)}
 
     def check(self, dataset: Dataset, model: ModelSource, n: int) -> None:
-        """Accept every n: with fewer than k samples all of them vote."""
+        """Accept every n: with fewer than k samples all of them vote. Angles need features that were not shifted."""
+        samples = dataset.train.samples
+        if self.metric == "cosine" and isinstance(samples, Vectors) and samples.shifted:
+            raise AdaptationError(
+                f"adaptation.metric=cosine measures angles at 0; in {listed(samples.shifted)} of {dataset.name},"
+                " 32-bit floats can't tell values so far from 0 apart.\n"
+                "Take adaptation.metric=euclidean, or save these columns less their mean."
+            )
 
     def cost(self, n: int, m: int, d: int, classes: int) -> Cost:
         """Return what the distances of n and m samples to n samples take."""
@@ -116,9 +128,16 @@ class _Vote:
 
         self.settings, self.classes, self.rows = settings, classes, bank
         self.ks = sorted({min(k, len(bank)) for k in settings.choices})
-        # Distances don't change when all is shifted, but rounding errors do: they grow with the offset squared.
-        self.offset = torch.from_numpy(bank.mean(0, dtype=np.float64).astype(np.float32))
+        self.offset: Tensor | None = None
         self.bank = self._prepared(torch.from_numpy(bank))
+        mean = bank.mean(0, dtype=np.float64)
+        if settings.metric == "euclidean" or 1 - mean @ mean < NARROW:
+            # Distances don't change when all is shifted, but rounding errors do: they grow with the offset squared.
+            offset = torch.from_numpy(mean.astype(np.float32))
+            low, high = self.bank.sub_(offset).aminmax()
+            self.factor = float(factor_of(torch.maximum(-low, high)))
+            self.bank.mul_(self.factor)
+            self.offset = offset
         self.labels = torch.from_numpy(labels)
         self.squares = torch.cat([block.square().sum(1) for block in self.bank.split(PREPARED_ROWS)])
         self.train: dict[int, list[Predictions]] = {k: [] for k in self.ks}
@@ -179,21 +198,23 @@ class _Vote:
         return features.split(max(1, BLOCK_ELEMENTS // len(self.bank)))
 
     def _prepared(self, features: "Tensor") -> "Tensor":
-        """Scale rows to length 1, or centre them, in place: a second copy may not fit memory."""
-        if self.settings.metric == "euclidean":
-            return features.sub_(self.offset.to(features.device))
-        for block in features.split(PREPARED_ROWS):
-            block.div_(block.norm(dim=1, keepdim=True).clamp_min(1e-12))
-        return features
+        """Scale rows to length 1, or centre them, or both, in place: a second copy may not fit memory."""
+        if self.settings.metric == "cosine":
+            for block in features.split(PREPARED_ROWS):
+                block.mul_(factor_of(block.norm(float("inf"), dim=1, keepdim=True)))
+                block.div_(block.norm(dim=1, keepdim=True).clamp_min(1e-12))
+        return features if self.offset is None else features.sub_(self.offset.to(features.device)).mul_(self.factor)
 
     def _nearest(self, block: "Tensor", k: int) -> "tuple[Tensor, Tensor]":
         """Return distances and positions (m, k) of the nearest rows, nearest first."""
-        if self.settings.metric == "cosine":
+        if self.offset is None:
             similarity, index = (block @ self.bank.T).topk(k, dim=1)
             return (1 - similarity).clamp_min(0), index
         # |x − y|² = |x|² − 2 xy + |y|², of which |x|² doesn't change the order.
         nearness, index = (2 * block @ self.bank.T - self.squares).topk(k, dim=1)
-        return (block.square().sum(1, keepdim=True) - nearness).clamp_min(0).sqrt(), index
+        squared = (block.square().sum(1, keepdim=True) - nearness).clamp_min(0)
+        # Of rows of length 1, half of it is 1 − cosine.
+        return squared / (2 * self.factor**2) if self.settings.metric == "cosine" else squared.sqrt(), index
 
     def _tally(self, distance: "Tensor", index: "Tensor") -> "Tensor":
         """Turn neighbours (m, k) into log-probabilities (m, classes)."""
@@ -202,9 +223,16 @@ class _Vote:
         weight = torch.ones_like(distance)
         if self.settings.weights == "distance":
             # A zero distance outvotes all others, as an exact match should.
-            weight = 1 / distance.clamp_min(1e-6)
+            weight = 1 / distance.clamp(1e-6, 1e30)
         votes = torch.zeros(len(index), self.classes, device=index.device)
         votes.scatter_add_(1, self.labels[index], weight)
         share = votes / weight.sum(1, keepdim=True) * index.shape[1]
         smooth = self.settings.smoothing
         return ((share + smooth / self.classes) / (index.shape[1] + smooth)).log()
+
+
+def factor_of(peak: "Tensor") -> "Tensor":
+    """Return the powers of two that bring peaks near 1 whose squares 32-bit floats may not hold; 1 for the others."""
+    exponent = peak.log2().floor().clamp(-126, 126)
+    outside = (peak > 0) & ((exponent < LOWEST) | (exponent > HIGHEST))
+    return (-exponent).exp2().where(outside, 1.0)

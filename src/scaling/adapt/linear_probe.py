@@ -88,7 +88,7 @@ class LinearProbe(Adaptation):
         folds, penalties = self._choices(subset)
         can_choose = folds.max() > 0
         fitted = self._fit(context, subset, folds, penalties, "fit")
-        head = linear_head(fitted.weight, fitted.bias)
+        head = linear_head(*fitted.standardised)
         chosen = fitted.chosen
         arguments = (context.trainer, context.reporter)
         table = [

@@ -27,6 +27,8 @@ class Fit:
 
     Attributes:
         weight, bias: (outputs, d) and (outputs,), for raw features, trained on all rows.
+        standardised: the same head over standardised features, and their mean and scale, (d,): what rounding spares
+            where features are large, tiny, or far from 0.
         chosen: position of the penalty taken.
         held_out_loss, held_out_hits: (penalties tried, folds), on the rows that each fold leaves out.
         iterations: most iterations that a problem took, per penalty tried, and of the final fit.
@@ -35,6 +37,7 @@ class Fit:
 
     weight: Tensor
     bias: Tensor
+    standardised: tuple[Tensor, Tensor, Tensor, Tensor]
     chosen: int
     held_out_loss: Tensor
     held_out_hits: Tensor
@@ -101,6 +104,7 @@ def fit(
     return Fit(
         weight=weight,
         bias=bias,
+        standardised=(*frame.turned_back(final.weights[0]), frame.mean, frame.scale),
         chosen=search.chosen,
         held_out_loss=torch.stack(search.losses) if search.losses else empty,
         held_out_hits=torch.stack(search.hits) if search.losses else empty,
@@ -204,10 +208,15 @@ class Frame:
         """Return problems over these rows, with masks (m, n)."""
         return Problems(self.features, self.moments, labels, classes, masks)
 
+    def turned_back(self, weights: Tensor) -> tuple[Tensor, Tensor]:
+        """Turn a solution (outputs, r + 1) into weight (outputs, d) and bias (outputs,) for standardised features."""
+        return weights[:, :-1] @ self.basis.T, weights[:, -1]
+
     def head(self, weights: Tensor) -> tuple[Tensor, Tensor]:
         """Turn a solution (outputs, r + 1) into weight (outputs, d) and bias (outputs,) for raw features."""
-        weight = weights[:, :-1] @ self.basis.T / self.scale
-        return weight, weights[:, -1] - weight @ self.mean
+        weight, bias = (part.double() for part in self.turned_back(weights))
+        weight /= self.scale
+        return weight.float(), (bias - weight @ self.mean.double()).float()
 
 
 def standardise(features: Tensor) -> tuple[Tensor, Tensor]:
@@ -219,10 +228,10 @@ def standardise(features: Tensor) -> tuple[Tensor, Tensor]:
     squares = torch.zeros_like(mean)
     for block in features.split(ROW_BLOCK):
         block -= mean.float()
-        squares += block.square().sum(0, dtype=torch.float64)
+        squares += block.double().square().sum(0)  # in 32 bits, squares of 1e20 and of 1e-25 are lost
     std = (squares / len(features)).sqrt()
     # A column that varies by rounding alone carries nothing: leave it at (nearly) 0 rather than blow it up.
-    std[std <= torch.clamp(1e-6 * mean.abs(), min=torch.finfo(torch.float32).tiny)] = 1.0
+    std[std <= 2**-22 * mean.abs()] = 1.0
     features /= std.float()
     return mean.float(), std.float()
 

@@ -24,6 +24,7 @@ class Point:
         machine: where it ran, in words.
         artifacts: URI of the folder with what the run kept; empty where unknown.
         flag: what must be known of the score before it is averaged with others; empty where there is nothing.
+        caveats: what must be known of the data set.
     """
 
     curve_id: str
@@ -47,6 +48,7 @@ class Point:
     machine: str = ""
     artifacts: str = ""
     flag: str = ""
+    caveats: tuple[str, ...] = ()
 
     @property
     def upgradeability(self) -> float:
@@ -107,6 +109,12 @@ class Curve:
     def no_draw_variance(self, n: int) -> bool:
         """Whether all seeds share the subset at this n, because it is the whole training set."""
         return any(point.pool is not None and point.pool <= n for point in self.at(n))
+
+
+def caveats(curves: Iterable[Curve]) -> tuple[str, ...]:
+    """Return what must be known of the curves' data sets, each once."""
+    points = [point for curve in curves for point in curve.points]
+    return tuple(dict.fromkeys(f"{point.dataset}: {text}" for point in points for text in point.caveats))
 
 
 def base_label(model: str, dataset: str, adaptation: str) -> str:

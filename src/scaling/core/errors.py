@@ -1,5 +1,20 @@
 """The errors that a user can cause and mend; each message says what, got, expected and the remedy."""
 
+import errno
+
+
+def remedy(error: OSError, otherwise: str, free: str = "Free some space") -> str:
+    """Say what to do about a place that can't be written to: make room only where room is wanting.
+
+    >>> remedy(PermissionError(13, "Permission denied"), "take another place.")
+    'Give yourself the permission, or take another place.'
+    >>> remedy(OSError(30, "Read-only file system"), "take another place.")
+    'Take another place.'
+    """
+    full = error.errno in (errno.ENOSPC, errno.EDQUOT, errno.EFBIG)
+    first = free if full else "Give yourself the permission" if isinstance(error, PermissionError) else ""
+    return f"{first}, or {otherwise}" if first else otherwise[:1].upper() + otherwise[1:]
+
 
 class ScalingError(Exception):
     """Base of every error that is shown as a message of at most three lines, without a traceback."""

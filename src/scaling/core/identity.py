@@ -45,6 +45,15 @@ class GridPoint:
         """Hash of what changes this point's score."""
         return digest({"curve": self.curve_id, "n": self.n, "seed": self.seed})[:32]
 
+    def unlike(self, other: "GridPoint") -> str:
+        """Say in what another point differs from this one: with both values where they are short, hashes by name."""
+        one, two = (flatten({**point.identity, "n": point.n, "seed": point.seed}) for point in (self, other))
+        parts = []
+        for key in sorted(key for key in {**one, **two} if one.get(key) != two.get(key)):
+            values = [str(flat.get(key)) for flat in (one, two)]
+            parts.append(key if max(map(len, values)) > 30 else f"{key} ({values[0]}, now {values[1]})")
+        return ", ".join(parts)
+
 
 def flatten(description: Mapping[str, Any], prefix: str = "") -> dict[str, Any]:
     """Flatten nested mappings into dotted keys: {"a": {"b": 1}} becomes {"a.b": 1}."""

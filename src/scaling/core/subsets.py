@@ -10,6 +10,7 @@ import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
 from scaling.core.errors import SettingError
+from scaling.core.reading import whole_number
 
 Draw = Literal["stratified", "first"]
 FULL = "full"
@@ -24,10 +25,10 @@ def parse_n(value: object) -> int | None:
     if value == FULL:
         return None
     try:
-        n = int(str(value))
+        n = whole_number(value)
     except ValueError:
         n = 0
-    if isinstance(value, bool) or n < 1:
+    if n < 1:
         raise SettingError(f"n={value}: expected a whole number of training samples from 1 up, or n={FULL}.")
     return n
 

@@ -28,7 +28,7 @@ def class_names(written: Iterable[str], where: object) -> dict[str, str]:
     names = {name: normalize("NFC", name).strip() for name in sorted(set(written))}
     seen: dict[str, str] = {}
     for name in names.values():
-        other = seen.setdefault(_look(name), name)
+        other = seen.setdefault(look(name), name)
         if other != name:
             raise DataError(
                 f"{where}: the classes {other!r} ({_points(other, name)}) and {name!r} ({_points(name, other)}) look"
@@ -37,7 +37,7 @@ def class_names(written: Iterable[str], where: object) -> dict[str, str]:
     return names
 
 
-def _look(name: str) -> str:
+def look(name: str) -> str:
     """Reduce a name to what is seen of it: without invisible characters, kinds of spaces, and compatible forms."""
     seen = (
         normalize("NFKC", character) if decomposition(character).startswith(("<compat>", "<noBreak>")) else character

@@ -4,6 +4,7 @@ import sys
 
 from scaling.config import build_dataset, compose, plain
 from scaling.core.errors import ScalingError
+from scaling.core.streams import guard
 from scaling.data.base import Dataset, Vectors
 
 
@@ -13,12 +14,13 @@ def fetch(name: str, *overrides: str) -> Dataset:
     Raises:
         ScalingError: it can't be had, or is damaged.
     """
-    settings = plain(compose([f"dataset={name}", *overrides]))
-    return build_dataset(settings["dataset"]).load()
+    given = [f"dataset={name}", *overrides]
+    return build_dataset(plain(compose(given), given)["dataset"]).load()
 
 
 def main() -> None:
     """Run the command."""
+    guard()
     if len(sys.argv) < 2 or sys.argv[1].startswith("-"):
         print(__doc__, file=sys.stderr)
         raise SystemExit(2)
@@ -33,7 +35,7 @@ def main() -> None:
         f"{dataset.name}: {len(dataset.train)} training and {len(dataset.test)} test samples{width},"
         f" {len(dataset.class_names)} classes, in {dataset.source}"
     )
-    for note in dataset.notes:
+    for note in dataset.remarks:
         print(f"note: {note}")
 
 

@@ -2,7 +2,7 @@
 
 import hashlib
 from collections.abc import Hashable, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from functools import cached_property, lru_cache
 from pathlib import Path
 from typing import ClassVar, Protocol
@@ -12,6 +12,8 @@ from numpy.typing import NDArray
 
 from scaling.core.errors import DataError
 from scaling.data.decoding import AS_THEY_ARE, Pixels, Seen, Viewing, decode, look
+from scaling.data.duplicates import Duplicates, keys
+from scaling.data.duplicates import find as duplicates
 from scaling.data.preprocessing import IMAGES
 from scaling.modalities.base import Samples
 
@@ -48,6 +50,10 @@ class ArrayImages:
         hashed.update(np.ascontiguousarray(self.pixels).data)
         return hashed.hexdigest()
 
+    def keys(self) -> NDArray[np.int64]:
+        """Return a number for each image."""
+        return keys(self.pixels, len(self))
+
 
 @dataclass(frozen=True)
 class FileImages:
@@ -55,6 +61,8 @@ class FileImages:
 
     paths: tuple[Path, ...]
     viewing: Viewing = AS_THEY_ARE
+    #: Time and size of the files when they were hashed.
+    _hashed: dict[Path, Hashable] = field(default_factory=dict, init=False, repr=False, compare=False)
 
     modality: ClassVar[str] = IMAGES
 
@@ -65,9 +73,17 @@ class FileImages:
         """Return the images, each of its own size.
 
         Raises:
-            DataError: a file can't be decoded.
+            DataError: a file can't be decoded, or is another one than the content was made of.
         """
-        return [decode(self.paths[index], self.viewing) for index in indices]
+        images = [decode(self.paths[index], self.viewing) for index in indices]
+        hashed = {path: self._hashed[path] for index in indices if (path := self.paths[index]) in self._hashed}
+        if changed := [path for path, state in hashed.items() if _state(path) != state]:
+            _load.cache_clear()  # so that whoever asks next sees what is there now
+            raise DataError(
+                f"{changed[0]} changed after the data set was read: its content is not the point's any more.\n"
+                "Start the same command again, once the files are complete."
+            )
+        return images
 
     @cached_property
     def seen(self) -> tuple[Seen, ...]:
@@ -76,18 +92,29 @@ class FileImages:
         Raises:
             DataError: a file is no image that can be read.
         """
+        # Before they are read: what changes meanwhile counts as changed.
+        self._hashed.update((path, _state(path)) for path in self.paths)
         return tuple(look(path, self.viewing) for path in self.paths)
 
     def content(self) -> str:
         """Return the SHA-256 over what each file holds. File names don't count: only what is seen does."""
         return hashlib.sha256(b"".join(seen.content for seen in self.seen)).hexdigest()
 
+    def keys(self) -> NDArray[np.int64]:
+        """Return a number for each file."""
+        return keys((seen.content for seen in self.seen), len(self))
+
 
 @dataclass(frozen=True, eq=False)
 class Vectors:
-    """Samples that are features already, one row each, shape (N, d)."""
+    """Samples that are features already, one row each, shape (N, d).
+
+    Attributes:
+        shifted: columns that are known up to a constant alone.
+    """
 
     rows: NDArray[np.float32]
+    shifted: tuple[str, ...] = ()
 
     modality: ClassVar[str] = VECTORS
 
@@ -99,6 +126,19 @@ class Vectors:
         hashed = hashlib.sha256(repr(self.rows.shape).encode())
         hashed.update(np.ascontiguousarray(self.rows, dtype="<f4").data)
         return hashed.hexdigest()
+
+    def keys(self) -> NDArray[np.int64]:
+        """Return a number for each row."""
+        return keys(self.rows, len(self))
+
+
+def _state(path: Path) -> Hashable:
+    """Return what changes when a file is written; nothing of one that is not there."""
+    try:
+        status = path.stat()
+    except OSError:
+        return None
+    return status.st_mtime_ns, status.st_size
 
 
 @dataclass(frozen=True)
@@ -134,7 +174,7 @@ class Dataset:
     Attributes:
         label_space: name of what the labels mean; a model's own head fits where it names the same.
         source: where it was read from, for the record.
-        notes: sentences that the user should read, each naming what it speaks of; told once a sweep.
+        notes: sentences that the user should read, each naming what it speaks of.
     """
 
     name: str
@@ -149,9 +189,34 @@ class Dataset:
         """Return the split called "train" or "test"."""
         return {"train": self.train, "test": self.test}[name]
 
+    @cached_property
+    def duplicates(self) -> Duplicates:
+        """Test samples that are training samples too, and samples under several labels."""
+        train, test = self.train, self.test
+        return duplicates(train.samples.keys(), train.labels, test.samples.keys(), test.labels)
+
+    @cached_property
+    def remarks(self) -> tuple[str, ...]:
+        """All that the user should know: the notes, and what exact copies mean for scores. Told once a sweep."""
+        found, said = self.duplicates, list(self.notes)
+        if found.leakage:
+            first = _first_copy(self.train.samples, self.test.samples, found)
+            said.append(f"{self.name}: {found.leakage}{first}. A model fitted to the originals has seen them.")
+        if found.contradictions:
+            said.append(f"{self.name}: {found.contradictions}. Nothing can be right about all of them.")
+        return tuple(said)
+
     def identity(self) -> dict[str, str]:
         """Return what changes a score: the content of both splits."""
         return {"name": self.name, "train": self.train.content, "test": self.test.content}
+
+
+def _first_copy(train: Samples, test: Samples, found: Duplicates) -> str:
+    """Name the files of the first copy, where samples are files."""
+    if found.example is None or not isinstance(train, FileImages) or not isinstance(test, FileImages):
+        return ""
+    copy, original = found.example
+    return f"; the first: {test.paths[copy]}, of {train.paths[original]}"
 
 
 class DataSource(Hashable, Protocol):

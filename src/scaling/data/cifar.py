@@ -48,7 +48,8 @@ class Cifar:
         missing = [f for f in (*self.train_files, *self.test_files, self.names_file) if not (folder / f).is_file()]
         if missing:
             self._fetch(folder, missing[0])
-        names = tuple(line.strip() for line in (folder / self.names_file).read_text().splitlines() if line.strip())
+        lines = (folder / self.names_file).read_text(encoding="utf-8", errors="replace").splitlines()
+        names = tuple(line.strip() for line in lines if line.strip())
         dataset = Dataset(
             self.name, names, self._split(folder, self.train_files), self._split(folder, self.test_files),
             self.name, str(folder),

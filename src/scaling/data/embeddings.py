@@ -12,9 +12,14 @@ from scaling.core.words import class_names
 from scaling.data.base import Dataset, Split, Vectors, verify
 from scaling.data.folders import required_path
 from scaling.data.npz import read_npz
+from scaling.data.offsets import listed
 from scaling.data.parquet import read_parquet
 from scaling.data.rows import Content
 
+SHIFTED = (
+    "{path}: in {columns} of the features, 32-bit floats can't tell values so far from 0 apart: the smallest value"
+    " was subtracted."
+)
 READERS: dict[str, Callable[[Path], Content]] = {".npz": read_npz, ".parquet": read_parquet}
 
 
@@ -41,17 +46,13 @@ class Embeddings:
         """
         path = self._file()
         content = READERS[path.suffix.lower()](path)
-        if content.train.features.shape[1] != content.test.features.shape[1]:
-            raise DataError(
-                f"{path}: train_features have {content.train.features.shape[1]} columns, test_features have"
-                f" {content.test.features.shape[1]}.\nBoth parts have to come from the same encoder."
-            )
         names, labels = classes(content, path)
         train, test = (
-            Split(Vectors(rows.features), codes)
+            Split(Vectors(rows.features, content.shifted), codes)
             for rows, codes in zip((content.train, content.test), labels, strict=True)
         )
-        return verify(Dataset(self.name or path.stem, names, train, test, None, str(path)))
+        notes = (SHIFTED.format(path=path, columns=listed(content.shifted)),) if content.shifted else ()
+        return verify(Dataset(self.name or path.stem, names, train, test, None, str(path), notes))
 
     def state(self) -> Hashable:
         """Return the file's time and size: a file that was written again is loaded again."""

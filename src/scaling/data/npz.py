@@ -10,12 +10,14 @@ from numpy.typing import NDArray
 
 from scaling.core.errors import DataError
 from scaling.core.words import class_names
+from scaling.data.offsets import Part, range_of, shift
 from scaling.data.rows import (
     Content,
     Rows,
     as_text,
     checked_features,
     checked_labels,
+    in_blocks,
     in_parts,
     lacks,
     one_dimensional,
@@ -60,19 +62,36 @@ def _from_arrays(archive: Any, path: Path) -> Content:
     if form is WHOLE:
         labels = checked_labels(_array(archive, "labels", path), "labels", path)
         train = train_rows(_array(archive, "split", path), "split", path)
-        features = checked_features(_array(archive, "features", path), "features", path)
-        same_length({"features": len(features), "labels": len(labels), "split": len(train)}, path)
-        return Content(*in_parts(features, labels, train), class_names)
-    parts = []
-    for part in ("train", "test"):
-        names = f"{part}_features", f"{part}_labels"
+        part = _part(archive, "features", {"labels": len(labels), "split": len(train)}, path)
+        shifted = _shifted([part], path)
+        return Content(*in_parts(part.features, labels, train), class_names, shifted)
+    parts, rows = [], []
+    for which in ("train", "test"):
+        names = f"{which}_features", f"{which}_labels"
         labels = checked_labels(_array(archive, names[1], path), names[1], path)
-        features = checked_features(_array(archive, names[0], path), names[0], path)
-        same_length({names[0]: len(features), names[1]: len(labels)}, path)
-        if len(labels) == 0:
-            raise DataError(f"{path}: {names[0]} holds no row.\nBoth parts are needed.")
-        parts.append(Rows(features, labels))
-    return Content(parts[0], parts[1], class_names)
+        parts.append(_part(archive, names[0], {names[1]: len(labels)}, path))
+        rows.append(Rows(parts[-1].features, labels))
+    train_width, test_width = (part.features.shape[1] for part in parts)
+    if train_width != test_width:
+        raise DataError(
+            f"{path}: train_features have {train_width} columns, test_features have {test_width}.\n"
+            "Both parts have to come from the same encoder."
+        )
+    return Content(rows[0], rows[1], class_names, _shifted(parts, path))
+
+
+def _part(archive: Any, name: str, lengths: dict[str, int], path: Path) -> Part:
+    """Read features, of which there have to be as many rows as of what belongs to them."""
+    array = _array(archive, name, path)
+    features = checked_features(array, name, path)
+    same_length({name: len(features), **lengths}, path)
+    if len(features) == 0:
+        raise DataError(f"{path}: {name} holds no row.\nBoth parts are needed.")
+    return Part(features, range_of(array), lambda: in_blocks(_array(archive, name, path)))
+
+
+def _shifted(parts: list[Part], path: Path) -> tuple[str, ...]:
+    return shift(parts, [str(column) for column in range(parts[0].features.shape[1])], path)
 
 
 def _array(archive: Any, name: str, path: Path) -> NDArray[Any]:

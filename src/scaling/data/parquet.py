@@ -8,13 +8,14 @@ import numpy as np
 from numpy.typing import NDArray
 
 from scaling.core.errors import DataError
+from scaling.data.offsets import Blocks, shift
 from scaling.data.rows import (
     BLOCK_ELEMENTS,
     Content,
     checked_labels,
+    gathered,
     in_parts,
     lacks,
-    narrowed,
     reading,
     train_rows,
 )  # fmt: skip
@@ -47,8 +48,10 @@ def read_parquet(path: Path) -> Content:
         table = file.read(columns=[labels[0], "split"])
         train = train_rows(_values(table, "split", path), "split", path)
         classes = checked_labels(_values(table, labels[0], path), labels[0], path)
-        features = _listed(file, path) if "features" in names else _wide(file, labels[0], path)
-        return Content(*in_parts(features, classes, train))
+        columns, blocks = _listed(file, path) if "features" in names else _wide(file, labels[0], path)
+        part = gathered(blocks, len(train), "features" if "features" in names else "the features", path)
+        shifted = shift([part], columns or [str(column) for column in range(part.features.shape[1])], path)
+        return Content(*in_parts(part.features, classes, train), shifted=shifted)
 
 
 def _values(table: Any, name: str, path: Path) -> NDArray[Any]:
@@ -67,8 +70,8 @@ def _values(table: Any, name: str, path: Path) -> NDArray[Any]:
     raise DataError(f"{path}: the column {name} is of the type {kind}, expected text or whole numbers.")
 
 
-def _listed(file: Any, path: Path) -> NDArray[np.float32]:
-    """Read the column of lists."""
+def _listed(file: Any, path: Path) -> tuple[list[str], Blocks]:
+    """Return how the column of lists is read; its numbers have no names."""
     import pyarrow as pa
     from pyarrow import compute
 
@@ -79,31 +82,30 @@ def _listed(file: Any, path: Path) -> NDArray[np.float32]:
             f"{path}: the column features is of the type {kind}, expected lists of numbers.\n"
             "Or leave it out, and give one column a feature."
         )
-    features, start = np.empty((0, 0), np.float32), 0
-    for batch in file.iter_batches(BATCH_ROWS, columns=["features"]):
-        column = batch.column(0)
-        _no_gap(column, start, "features", path)
-        lengths = compute.list_value_length(column).to_numpy()
-        if start == 0:
-            features = np.empty((file.metadata.num_rows, int(lengths[0])), np.float32)
-        width = features.shape[1]
-        if width == 0 or (lengths != width).any():
-            row = int((lengths != width).argmax())
-            raise DataError(
-                f"{path}: row {start + row} of features has {lengths[row]} numbers, row 0 has {width}.\n"
-                "All rows need the same number, at least 1."
-            )
-        values = column.flatten()
-        if values.null_count:
-            _no_gap(values, start, "features", path, width)
-        block = values.to_numpy(zero_copy_only=False).reshape(-1, width)
-        features[start : start + len(block)] = narrowed(block, start, "features", path)
-        start += len(block)
-    return features
+
+    def blocks() -> Iterator[NDArray[Any]]:
+        width = 0
+        for start, batch in _numbered(file.iter_batches(BATCH_ROWS, columns=["features"])):
+            column = batch.column(0)
+            _no_gap(column, start, "features", path)
+            lengths = compute.list_value_length(column).to_numpy()
+            width = width or int(lengths[0])
+            if width == 0 or (lengths != width).any():
+                row = int((lengths != width).argmax())
+                raise DataError(
+                    f"{path}: row {start + row} of features has {lengths[row]} numbers, row 0 has {width}.\n"
+                    "All rows need the same number, at least 1."
+                )
+            values = column.flatten()
+            if values.null_count:
+                _no_gap(values, start, "features", path, width)
+            yield values.to_numpy(zero_copy_only=False).reshape(-1, width)
+
+    return [], blocks
 
 
-def _wide(file: Any, label: str, path: Path) -> NDArray[np.float32]:
-    """Read every column but label and split as a feature, in the file's order."""
+def _wide(file: Any, label: str, path: Path) -> tuple[list[str], Blocks]:
+    """Return how every column but label and split is read as a feature, in the file's order, and their names."""
     schema = file.schema_arrow
     # pandas keeps an index that was set as a column; it is no feature.
     index = {name for name in (schema.pandas_metadata or {}).get("index_columns", []) if isinstance(name, str)}
@@ -117,15 +119,18 @@ def _wide(file: Any, label: str, path: Path) -> NDArray[np.float32]:
             " of lists called features."
         )
     names = [field.name for field in fields]
-    features = np.empty((file.metadata.num_rows, len(names)), np.float32)
-    for start, batch in _numbered(file.iter_batches(max(1, BLOCK_ELEMENTS // len(names)), columns=names)):
-        block = np.empty((batch.num_rows, len(names)), np.float64)
-        for position, name in enumerate(names):
-            column = batch.column(name)
-            _no_gap(column, start, name, path)
-            block[:, position] = column.to_numpy(zero_copy_only=False)
-        features[start : start + len(block)] = narrowed(block, start, "the features", path)
-    return features
+    kind = np.result_type(*(field.type.to_pandas_dtype() for field in fields))
+
+    def blocks() -> Iterator[NDArray[Any]]:
+        for start, batch in _numbered(file.iter_batches(max(1, BLOCK_ELEMENTS // len(names)), columns=names)):
+            block = np.empty((batch.num_rows, len(names)), kind)
+            for position, name in enumerate(names):
+                column = batch.column(name)
+                _no_gap(column, start, name, path)
+                block[:, position] = column.to_numpy(zero_copy_only=False)
+            yield block
+
+    return names, blocks
 
 
 def _numbered(batches: Any) -> Iterator[tuple[int, Any]]:

@@ -13,6 +13,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from scaling.core.errors import DataError
+from scaling.data.offsets import Blocks, Part, range_of
 
 #: Elements that are checked and converted at a time; bounds the memory that this takes beside the array.
 BLOCK_ELEMENTS = 1 << 22
@@ -28,11 +29,17 @@ class Rows:
 
 @dataclass(frozen=True)
 class Content:
-    """What a file holds; class_names where it names the classes 0 … K-1."""
+    """What a file holds.
+
+    Attributes:
+        class_names: those of the classes 0 … K-1, where it names them.
+        shifted: columns whose smallest number was subtracted, so that rounding left what they say.
+    """
 
     train: Rows
     test: Rows
     class_names: tuple[str, ...] | None = None
+    shifted: tuple[str, ...] = ()
 
 
 def checked_features(array: NDArray[Any], name: str, path: Path) -> NDArray[np.float32]:
@@ -50,12 +57,36 @@ def checked_features(array: NDArray[Any], name: str, path: Path) -> NDArray[np.f
         raise DataError(f"{path}: {name} has the shape {array.shape}, expected (samples, features).\n{remedy}")
     as_it_is = array.dtype == np.float32 and array.dtype.isnative and array.flags.c_contiguous
     features = array if as_it_is else np.empty(array.shape, np.float32)
-    step = max(1, BLOCK_ELEMENTS // array.shape[1])
-    for start in range(0, len(array), step):
-        block = narrowed(array[start : start + step], start, name, path)
+    start = 0
+    for block in in_blocks(array):
+        small = narrowed(block, start, name, path)
         if not as_it_is:
-            features[start : start + step] = block
+            features[start : start + len(block)] = small
+        start += len(block)
     return features
+
+
+def in_blocks(array: NDArray[Any]) -> Iterator[NDArray[Any]]:
+    """Yield the rows of a matrix, some at a time."""
+    step = max(1, BLOCK_ELEMENTS // array.shape[1])
+    return (array[start : start + step] for start in range(0, len(array), step))
+
+
+def gathered(blocks: Blocks, rows: int, name: str, path: Path) -> Part:
+    """Read blocks of a file, at least one, into features (rows, d).
+
+    Raises:
+        DataError: a number isn't finite.
+    """
+    features, ranges, start = np.empty((0, 0), np.float32), list[NDArray[Any]](), 0
+    for block in blocks():
+        if start == 0:
+            features = np.empty((rows, block.shape[1]), np.float32)
+        features[start : start + len(block)] = narrowed(block, start, name, path)
+        if (found := range_of(block)) is not None:
+            ranges.append(found)
+        start += len(block)
+    return Part(features, range_of(np.concatenate(ranges)) if ranges else None, blocks)
 
 
 def narrowed(block: NDArray[Any], start: int, name: str, path: Path) -> NDArray[np.float32]:
@@ -66,7 +97,7 @@ def narrowed(block: NDArray[Any], start: int, name: str, path: Path) -> NDArray[
     """
     with np.errstate(over="ignore"):
         small = block.astype(np.float32, copy=False)
-    finite = np.isfinite(small)
+        finite = np.isfinite(small + small)  # differences have to be finite too
     if not finite.all():
         row = int((~finite.all(axis=1)).argmax())
         column = int((~finite[row]).argmax())
@@ -75,7 +106,9 @@ def narrowed(block: NDArray[Any], start: int, name: str, path: Path) -> NDArray[
             block[row, column],
         )
         if np.isfinite(value):
-            raise DataError(f"{where}, which is beyond 32-bit floats (±3.4e38).\nScale the features down.")
+            raise DataError(
+                f"{where}, which is beyond 32-bit floats (differences too: ±1.7e38).\nScale the features down."
+            )
         raise DataError(f"{where}, expected finite numbers.\nLeave such samples out, or fill in a number.")
     return small
 

@@ -8,6 +8,7 @@ import numpy as np
 
 from scaling.core.costs import size
 from scaling.core.errors import ScalingError, SettingError
+from scaling.core.streams import guard
 from scaling.features.store import FeatureEntry, FeatureStore, age
 from scaling.terminal import console
 
@@ -46,11 +47,11 @@ def ls(store: FeatureStore) -> int:
     """List the entries, the one used last first."""
     entries = store.entries()
     for entry in entries:
-        console().print(line(entry), markup=False)
+        console().print(line(entry))
     total = size(sum(entry.size() for entry in entries))
-    console().print(f"{len(entries)} entries, {total} in {store.root}", markup=False)
+    console().print(f"{len(entries)} entries, {total} in {store.root}")
     if found := store.rubbish():
-        console().print(f"{len(found)} folders that can't be read as entries; prune deletes them", markup=False)
+        console().print(f"{len(found)} folders that can't be read as entries; prune deletes them")
     return 0
 
 
@@ -65,30 +66,33 @@ def verify(store: FeatureStore) -> int:
             entry.forget(damaged)
         found += len(damaged)
         state = f"{len(damaged)} rows damaged, to be computed again" if len(damaged) else "good"
-        console().print(f"{entry.folder.name[:8]}  {len(finished)} rows: {state}", markup=False)
+        console().print(f"{entry.folder.name[:8]}  {len(finished)} rows: {state}")
     unreadable = store.rubbish()
     for folder in unreadable:
-        console().print(f"{folder.name[:8]}  can't be read as an entry; prune deletes it", markup=False)
+        console().print(f"{folder.name[:8]}  can't be read as an entry; prune deletes it")
     return 1 if found or unreadable else 0
 
 
 def prune(store: FeatureStore, limit: int) -> int:
     """Delete what can't be read, then the entries used longest ago until the rest fits the limit."""
     for folder in store.sweep():
-        console().print(f"deleted {folder.name[:8]}  which could not be read", markup=False)
+        console().print(f"deleted {folder.name[:8]}  which could not be read")
     for entry in store.prune(limit):
-        console().print(f"deleted {entry.folder.name[:8]}  {name_of(entry)}", markup=False)
+        console().print(f"deleted {entry.folder.name[:8]}  {name_of(entry)}")
     return ls(store)
 
 
 def main() -> None:
     """Run the command."""
+    guard()
     parser = argparse.ArgumentParser(prog="python -m scaling.features", description=__doc__)
     parser.add_argument("--dir", default=".features", help="the store's folder (default: .features)")
     commands = parser.add_subparsers(dest="command", required=True)
-    commands.add_parser("ls", help="list what is stored")
-    commands.add_parser("verify", help="read everything; mark damaged rows to be computed again")
-    pruning = commands.add_parser("prune", help="delete what was used longest ago")
+    place = argparse.ArgumentParser(add_help=False)  # --dir may also follow the command
+    place.add_argument("--dir", default=argparse.SUPPRESS, help=argparse.SUPPRESS)
+    commands.add_parser("ls", parents=[place], help="list what is stored")
+    commands.add_parser("verify", parents=[place], help="read everything; mark damaged rows to be computed again")
+    pruning = commands.add_parser("prune", parents=[place], help="delete what was used longest ago")
     pruning.add_argument("--limit", required=True, help="size that may stay, such as 20G; 0 deletes everything")
     arguments = parser.parse_args()
     store = FeatureStore(Path(arguments.dir))

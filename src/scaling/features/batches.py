@@ -3,12 +3,14 @@
 from collections import deque
 from collections.abc import Iterator, Sequence
 from concurrent.futures import Future, ThreadPoolExecutor
+from math import inf
 
 import numpy as np
 import torch
 from numpy.typing import NDArray
 from torch import Tensor
 
+from scaling import machine
 from scaling.modalities.base import Batch, Read, row_bytes
 
 #: Indices of samples, and the samples.
@@ -21,8 +23,8 @@ TRIALS = 3
 WORTH_TRYING = 8
 #: Larger batches are no longer tried once they gain less than this factor.
 GAIN = 1.03
-#: Bytes of samples that are read ahead, at most; one batch always is.
-AHEAD_BYTES = 1 << 30
+#: Bytes of samples that are read ahead, at most, and as a share of the memory; one batch always is.
+AHEAD_BYTES, AHEAD_SHARE = 1 << 30, 0.1
 
 
 class BatchSizer:
@@ -88,10 +90,11 @@ class Batches:
         with ThreadPoolExecutor(self.workers) as pool:
             waiting: deque[Future[Numbered]] = deque()
             each = 0  # bytes of a sample, known once one is read
+            room = min(AHEAD_BYTES, int(AHEAD_SHARE * (machine.memory() or inf)))
             try:
                 for part in parts:
                     waiting.append(pool.submit(self._load, part))
-                    while len(waiting) > max(1, min(self.workers, AHEAD_BYTES // max(1, each * len(part)))):
+                    while len(waiting) > max(1, min(self.workers, room // max(1, each * len(part)))):
                         done = waiting.popleft().result()
                         each = row_bytes(done[1])
                         yield done

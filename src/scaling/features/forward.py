@@ -57,9 +57,15 @@ class StoreWriter(pl.Callback):
         self.running = len(batch[0])
 
     def on_predict_batch_end(self, trainer: pl.Trainer, module: Any, outputs: Any, *_: Any) -> None:
-        """Take a batch's rows."""
-        indices, features = outputs
-        self.waiting.append((indices.cpu().numpy(), features.cpu().numpy()))
+        """Take a batch's rows, or raise ModelError where they aren't finite."""
+        indices, features = (part.cpu().numpy() for part in outputs)
+        if not (finite := np.isfinite(features).all(1)).all():
+            raise ModelError(
+                f"Of image {indices[~finite][0]} (counted from 0) the network puts out numbers that are not finite.\n"
+                "With 16-true and 16-mixed they end at 65 504: take precision=bf16-mixed or 32-true; else the weights"
+                " are damaged."
+            )
+        self.waiting.append((indices, features))
         self.advance(len(indices))
         now = time.monotonic()
         self.sizer.record(len(indices), now - self.ended)

@@ -31,8 +31,9 @@ import numpy as np
 from filelock import FileLock, Timeout
 from numpy.typing import NDArray
 
-from scaling.core.errors import StoreError
+from scaling.core.errors import StoreError, remedy
 from scaling.core.identity import digest
+from scaling.locks import file_lock
 
 FORMAT = 1
 DESCRIPTION, ROWS, CHECKSUMS = "description.json", "features.f32", "checksums.u32"
@@ -105,10 +106,10 @@ class FeatureEntry:
         try:
             yield
         except OSError as error:
+            free = f"Free some space (python -m scaling.features --dir {self.folder.parent} prune --limit 10G)"
             raise StoreError(
                 f"Features can't be written to {self.folder}: {error.strerror}.\n"
-                f"Free some space (python -m scaling.features --dir {self.folder.parent} prune --limit 10G),"
-                " or set features.dir= to another disk."
+                + remedy(error, "set features.dir= to another disk.", free)
             ) from error
 
     def forget(self, indices: NDArray[np.int64]) -> None:
@@ -200,7 +201,7 @@ class FeatureStore:
         try:
             self.root.mkdir(parents=True, exist_ok=True)
             draft = Path(tempfile.mkdtemp(prefix=DRAFT, dir=self.root))
-            (draft / DESCRIPTION).write_text(json.dumps(description, indent=1))
+            (draft / DESCRIPTION).write_text(json.dumps(description, indent=1), encoding="utf-8")
             _allocate(draft / ROWS, rows * width * 4)
             _allocate(draft / CHECKSUMS, rows * 4)
             for file in draft.iterdir():
@@ -215,7 +216,7 @@ class FeatureStore:
                 shutil.rmtree(draft, ignore_errors=True)
             raise StoreError(
                 f"The feature store {self.root} can't be written to: {error.strerror}.\n"
-                "Set features.dir=PATH to another place."
+                + remedy(error, "set features.dir=PATH to another place.")
             ) from error
         entry = self._open(folder)
         if entry is None or (entry.rows, entry.width) != (rows, width):
@@ -280,7 +281,7 @@ class FeatureStore:
 
     def _open(self, folder: Path) -> FeatureEntry | None:
         try:
-            description = json.loads((folder / DESCRIPTION).read_text())
+            description = json.loads((folder / DESCRIPTION).read_text(encoding="utf-8"))
             rows, width = description["rows"], description["width"]
             sizes = [(folder / name).stat().st_size for name in (ROWS, CHECKSUMS)]
         except (OSError, ValueError, KeyError, TypeError):
@@ -302,7 +303,7 @@ def age(entry: FeatureEntry) -> float:
 
 def _lock(folder: Path) -> FileLock:
     """Return the lock of an entry; its file lies beside the folder, which may be pruned meanwhile."""
-    return FileLock(folder.with_suffix(".lock"), mode=_openness(folder.parent) & 0o666)
+    return file_lock(folder.with_suffix(".lock"), mode=_openness(folder.parent) & 0o666)
 
 
 def _openness(root: Path) -> int:

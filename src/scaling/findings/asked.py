@@ -17,7 +17,8 @@ class Settings:
 
     Attributes:
         metric: the logged metric that curves show; None for the primary one of their task.
-        threshold: gain that matters for saturation, in units of the metric; None for what the test set can measure.
+        threshold: gain that matters for saturation, in units of the metric; None for what the test set can
+            measure, at most a tenth of the error.
         targets: values of the metric for which the needed n is sought.
         labels: numbers of further labels whose value is asked for.
         level: chance of any false verdict among all comparisons; intervals of differences cover 1 − level.

@@ -18,6 +18,7 @@ from scaling.core.extrapolation.statements import (
     refusal,
     saturation,
 )  # fmt: skip
+from scaling.core.extrapolation.threshold import Threshold
 from scaling.core.extrapolation.trend import trend
 from scaling.core.limits import limit
 from scaling.findings.asked import Settings
@@ -38,12 +39,13 @@ def curve_findings(
     fitted = forecast(n, error, _stderr(n, variances), bounded=metric.bounded)
     trained_n, trained_error = errors(curve, metric, train=True)
     trained = forecast(trained_n, trained_error, bounded=metric.bounded) if len(trained_n) else None
-    threshold = settings.threshold or measurable(variances)
+    last = max(variances, key=lambda row: row.n)
+    threshold = Threshold.given(settings.threshold) if settings.threshold else measurable(last, metric)
     return CurveFindings(
         curve_id=curve.curve_id,
         label=curve.label,
         dataset=curve.points[0].dataset,
-        statements=tuple(statements(fitted, trained, n, error, threshold, metric, settings)),
+        statements=tuple(statements(fitted, trained, n, error, threshold, last, metric, settings)),
         forecast=ahead(fitted),
         train_forecast=None if trained is None else ahead(trained),
         caution_from=CAUTION_FACTOR * float(n.max()),
@@ -75,10 +77,11 @@ def _stderr(n: Floats, variances: Sequence[Variance]) -> Floats | None:
     return np.array([np.nan if known[int(size)] is None else known[int(size)] for size in n], dtype=np.float64)
 
 
-def measurable(variances: Sequence[Variance]) -> float | None:
-    """Return the smallest difference at the largest n that two runs on test sets of this size can show."""
-    test = max(variances, key=lambda row: row.n).test
-    return Z_95 * sqrt(2) * test if test else None
+def measurable(last: Variance, metric: Metric) -> Threshold | None:
+    """Return what the test set tells: the smallest difference that two runs on test sets of this size can show."""
+    if not last.test:
+        return None
+    return Threshold.of_test_set(Z_95 * sqrt(2) * last.test, metric.error(last.mean), last.tested)
 
 
 def ahead(fitted: Forecast) -> Ahead:
@@ -93,18 +96,19 @@ def statements(
     trained: Forecast | None,
     n: Floats,
     error: Floats,
-    threshold: float | None,
+    threshold: Threshold | None,
+    last: Variance,
     metric: Metric,
     settings: Settings,
 ) -> list[Statement]:
     """Return all statements about a curve."""
     found = [trend(n, error), local_exponent(fitted), asymptote(fitted)]
-    told = saturation(fitted, threshold) if threshold else _no_threshold("saturation")
-    if told.told and settings.threshold is None:
-        told = replace(told, text=f"{told.text} {threshold:.4f} is what a test set of this size can measure.")
-    found.append(told)
+    found.append(saturation(fitted, threshold) if threshold else _no_threshold("saturation"))
+    noise = last.total or last.test or 0.0
+    drawn = last.draw is not None and last.draw**2 / last.seeds > noise**2 / 2
     for target in settings.targets:
-        required = data_requirement(fitted, metric.error(target))
+        tested = None if drawn else last.tested
+        required = data_requirement(fitted, metric.error(target), noise=noise, tested=tested)
         found.append(replace(required, details={**required.details, "target": target}))
     found += [marginal_value(fitted, number) for number in settings.labels]
     if trained is not None:

@@ -5,12 +5,13 @@ from collections.abc import Sequence
 
 import numpy as np
 
-from scaling.core.curves import Curve
+from scaling.core.curves import Curve, caveats
 from scaling.core.errors import SettingError
 from scaling.findings.asked import SampleSource, Settings, checked_metric
 from scaling.findings.complexity import complexity
 from scaling.findings.costs import costs
 from scaling.findings.curve import curve_findings
+from scaling.findings.orders import with_lead
 from scaling.findings.pairs import judged, scratch_pairs
 from scaling.findings.pretraining import pretraining
 from scaling.findings.results import Findings
@@ -45,18 +46,19 @@ def find(curves: Sequence[Curve], samples: SampleSource, settings: Settings | No
     comparisons = tuple(judged(made, sum(table.family for table in tables), metric, settings, labels))
     rows = {curve_id: kept for table in tables for curve_id, kept in table.rows.items()}
     gaps = {curve_id: kept for table in tables for curve_id, kept in table.gaps.items()}
-    found = tuple(curve_findings(c, metric, settings, rows[c.curve_id], gaps.get(c.curve_id, ())) for c in shown)
+    told = tuple(curve_findings(c, metric, settings, rows[c.curve_id], gaps.get(c.curve_id, ())) for c in shown)
     return Findings(
         metric=metric,
         settings=settings,
-        curves=found,
+        curves=told,
         comparisons=comparisons,
-        ranks=tuple(ranked for table in tables if (ranked := table.ranks(labels)) is not None),
+        ranks=tuple(with_lead(found, comparisons) for table in tables if (found := table.ranks(labels)) is not None),
         crossovers=tuple(crossed for table in tables for crossed in table.crossovers(labels)),
         pretraining=tuple(pretraining(scratch, comparisons, metric, settings, labels)),
         costs=tuple(costs(shown, metric)),
-        complexity=complexity(shown, found, metric),
+        complexity=complexity(shown, told, metric),
         notes=(*left_out(curves, shown, metric), *(note for table in tables for note in table.notes())),
+        caveats=caveats(shown),
     )
 
 

@@ -1,7 +1,7 @@
 """How the order of curves changes over n: ranks, and where one overtakes another."""
 
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from itertools import combinations, groupby, pairwise
 
 import numpy as np
@@ -13,7 +13,7 @@ from scaling.core.ranks import concordance, ranks, tau
 from scaling.core.variance import components
 from scaling.core.words import about
 from scaling.findings.pairs import ALL_PAIRS, NO_DRAWS, Pair, Rows
-from scaling.findings.results import Crossover, Floats, Ranks
+from scaling.findings.results import Comparison, Crossover, Floats, Ranks
 from scaling.metrics import Metric
 
 #: Means of curves (curve_id) at each n.
@@ -72,6 +72,18 @@ def _words(
     if agreement is None:
         return text
     return f"{text} Over n the ranks agree to W = {agreement:.2f} (1: one order at every n, 0: none)."
+
+
+def with_lead(found: Ranks, comparisons: Sequence[Comparison]) -> Ranks:
+    """Say how often the first of the ranks is surely ahead of the next: ranks themselves are those of the means."""
+    sure = {(item.n, frozenset((item.a, item.b))) for item in comparisons if item.verdict != "open"}
+    told = 0
+    for i, n in enumerate(found.n):
+        order = sorted(
+            (row[i], name) for row, name in zip(found.ranks, found.curves, strict=True) if row[i] is not None
+        )
+        told += (n, frozenset(name for _, name in order[:2])) in sure
+    return replace(found, text=f"{found.text} The lead over the next curve can be told at {told} of {len(found.n)} n.")
 
 
 @dataclass

@@ -3,14 +3,15 @@
 from collections.abc import Collection, Iterator, Mapping, Sequence
 from dataclasses import dataclass, replace
 from itertools import combinations, pairwise
-from math import inf
+from math import ceil, inf
 
 import numpy as np
 from numpy.typing import NDArray
 
 from scaling.core.comparisons import holm, mcnemar, merged, over_seeds, paired
 from scaling.core.curves import Curve
-from scaling.core.variance import Measured, estimates
+from scaling.core.variance import Measured, estimates, t_quantile
+from scaling.core.words import about
 from scaling.findings.asked import Settings
 from scaling.findings.results import Comparison
 from scaling.findings.samples import Block
@@ -193,5 +194,18 @@ def words(item: Comparison, metric: Metric, settings: Settings, labels: Mapping[
     )
     more = NO_DRAWS if item.test.endswith(SAMPLES_ALONE) else ""
     if item.verdict == "open":
-        return f"{where}cannot be told apart: they differ {figures}.{more}"
+        return f"{where}cannot be told apart: they differ {figures}.{more}{_needed(item, settings, family)}"
     return f"At n = {item.n} {better} is better than {worse} {figures}.{more}"
+
+
+def _needed(item: Comparison, settings: Settings, family: int) -> str:
+    """Say how many test samples would tell a difference apart, where the test set alone makes it uncertain."""
+    if item.tested is None or item.low is None or item.high is None or not item.test.endswith(SAMPLES_ALONE):
+        return ""
+    asked, corrected = (t_quantile(inf, 1 - settings.level / 2 / count) for count in (1, max(family, 1)))
+    half = (item.high - item.low) / 2 * corrected / asked
+    if not 0 < abs(item.difference) < half:
+        return ""
+    return (
+        f" About {about(ceil(item.tested * (half / item.difference) ** 2))} test samples would tell such a difference."
+    )

@@ -298,6 +298,7 @@ class Findings:
         metric: what the curves show.
         settings: what was asked.
         notes: what is left out, and why.
+        caveats: what must be known of the data sets.
     """
 
     metric: Metric
@@ -310,6 +311,7 @@ class Findings:
     costs: tuple[Cost, ...]
     complexity: Complexity
     notes: tuple[str, ...]
+    caveats: tuple[str, ...]
 
     def as_dict(self) -> dict[str, Any]:
         """Return it for JSON: arrays become lists, what is not finite becomes None."""

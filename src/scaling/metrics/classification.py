@@ -2,11 +2,12 @@
 
 from collections.abc import Sequence
 from dataclasses import dataclass
-from math import sqrt
+from math import ceil, sqrt
 
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
+from scaling.core.words import about, samples
 from scaling.metrics.base import Z_95, Measures, Metric, Score, score
 
 TOP_K = 5
@@ -229,15 +230,21 @@ def _macro_f1(labels: NDArray[np.integer], predicted: NDArray[np.integer], right
 
 
 def at_chance(found: Score, labels: ArrayLike) -> str:
-    """Say in words that a test accuracy can't be told from chance; nothing where it can.
+    """Say in words that a test accuracy is at chance or can't be told from it; nothing where it can.
 
     Chance is what always naming the test set's largest class comes to. It is not ruled out where the lower end of
-    the 95 % interval does not lie above it.
+    the 95 % interval does not lie above it; that of a share p lies above c from z² c (1 − c) / (p − c)² samples on.
 
     Args:
         labels: true classes of the test set, shape (m,).
     """
-    chance = float(np.bincount(np.asarray(labels)).max() / len(np.asarray(labels)))
+    tested, p = len(np.asarray(labels)), found.test_score
+    chance = float(np.bincount(np.asarray(labels)).max() / tested)
     if found.intervals[PRIMARY.name][0] > chance:
         return ""
-    return f"test accuracy {found.test_score:.4f} is at chance: always the largest class gives {chance:.4f}"
+    largest = f"always the largest class gives {chance:.4f}"
+    if p <= chance:
+        return f"test accuracy {p:.4f} is at chance: {largest}"
+    told = f"test accuracy {p:.4f} can't be told from chance by {samples(tested)} test samples: {largest}"
+    needed = ceil(Z_95**2 * chance * (1 - chance) / (p - chance) ** 2)
+    return f"{told}; about {about(needed)} would do"

@@ -26,6 +26,10 @@ class Samples(Protocol):
         """Return the SHA-256 of all samples, in order."""
         ...
 
+    def keys(self) -> NDArray[np.int64]:
+        """Return a number for each sample, (N,), equal for equal samples within this process."""
+        ...
+
 
 class Reader(Protocol):
     """Some samples as one model takes them."""

@@ -6,10 +6,11 @@ from pathlib import Path
 from typing import Any
 
 import hydra
+from hydra.core.hydra_config import HydraConfig
 from omegaconf import DictConfig
 
 from scaling.config import VERSION_BASE, config_path, plain, run_application, stops_on_user_errors
-from scaling.core.errors import SettingError, StoreError
+from scaling.core.errors import StoreError, remedy
 from scaling.core.secrets import mask
 from scaling.findings import Settings
 from scaling.metrics import metric_of
@@ -18,12 +19,19 @@ from scaling.report.files import write
 from scaling.report.screen import show
 from scaling.tracking import RunStore
 
+#: A single target, or number of labels, is taken for a list of one.
+TYPES = {
+    "metric": str | None, "threshold": float | None, "targets": float | tuple[float, ...],
+    "labels": float | tuple[float, ...], "level": float, "output": str,
+    "tracking.uri": str | None, "tracking.experiment": str | None,
+}  # fmt: skip
+
 
 @hydra.main(version_base=VERSION_BASE, config_path=config_path(), config_name="report")
 @stops_on_user_errors
 def application(config: DictConfig) -> None:
     """Make the report of an experiment."""
-    settings = plain(config)
+    settings = plain(config, HydraConfig.get().overrides.task, TYPES)
     asked = asked_of(settings)
     uri = settings["tracking"]["uri"]
     experiment = settings["tracking"]["experiment"] or newest_experiment(uri)
@@ -31,7 +39,11 @@ def application(config: DictConfig) -> None:
     store.must_exist()
     report = collect(store, asked)
     folder = Path(settings["output"]) / report.experiment
-    files = write(report, folder)
+    try:
+        files = write(report, folder)
+    except OSError as error:
+        message = f"The report can't be written to {folder}: {error.strerror}.\n"
+        raise StoreError(message + remedy(error, "set output= to another place.")) from error
     show(report, folder)
     if report.parent is not None:  # its curves as metrics were drawn when the sweep ended
         store.log_files(report.parent, files, "report")
@@ -41,29 +53,13 @@ def asked_of(settings: Mapping[str, Any]) -> Settings:
     """Return what is asked of the findings.
 
     Raises:
-        SettingError: a setting of the wrong kind, or one that can't be.
+        SettingError: a setting that can't be.
     """
-    metric = None if settings["metric"] is None else metric_of(str(settings["metric"])).key
+    metric = settings["metric"] and metric_of(settings["metric"]).key
+    lists = [value if isinstance(value := settings[name], list) else [value] for name in ("targets", "labels")]
+    targets, labels = (tuple(map(float, entries)) for entries in lists)
     threshold = settings["threshold"]
-    return Settings(
-        metric=metric,
-        threshold=None if threshold is None else number("threshold", threshold),
-        targets=numbers("targets", settings["targets"]),
-        labels=numbers("labels", settings["labels"]),
-        level=number("level", settings["level"]),
-    )
-
-
-def number(name: str, value: Any) -> float:
-    """Return a setting as a number."""
-    if isinstance(value, bool) or not isinstance(value, int | float):
-        raise SettingError(f"{name}={value}: expected a number.")
-    return float(value)
-
-
-def numbers(name: str, value: Any) -> tuple[float, ...]:
-    """Return a setting as numbers; a single one is taken for a list of one."""
-    return tuple(number(name, entry) for entry in (value if isinstance(value, list) else [value]))
+    return Settings(metric, None if threshold is None else float(threshold), targets, labels, float(settings["level"]))
 
 
 def newest_experiment(uri: str | None) -> str:

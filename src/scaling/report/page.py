@@ -4,6 +4,7 @@ from functools import cache
 from importlib.resources import files
 from typing import Any
 
+from scaling.core.curves import caveats
 from scaling.core.extrapolation.statements import Statement
 from scaling.figures import plotly_script, short_labels
 from scaling.report.collection import Report
@@ -39,6 +40,7 @@ def render(report: Report) -> str:
         shared=short_labels([curve.label for curve in report.curves])[1],
         several_sizes=bool(findings and sizes(findings)),
         shown=shown_statements,
+        caveats=caveats(report.curves),
     )
 
 

@@ -40,7 +40,7 @@ def compare(expected: Sequence[Mapping[str, Any]], curves: Sequence[Curve]) -> l
     """
     comparisons = {}
     for entry in expected:
-        names = {key: entry[key] for key in ("model", "dataset", "adaptation")}
+        names = {key: str(entry[key]) for key in ("model", "dataset", "adaptation")}
         fitting = [c for c in curves if all(getattr(c.points[0], key) == value for key, value in names.items())]
         found = {curve.label: [value_of(p, entry["quantity"]) for p in curve.at(int(entry["n"]))] for curve in fitting}
         measured = {label: sum(values) / len(values) for label, values in found.items() if values}

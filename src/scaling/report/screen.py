@@ -5,6 +5,7 @@ from collections.abc import Iterator
 from pathlib import Path
 
 from scaling import terminal
+from scaling.core.curves import caveats
 from scaling.findings import CurveFindings
 from scaling.report.collection import Report
 
@@ -21,12 +22,14 @@ def show(report: Report, folder: Path) -> None:
     for table in terminal.curve_tables(report.curves):
         screen.print(table)
     for line in lines(report):
-        screen.print(line, markup=False)
-    screen.print(f"report: {folder / 'report.html'}", markup=False)
+        screen.print(line)
+    screen.print(f"report: {folder / 'report.html'}")
 
 
 def lines(report: Report) -> Iterator[str]:
     """Yield what stands below the tables."""
+    for line in caveats(report.curves):
+        yield f"data: {line}"
     yield from finding_lines(report)
     for gap in report.gaps:
         yield f"missing: {gap}"
@@ -48,9 +51,9 @@ def finding_lines(report: Report) -> Iterator[str]:
             yield from statement_lines(curve)
     else:
         yield f"statements: on {len(report.findings.curves)} curves, in the page"
-    told = [item for item in report.findings.comparisons if item.verdict != "open"]
-    if report.findings.comparisons:
-        yield f"comparisons: {len(told)} of {len(report.findings.comparisons)} pairs differ, corrected for their number"
+    told = [item.verdict != "open" for item in report.findings.comparisons]
+    if told:
+        yield f"comparisons: {sum(told)} of {len(told)} pairs can be told apart, corrected for their number"
     for crossover in report.findings.crossovers:
         if crossover.told:
             yield from wrapped(f"crossover: {crossover.text}")

@@ -1,5 +1,6 @@
 """Where runs are shown, and what they keep as files: read from the disk where it lies there, else through MLflow."""
 
+import re
 import tempfile
 from dataclasses import dataclass
 from pathlib import Path
@@ -50,9 +51,30 @@ def local_folder(uri: str) -> Path | None:
     return Path(uri) if uri.startswith("/") else None
 
 
-def read(client: "MlflowClient", run_id: str, uri: str, name: str) -> bytes | None:
-    """Return the bytes of an artifact, or None where the run has none of that name."""
-    folder = local_folder(uri)
+def folder_of(uri: str, database: Path | None) -> Path | None:
+    """Return the folder on this machine that holds a run's artifacts; None where MLflow has to fetch them.
+
+    A SQLite store records `…/artifacts/EXPERIMENT/RUN/artifacts` as it was when the run began. Moved or copied since,
+    it has them beside it all the same; only a folder that was chosen elsewhere, beside no database, stays where it is.
+    """
+    recorded = local_folder(uri)
+    found = re.fullmatch("(.*)/artifacts/(.+/[^/]+/artifacts)", str(recorded))
+    if recorded is None or database is None or found is None:
+        return recorded
+    near = database.parent / "artifacts" / found[2]
+    try:
+        root = Path(found[1])
+        owners = [path for path in (root / database.name, *root.glob("*.db")) if path.exists()]
+        ours = any(path.samefile(database) for path in owners)
+        chosen = not owners and recorded.parents[1].is_dir() and not near.parents[1].is_dir()
+    except OSError:  # a place that we may not enter
+        return near
+    return recorded if ours or chosen else near
+
+
+def read(client: "MlflowClient", run_id: str, uri: str, name: str, database: Path | None = None) -> bytes | None:
+    """Return the bytes of an artifact, or None where the run has none of that name; see `folder_of`."""
+    folder = folder_of(uri, database)
     if folder is not None:
         try:
             return (folder / name).read_bytes()

@@ -1,11 +1,15 @@
 """The connection to an MLflow store: which one, its creation under a lock, and errors that say what to do."""
 
+import errno
 import gc
 import logging
 import os
+import sys
 import tempfile
+import time
 from collections.abc import Iterator
-from contextlib import contextmanager
+from contextlib import contextmanager, nullcontext
+from email.utils import parsedate_to_datetime
 from functools import cached_property
 from hashlib import sha256
 from pathlib import Path
@@ -13,23 +17,38 @@ from typing import TYPE_CHECKING
 
 from filelock import FileLock, Timeout
 
-from scaling import machine
-from scaling.core.errors import StoreError
-from scaling.core.secrets import mask
+from scaling import locks, machine
+from scaling.core.errors import StoreError, remedy
+from scaling.core.secrets import HIDDEN, cleanse, learn, mask, restore
 
 if TYPE_CHECKING:
-    from mlflow.entities import Run
+    from mlflow.entities import Experiment, Run
     from mlflow.tracking import MlflowClient
 
 DEFAULT_STORE = "mlruns/mlflow.db"
-LOCK_SECONDS = 120.0
+LOCK_SECONDS = 600.0  # longer than a client that has the lock asks a server again
 SQLITE_PATIENCE = 30
 PAGE = 1000
+ELSEWHERE = "set tracking.uri=sqlite:///PATH/mlflow.db to another place."
+TEMPORARY = "Set TMPDIR= to a folder on a local disk."
 
 
 def resolve_uri(uri: str | None) -> str:
     """Return the store's URI: the setting, else MLFLOW_TRACKING_URI, else SQLite below the working directory."""
-    chosen = uri or os.environ.get("MLFLOW_TRACKING_URI") or f"sqlite:///{Path(DEFAULT_STORE).absolute()}"
+    chosen = (
+        restore(uri or "") or os.environ.get("MLFLOW_TRACKING_URI") or f"sqlite:///{Path(DEFAULT_STORE).absolute()}"
+    )
+    learn(chosen)
+    if HIDDEN in chosen:
+        raise StoreError(
+            f"tracking.uri={chosen}: its credentials were left out, and are not in this process's environment.\n"
+            "Set MLFLOW_TRACKING_URI to the whole URI, and leave tracking.uri= out."
+        )
+    if not chosen.isprintable():  # the undecoded bytes of a name are not
+        raise StoreError(
+            f"tracking.uri={mask(chosen)}: this locale can't read it whole ({sys.getfilesystemencoding()}).\n"
+            "Set PYTHONUTF8=1, or a locale such as LC_ALL=C.UTF-8."
+        )
     if "://" not in chosen or chosen.startswith("file:"):
         raise StoreError(
             f"tracking.uri={mask(chosen)}: MLflow keeps runs in a database or on a server, no longer in plain files.\n"
@@ -48,19 +67,24 @@ def resolve_uri(uri: str | None) -> str:
 class Connection:
     """An MLflow experiment in its store; opened when it is first used.
 
+    Attributes:
+        patient: whether the first request, too, waits for minutes for a server, as it should within a sweep.
+
     Raises:
         StoreError: the store is not writable, is locked, or was written by another version of MLflow.
     """
 
-    def __init__(self, uri: str | None = None, experiment: str = "scaling") -> None:
+    def __init__(self, uri: str | None = None, experiment: str = "scaling", patient: bool = False) -> None:
         self.uri = resolve_uri(uri)
         self.experiment = experiment
+        self.patient = patient
 
     @cached_property
     def client(self) -> "MlflowClient":
         """The MLflow client; the first use creates or checks the database, one process at a time."""
         os.environ.setdefault("MLFLOW_DISABLE_TELEMETRY", "true")
         os.environ.setdefault("MLFLOW_ENABLE_ARTIFACTS_PROGRESS_BAR", "false")
+        os.environ.setdefault("MLFLOW_SUPPRESS_PRINTING_URL_TO_STDOUT", "true")
         from mlflow.tracking import MlflowClient
 
         for name in ("mlflow", "alembic"):
@@ -70,7 +94,7 @@ class Connection:
             # SQLite waits this long for a lock, so that a busy store loses no finished point.
             patience = f"?timeout={SQLITE_PATIENCE}" if self._database is not None else ""
             client = MlflowClient(tracking_uri=self.uri + patience)
-            with few_retries():
+            with nullcontext() if self.patient else few_retries():
                 client.search_experiments(max_results=1)
         return client
 
@@ -78,19 +102,40 @@ class Connection:
     def experiment_id(self) -> str:
         """The experiment's id; it is created where it is new."""
         with self.locked(), self.translated():
-            found = self.client.get_experiment_by_name(self.experiment)
-            if found is None:
-                return self.client.create_experiment(
-                    self.experiment,
-                    artifact_location=self._artifact_location(),
-                    tags={"mlflow.experimentKind": "custom_model_development"},
-                )
+            found = self.client.get_experiment_by_name(self.experiment) or self._create_experiment()
         if found.lifecycle_stage == "deleted":
             raise StoreError(
                 f"The MLflow experiment {self.experiment} is deleted.\n"
                 "Restore it in the MLflow UI, or choose another name with tracking.experiment=."
             )
         return found.experiment_id
+
+    def _create_experiment(self) -> "Experiment":
+        """Create the experiment; one that another client created meanwhile, or we in spite of an error, is taken."""
+        from mlflow.exceptions import MlflowException
+
+        tags = {"mlflow.experimentKind": "custom_model_development"}
+        try:
+            return self.client.get_experiment(
+                self.client.create_experiment(self.experiment, self._artifact_location(), tags)
+            )
+        except MlflowException:
+            found = self.client.get_experiment_by_name(self.experiment)
+            if found is None:
+                raise
+            return found
+
+    def clock(self) -> float:
+        """Return the time, in seconds since the epoch, by a clock that all hosts with this store share.
+
+        That is the file system's, the server's, or the database's; this host's own where those give none.
+        """
+        with self.translated():
+            if self._database is not None:
+                touched = self._database.with_suffix(".lock")
+                touched.touch()
+                return touched.stat().st_mtime
+            return server_clock(self.uri) or time.time()
 
     @property
     def _database(self) -> Path | None:
@@ -105,15 +150,14 @@ class Connection:
             folder.mkdir(parents=True, exist_ok=True)
         except OSError as error:
             raise StoreError(
-                f"The store's folder {folder} can't be made: {error.strerror}.\n"
-                "Set tracking.uri=sqlite:///PATH/mlflow.db to another place."
+                f"The store's folder {folder} can't be made: {error.strerror}.\n" + remedy(error, ELSEWHERE)
             ) from error
         for path in (folder, self._database):
             if path.exists() and not os.access(path, os.W_OK):
-                raise StoreError(
-                    f"The store {self._database} is not writable: no write permission on {path}.\n"
-                    "Give yourself the permission, or set tracking.uri=sqlite:///PATH/mlflow.db."
-                )
+                read_only = os.statvfs(path).f_flag & os.ST_RDONLY
+                why = "the file system is read-only" if read_only else f"no write permission on {path}"
+                refused = OSError(errno.EROFS if read_only else errno.EACCES, why)
+                raise StoreError(f"The store {self._database} is not writable: {why}.\n" + remedy(refused, ELSEWHERE))
 
     def _artifact_location(self) -> str | None:
         if self._database is None:
@@ -143,22 +187,35 @@ class Connection:
     def locked(self) -> Iterator[None]:
         """Hold the store against other processes of this host: for its creation and for claims."""
         try:
-            with self._lock.acquire(timeout=LOCK_SECONDS):
-                yield
+            self._lock.acquire(timeout=LOCK_SECONDS)
         except Timeout as error:
             raise StoreError(
                 f"Another process has held {self._lock.lock_file} for {LOCK_SECONDS:.0f} s.\n"
                 "Wait for it, or end it, and start again."
             ) from error
+        except OSError as error:
+            raise StoreError(
+                f"The store's lock {self._lock.lock_file} can't be taken: {error.strerror}.\n"
+                + remedy(error, ELSEWHERE)
+            ) from error
+        try:
+            yield
+        finally:
+            self._lock.release()
 
     @cached_property
     def _lock(self) -> FileLock:
         if self._database is not None:
             self._prepare_folder()
-            return FileLock(self._database.with_suffix(".lock"))
+            return locks.file_lock(self._database.with_suffix(".lock"))
         user = os.getuid() if hasattr(os, "getuid") else 0
-        name = f"scaling-{user}-{sha256(self.uri.encode()).hexdigest()[:16]}.lock"
-        return FileLock(Path(tempfile.gettempdir()) / name)
+        name = f"scaling-{user}-{sha256(mask(self.uri).encode()).hexdigest()[:16]}.lock"
+        return locks.file_lock(Path(tempfile.gettempdir()) / name, TEMPORARY)
+
+    def _lockless(self) -> str:
+        """Say where locks are missing: beside the database, or in the temporary folder, which MLflow uses too."""
+        beside = "" if self._database is None else locks.lockless(self._database.parent)
+        return beside or locks.lockless(Path(tempfile.gettempdir()), TEMPORARY)
 
     @contextmanager
     def translated(self) -> Iterator[None]:
@@ -174,7 +231,8 @@ class Connection:
                 f"Install it: pip install {'psycopg[binary]' if error.name == 'psycopg' else error.name}"
             ) from error
         except (MlflowException, SQLAlchemyError, OSError) as error:
-            raise StoreError(explain(error, mask(self.uri))) from error
+            cleanse(error)
+            raise StoreError(self._lockless() or explain(error, mask(self.uri))) from error
 
     def search(self, condition: str, limit: int | None = None) -> "list[Run]":
         """Return the runs of the experiment that meet a condition, newest first, page by page."""
@@ -190,6 +248,37 @@ class Connection:
             token = page.token
             if not token or (limit is not None and len(found) >= limit):
                 return found
+
+
+def server_clock(uri: str) -> float | None:
+    """Return the time as a server or a database tells it, or None where it tells none that names its time zone."""
+    if not uri.startswith("http"):
+        from sqlalchemy import NullPool, create_engine, func, select
+        from sqlalchemy.exc import NoSuchModuleError
+
+        try:
+            with create_engine(uri, poolclass=NullPool).connect() as database:
+                now = database.scalar(select(func.current_timestamp()))
+        except NoSuchModuleError:  # no database
+            return None
+        return now.timestamp() if now and now.tzinfo else None
+    from mlflow.utils.credentials import get_default_host_creds
+    from mlflow.utils.rest_utils import http_request
+
+    told = http_request(get_default_host_creds(uri), "/health", "GET").headers.get("Date")
+    return parsedate_to_datetime(told).timestamp() if told else None
+
+
+@contextmanager
+def ignored(code: str) -> Iterator[None]:
+    """Go on after an error of MLflow's with this code."""
+    from mlflow.exceptions import MlflowException
+
+    try:
+        yield
+    except MlflowException as error:
+        if error.error_code != code:
+            raise
 
 
 @contextmanager
@@ -230,7 +319,7 @@ def explain(error: Exception, uri: str) -> str:
         )
     if "readonly" in text or "unable to open" in text:
         return f"The store {uri} is not writable.\nGive yourself the permission, or set tracking.uri=sqlite:///PATH/mlflow.db."
-    if "API request to" in text:
+    if "API request to" in text or "Max retries exceeded" in text:
         return f"The MLflow server {uri} does not answer.\nStart it, or set tracking.uri= to another store."
     first = (text.strip().splitlines() or [type(error).__name__])[0]
     return f"The store {uri} can't be used: {mask(first)[:300]}"

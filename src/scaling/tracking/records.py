@@ -3,7 +3,7 @@
 import re
 import time
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from math import nan
 from typing import TYPE_CHECKING
 
@@ -21,10 +21,14 @@ HOST, PROCESS, HEARTBEAT, REASON = "scaling.host", "scaling.process", "scaling.h
 PRECISION_USED, POOL = "scaling.precision_used", "scaling.pool"
 BACKBONE, MACHINE = "scaling.backbone", "scaling.machine"  # by which the time of other runs is looked up
 METRIC = "scaling.metric"  # the name of the primary metric, the one that P stands for
+COMMAND = "scaling.command"
 FLAG = "scaling.flag"  # what must be known of a score before it is averaged, such as that it is at chance
+LEAKAGE, CONTRADICTIONS = "scaling.leakage", "scaling.contradictions"  # exact copies in the data set, in words
 PARENT = "mlflow.parentRunId"
 OPENED = "scaling.opened"  # of a sweep: when its command was last started; a reopened run keeps its start time
 GONE = "its process was gone before it finished"
+#: The runs that this process has open. Another that is RUNNING in its name came of a request whose reply was lost.
+held: set[str] = set()
 #: Params that say who a point is are not among these: these are settings by which curves may differ.
 SETTING_PREFIXES = ("model.", "dataset.", "adaptation.", "subset.", "precision")
 
@@ -66,9 +70,14 @@ def source_tags() -> dict[str, str]:
     return tags
 
 
-def owner_tags() -> dict[str, str]:
-    """Return who runs a run now, as tags."""
-    return {HOST: machine.host(), PROCESS: machine.process() or "", HEARTBEAT: f"{time.time():.0f}"}
+def owner_tags(now: float) -> dict[str, str]:
+    """Return who runs a run now, by the store's clock, as tags."""
+    return {HOST: machine.host(), PROCESS: machine.process() or "", HEARTBEAT: f"{now:.0f}"}
+
+
+def is_mine(tags: Mapping[str, str]) -> bool:
+    """Say whether a run was opened by this very process."""
+    return (tags.get(HOST), tags.get(PROCESS)) == (machine.host(), machine.process() or "")
 
 
 def opened(run: "Run") -> float:
@@ -93,8 +102,17 @@ def distinct_keys(metrics: Mapping[str, float]) -> dict[str, float]:
     return keyed
 
 
+def is_abandoned(run: "Run", now: float) -> bool:
+    """Say whether a RUNNING run is nobody's: stale, or in the name of this process, which doesn't hold it."""
+    return is_stale(run.data.tags, now) or (is_mine(run.data.tags) and run.info.run_id not in held)
+
+
 def is_stale(tags: Mapping[str, str], now: float | None = None) -> bool:
-    """Say whether a RUNNING run is nobody's any more: its process is gone, or it was silent for ten minutes."""
+    """Say whether a run is nobody's any more: its process is gone, or it was silent for ten minutes.
+
+    Args:
+        now: by the clock of the store, which the hosts that share it need not agree with.
+    """
     if tags.get(HOST) == machine.host() and not machine.is_running(tags.get(PROCESS, "")):
         return True
     try:
@@ -106,7 +124,16 @@ def is_stale(tags: Mapping[str, str], now: float | None = None) -> bool:
 
 def to_point(run: "Run") -> Point:
     """Read a finished run back into a point."""
-    params, metrics, tags = run.data.params, run.data.metrics, run.data.tags
+    info = run.info
+    return replace(
+        point_of(info.run_id, run.data.params, run.data.metrics, run.data.tags),
+        seconds=(info.end_time - info.start_time) / 1000 if info.end_time is not None else None,
+        artifacts=info.artifact_uri or "",
+    )
+
+
+def point_of(run_id: str, params: Mapping[str, str], metrics: Mapping[str, float], tags: Mapping[str, str]) -> Point:
+    """Return a point of what its run logged."""
     metric = tags.get(METRIC, FIRST.name)
     return Point(
         curve_id=tags[CURVE],
@@ -120,26 +147,25 @@ def to_point(run: "Run") -> Point:
         train_score=metrics.get(f"train/{metric}", nan),
         test_score=metrics.get(f"test/{metric}", nan),
         fingerprint=tags[FINGERPRINT],
-        run_id=run.info.run_id,
+        run_id=run_id,
         test_low=metrics.get(f"test/{metric}_low", nan),
         test_high=metrics.get(f"test/{metric}_high", nan),
         pool=int(tags[POOL]) if POOL in tags else None,
         settings={key: value for key, value in params.items() if key.startswith(SETTING_PREFIXES)},
         metrics=metrics,
-        seconds=(run.info.end_time - run.info.start_time) / 1000 if run.info.end_time is not None else None,
         machine=tags.get(MACHINE, ""),
-        artifacts=run.info.artifact_uri or "",
         flag=tags.get(FLAG, ""),
+        caveats=tuple(tags[name] for name in (LEAKAGE, CONTRADICTIONS) if name in tags),
     )
 
 
-def state_of(runs: "Sequence[Run]") -> PointState:
-    """Judge a point by its runs, newest first."""
+def state_of(runs: "Sequence[Run]", now: float) -> PointState:
+    """Judge a point by its runs, newest first, and the store's clock."""
     for run in runs:
         if run.info.status == "FINISHED":
             return PointState("done", run.info.run_id, metrics=run.data.metrics)
     for run in runs:
-        if run.info.status == "RUNNING" and not is_stale(run.data.tags):
+        if run.info.status == "RUNNING" and not is_abandoned(run, now):
             return PointState("running", run.info.run_id, owner_of(run.data.tags))
     for run in runs:
         if run.info.status in ("FAILED", "KILLED"):

@@ -2,17 +2,19 @@
 
 import threading
 import time
-from collections.abc import Iterable, Iterator, Mapping, Sequence
-from contextlib import contextmanager
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
+from contextlib import contextmanager, suppress
 from pathlib import Path
+from queue import Empty, SimpleQueue
 from typing import TYPE_CHECKING, Any
 
 from scaling.core.curves import Point, curves_of
 from scaling.core.identity import GridPoint
-from scaling.core.secrets import mask
 from scaling.tracking import artifacts
-from scaling.tracking.connection import PAGE, Connection
+from scaling.tracking.connection import PAGE
+from scaling.tracking.delivery import Delivery, shown
 from scaling.tracking.records import (
+    COMMAND,
     CURVE,
     FINGERPRINT,
     GONE,
@@ -20,13 +22,13 @@ from scaling.tracking.records import (
     KIND,
     OPENED,
     PARENT,
-    REASON,
     SWEEP,
     Claim,
     PointState,
     Sweep,
-    distinct_keys,
-    is_stale,
+    held,
+    is_abandoned,
+    is_mine,
     metric_key,
     opened,
     owner_of,
@@ -35,36 +37,70 @@ from scaling.tracking.records import (
     state_of,
     to_point,
 )  # fmt: skip
+from scaling.tracking.spool import Value
 
 if TYPE_CHECKING:
     from mlflow.entities import Run
 
 HEARTBEAT_SECONDS = 60.0
+PARTING_SECONDS = 5.0  # for the last values of a run to be logged
 
 
-class RunStore(Connection):
+class RunStore(Delivery):
     """An MLflow experiment whose runs are grid points, under one parent run a sweep."""
 
     def open_sweep(self, sweep_id: str, name: str, tags: Mapping[str, str]) -> Sweep:
         """Return the parent run of a grid, reopened where the grid was run before."""
-        experiment = self.experiment_id
+        _ = self.experiment_id
         with self.locked(), self.translated():
-            found = self.search(f"tags.`{KIND}` = 'sweep' and tags.`{SWEEP}` = '{sweep_id}'", limit=1)
-            if found:
+            now = self.clock()
+            ours = {**owner_tags(now), OPENED: repr(now)}
+            same = f"tags.`{KIND}` = 'sweep' and tags.`{SWEEP}` = '{sweep_id}'"
+            if found := self.search(same, limit=1):
                 run_id = found[0].info.run_id
                 self.client.update_run(run_id, status="RUNNING")
-                for key, value in {**owner_tags(), OPENED: repr(time.time())}.items():
+                for key, value in ours.items():
                     self.client.set_tag(run_id, key, value)
             else:
-                everything = {KIND: "sweep", SWEEP: sweep_id, OPENED: repr(time.time()), **tags}
-                everything |= {**owner_tags(), **source_tags()}
-                run_id = self.client.create_run(experiment, run_name=name, tags=everything).info.run_id
+                run_id = self._create(name, {KIND: "sweep", SWEEP: sweep_id, **tags, **ours, **source_tags()}, same)
+            held.add(run_id)
             return Sweep(run_id, sweep_id)
 
+    def _create(self, name: str, tags: Mapping[str, str], same: str) -> str:
+        """Create a run. Where a reply is lost MLflow's client asks again: of the runs that come of it one is kept.
+
+        Args:
+            same: the condition that it meets, by which the others are found.
+        """
+        from mlflow.exceptions import MlflowException
+
+        tags = {key: shown(value, words=key == COMMAND) for key, value in tags.items()}
+        made, lost = "", None
+        try:
+            made = self.client.create_run(self.experiment_id, run_name=shown(name, words=False), tags=tags).info.run_id
+        except MlflowException as error:
+            lost = error
+        if made and self._database is not None:  # no reply can be lost
+            return made
+        found = [
+            run.info.run_id
+            for run in self.search(f"attributes.status = 'RUNNING' and {same}")
+            if is_mine(run.data.tags)
+        ]
+        run_id, *others = sorted({made, *found} - held - {""}, key=lambda found: found != made) or [""]
+        if not run_id:
+            assert lost is not None
+            raise lost
+        for other in others:
+            self._end(other, "KILLED", "another run came of the same request")
+            self.client.delete_run(other)
+        return run_id
+
     def finish_sweep(self, sweep: Sweep, status: str) -> None:
-        """End the parent run; a grid that is run again reopens it."""
+        """End the parent run; a grid that is run again reopens it. Runs that nobody has are ended too."""
         with self.translated():
             self.client.set_terminated(sweep.run_id, status)
+        self.close_stale()
 
     def log_curves(self, run_id: str, points: Sequence[Point]) -> None:
         """Log mean scores over n, one metric a curve with step = n, so that the MLflow UI draws them."""
@@ -102,7 +138,12 @@ class RunStore(Connection):
                     fingerprint = run.data.tags.get(FINGERPRINT, "")
                     if fingerprint in runs:
                         runs[fingerprint].append(run)
-        return {fingerprint: state_of(found) for fingerprint, found in runs.items()}
+        now = self._now(run for found in runs.values() for run in found)
+        return {fingerprint: state_of(found, now) for fingerprint, found in runs.items()}
+
+    def _now(self, runs: "Iterable[Run]") -> float:
+        """Return the store's time, where it is needed to judge some runs: only a RUNNING one can be nobody's."""
+        return self.clock() if any(run.info.status == "RUNNING" for run in runs) else 0.0
 
     def claim(
         self, point: GridPoint, sweep: Sweep, params: Mapping[str, Any], tags: Mapping[str, str], force: bool
@@ -111,118 +152,77 @@ class RunStore(Connection):
 
         Runs left RUNNING by a process that is gone are marked KILLED on the way.
         """
-        experiment = self.experiment_id
+        from mlflow.entities import Param
+
+        _ = self.experiment_id
         with self.locked(), self.translated():
-            for run in self.search(f"tags.`{FINGERPRINT}` = '{point.fingerprint}'"):
+            now, same = self.clock(), f"tags.`{FINGERPRINT}` = '{point.fingerprint}'"
+            for run in self.search(same):
                 if run.info.status == "FINISHED" and not force:
                     return Claim(run.info.run_id, ours=False, finished=True)
                 if run.info.status == "RUNNING":
-                    if not is_stale(run.data.tags):
+                    if not is_abandoned(run, now):
                         return Claim(run.info.run_id, ours=False, owner=owner_of(run.data.tags))
                     self._end(run.info.run_id, "KILLED", GONE)
             name = f"{point.model} {point.dataset} {point.adaptation} n={point.n} seed={point.seed}"
             everything = {
                 KIND: "point", FINGERPRINT: point.fingerprint, CURVE: point.curve_id, SWEEP: sweep.sweep_id,
-                PARENT: sweep.run_id, **tags, **owner_tags(), **source_tags(),
+                PARENT: sweep.run_id, **tags, **owner_tags(now), **source_tags(),
             }  # fmt: skip
-            run_id = self.client.create_run(experiment, run_name=name, tags=everything).info.run_id
-            from mlflow.entities import Param
-
-            self.client.log_batch(run_id, params=[Param(k, str(v)[:6000]) for k, v in params.items()])
+            run_id = self._create(name, everything, same)
+            self.client.log_batch(run_id, params=[Param(k, shown(v, 6000, words=False)) for k, v in params.items()])
+            held.add(run_id)
             return Claim(run_id, ours=True)
 
     def close_stale(self) -> None:
-        """Mark all runs of the experiment KILLED that a process left RUNNING when it was killed."""
+        """Mark all runs of the experiment KILLED that a process left RUNNING when it was killed or lost the store."""
         _ = self.experiment_id
         with self.locked(), self.translated():
-            for run in self.search("attributes.status = 'RUNNING'"):
-                if KIND in run.data.tags and is_stale(run.data.tags):
+            running = self.search("attributes.status = 'RUNNING'")
+            now = self._now(running)
+            for run in running:
+                if KIND in run.data.tags and is_abandoned(run, now):
                     self._end(run.info.run_id, "KILLED", GONE)
 
     @contextmanager
-    def heartbeat(self, run_id: str) -> Iterator[None]:
-        """Keep saying that a run is alive, from a thread, until the context ends."""
+    def heartbeat(self, run_id: str) -> Iterator[Callable[[Value], None]]:
+        """Keep saying that a run is alive, and log the values that are sent, until the context ends.
+
+        A thread does it: a store that is away must neither hold up nor end what is computed.
+        """
+        inbox: SimpleQueue[Value | None] = SimpleQueue()
         stop = threading.Event()
 
         def beat() -> None:
-            while not stop.wait(HEARTBEAT_SECONDS):
-                try:
-                    self.client.set_tag(run_id, HEARTBEAT, f"{time.time():.0f}")
-                except Exception:  # a beat that is missed is made up for by the next
-                    continue
+            due = time.monotonic() + HEARTBEAT_SECONDS
+            while not stop.is_set():
+                with suppress(Exception):  # a beat that is missed is made up for by the next, a value by the result
+                    with suppress(Empty):
+                        value = inbox.get(timeout=max(0.0, due - time.monotonic()))
+                        if value is None:
+                            return
+                        self.log_value(run_id, *value)
+                    if time.monotonic() >= due:
+                        due = time.monotonic() + HEARTBEAT_SECONDS
+                        self.client.set_tag(run_id, HEARTBEAT, f"{self.clock():.0f}")
 
         thread = threading.Thread(target=beat, name="heartbeat", daemon=True)
         thread.start()
         try:
-            yield
+            yield inbox.put
         finally:
+            inbox.put(None)
+            thread.join(PARTING_SECONDS)
             stop.set()
-            thread.join()
-
-    def log_point(
-        self,
-        run_id: str,
-        metrics: Mapping[str, float],
-        params: Mapping[str, Any],
-        tags: Mapping[str, str],
-        dataset: Mapping[str, str],
-        folder: Path,
-    ) -> None:
-        """Log all that a finished point has to show; `folder` holds its artifacts.
-
-        Args:
-            dataset: name, digest, source and profile of the data set, logged as the run's input.
-        """
-        from mlflow.entities import Dataset, DatasetInput, Metric, Param, RunTag
-
-        now = int(time.time() * 1000)
-        step = int(metrics.get("n", 0))
-        with self.translated():
-            values = [Metric(key, float(value), now, step) for key, value in distinct_keys(metrics).items()]
-            for start in range(0, len(values), PAGE):
-                self.client.log_batch(run_id, metrics=values[start : start + PAGE])
-            self.client.log_batch(
-                run_id,
-                params=[Param(key, str(value)[:6000]) for key, value in params.items()],
-                tags=[RunTag(key, str(value)[:5000]) for key, value in tags.items()],
-            )
-            entity = Dataset(
-                name=dataset["name"], digest=dataset["digest"][:36], source_type="local",
-                source=dataset["source"], profile=dataset["profile"],
-            )  # fmt: skip
-            self.client.log_inputs(run_id, datasets=[DatasetInput(dataset=entity)])
-            self.client.log_artifacts(run_id, str(folder))
-
-    def log_value(self, run_id: str, name: str, value: float, step: int) -> None:
-        """Log one value."""
-        with self.translated():
-            self.client.log_metric(run_id, metric_key(name), value, step=step)
-
-    def finish(self, run_id: str) -> None:
-        """Mark a run FINISHED: the last thing that happens to it."""
-        with self.translated():
-            self.client.set_terminated(run_id, "FINISHED")
+            held.discard(run_id)
 
     def fail(self, run_id: str, reason: str, folder: Path, status: str = "FAILED") -> None:
         """Mark a run FAILED or KILLED, with its reason as a tag and its log among the artifacts."""
-        with self.translated():
-            self.client.log_artifacts(run_id, str(folder))
-            self._end(run_id, status, reason)
-
-    def log_artifacts(self, run_id: str, folder: Path, path: str | None = None) -> None:
-        """Keep all files of a folder with a run."""
-        with self.translated():
-            self.client.log_artifacts(run_id, str(folder), path)
-
-    def log_files(self, run_id: str, files: Iterable[Path], path: str) -> None:
-        """Keep some files with a run."""
-        with self.translated():
-            for file in files:
-                self.client.log_artifact(run_id, str(file), path)
-
-    def _end(self, run_id: str, status: str, reason: str) -> None:
-        self.client.set_tag(run_id, REASON, mask(reason)[:5000])
-        self.client.set_terminated(run_id, status)
+        try:
+            self.log_artifacts(run_id, folder)
+        finally:
+            with self.translated():
+                self._end(run_id, status, reason)
 
     def finished_points(self, curve_ids: Iterable[str] | None = None) -> list[Point]:
         """Return the finished points of the experiment, or of some curves, newest first."""
@@ -242,8 +242,8 @@ class RunStore(Connection):
         """Return the metrics of the newest finished points with these tags and conditions, in whichever experiment."""
         if not self.exists():
             return []
-        shown = [f"tags.`{key}` = '{value.replace(chr(39), chr(39) * 2)}'" for key, value in tags.items()]
-        condition = " and ".join([f"tags.`{KIND}` = 'point'", "attributes.status = 'FINISHED'", *shown, *conditions])
+        wanted = [f"tags.`{key}` = '{value.replace(chr(39), chr(39) * 2)}'" for key, value in tags.items()]
+        condition = " and ".join([f"tags.`{KIND}` = 'point'", "attributes.status = 'FINISHED'", *wanted, *conditions])
         with self.translated():
             experiments = [experiment.experiment_id for experiment in self.client.search_experiments()]
             found = self.client.search_runs(experiments, condition, max_results=limit)
@@ -268,7 +268,7 @@ class RunStore(Connection):
 
     def read(self, run_id: str, uri: str, name: str) -> bytes | None:
         """Return the bytes of an artifact below a run's URI, or None where there is none of that name."""
-        return artifacts.read(self.client, run_id, uri, name)
+        return artifacts.read(self.client, run_id, uri, name, self._database)
 
     def kept(self, run: "Run | None", name: str) -> str | None:
         """Return the text of a run's artifact, or None where it has none of that name."""

@@ -8,7 +8,7 @@ from typing import Any
 
 import torch
 
-from scaling.core.errors import AdaptationError, StoreError
+from scaling.core.errors import AdaptationError, StoreError, remedy
 from scaling.training.recipe import TrainingSettings
 from scaling.training.work import Candidate, Round
 
@@ -110,7 +110,7 @@ class Checkpoint:
         except OSError as error:
             raise StoreError(
                 f"The checkpoint {self.path} can't be written: {error.strerror}.\n"
-                "Make room, or take another folder with checkpoints.dir=."
+                + remedy(error, "take another folder with checkpoints.dir=.")
             ) from error
 
 

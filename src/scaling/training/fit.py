@@ -18,7 +18,7 @@ from scaling.core.reporter import Reporter
 from scaling.data.base import Split
 from scaling.lightning import device_of, quiet_trainer
 from scaling.metrics.classification import Predictions
-from scaling.modalities.base import Read
+from scaling.modalities.base import Read, row_bytes
 from scaling.models.inference import for_inference
 from scaling.training.batches import PlainBatches, Share, TrainingBatches
 from scaling.training.budget import Budget, fewest_at_once
@@ -30,6 +30,8 @@ from scaling.training.work import HeadArrays, Round, Work
 
 #: Samples that are predicted at once where no micro batch is set.
 PREDICTED = 128
+#: Batches that each worker holds in shared memory: two that wait (torch's default), and one in use.
+AHEAD = 3
 
 
 @dataclass
@@ -92,6 +94,7 @@ class Run:
         held_out: NDArray[np.int64] | None,
     ) -> TuningModule:  # fmt: skip
         work, recipe, processor = self.work, self.work.recipe, self.work.model.processor()
+        each = row_bytes(self.read(places[:1]))
         batches = TrainingBatches(
             lambda found: self.read(places[found]), work.labels[places], min(budget.batch, len(places)),
             work.settings.micro_batch, work.seed,
@@ -102,8 +105,9 @@ class Run:
             size = work.settings.micro_batch or PREDICTED
             validation = PlainBatches(lambda found: self.read(held_out[found]), work.labels[held_out], size, self.share)
         return TuningModule(
-            network, processor, recipe, rate, budget.steps, budget.until(stop), batches, validation, self._workers()
-        )
+            network, processor, recipe, rate, budget.steps, budget.until(stop), batches, validation,
+            self._workers(each * (work.settings.micro_batch or max(budget.batch, PREDICTED))),
+        )  # fmt: skip
 
     def _train(self, module: TuningModule, callbacks: list[Any]) -> None:
         left = sum(end > module.step for end in module.rounds)
@@ -121,10 +125,15 @@ class Run:
         if machine.stopping.is_set():  # during the last validation
             raise SystemExit(STOPPED)
 
-    def _workers(self) -> int:
-        """Processes that augment ahead: on a CPU they would take the cores that train."""
+    def _workers(self, batch: int) -> int:
+        """Processes that augment ahead, as many as shared memory has room for; on a CPU they would take its cores.
+
+        Args:
+            batch: bytes of a batch.
+        """
         waits = device_of({k: v for k, v in self.trainer.items() if k in ("accelerator",)}).type != "cpu"
-        return min(8, machine.cores() // self.share.processes) if waits else 0
+        room = machine.shared_memory() / (AHEAD * batch)
+        return int(min(8, machine.cores() // self.share.processes, room)) if waits else 0
 
     def predict(self, network: Tuned, stage: str, split: Split, read: Read) -> Predictions:
         """Return this process's share of the predictions for a split's samples, in eval mode, not augmented."""

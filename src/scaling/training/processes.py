@@ -17,6 +17,7 @@ from typing import Any
 from scaling import machine
 from scaling.core.errors import AdaptationError, ScalingError
 from scaling.core.reporter import Advance, Reporter, SilentReporter
+from scaling.core.streams import guard
 from scaling.training.batches import Share
 from scaling.training.search import train as train_here
 from scaling.training.work import Trained, Work, interleaved
@@ -160,6 +161,7 @@ def _member(rank: int, tasks: Any, count: int, port: int, messages: Any) -> None
         "LOCAL_RANK": str(rank), "RANK": str(rank), "NODE_RANK": "0", "WORLD_SIZE": str(count),
         "LOCAL_WORLD_SIZE": str(count), "MASTER_ADDR": "127.0.0.1", "MASTER_PORT": str(port),
     }  # fmt: skip
+    guard()
     machine.keep_freed_memory()
     if "OMP_NUM_THREADS" not in os.environ:
         torch.set_num_threads(max(1, machine.cores() // count))

@@ -202,3 +202,14 @@ def test_the_largest_n_of_a_dense_curve_is_the_one_that_was_given():
     n = np.arange(1, 501)
     observations = forecast(n, 0.5 * n**-0.4).observations
     assert observations.largest < observations.top == 500
+
+
+def test_an_error_that_goes_up_as_a_whole_is_flagged_as_an_accuracy_would_be():
+    accuracies = np.array([0.80, 0.84, 0.865, 0.88, 0.89])
+    for bounded, whole in ((None, 1), (True, 1), (None, 100)):
+        assert "rises_overall" in forecast(N[:5], whole * accuracies, bounded=bounded).flags
+        assert "rises_overall" not in forecast(N[:5], whole * (1 - accuracies), bounded=bounded).flags
+    assert forecast(N[:2], [0.3, 0.5]).flags == ("few_sizes", "rises", "rises_overall")
+    repeats = np.repeat(N[:3], 2)
+    assert "rises_overall" in forecast(repeats, [0.5, 0.52, 0.6, 0.61, 0.7, 0.68]).flags
+    assert "rises_overall" not in forecast(repeats, [0.3, 0.7, 0.31, 0.7, 0.32, 0.7]).flags

@@ -29,6 +29,9 @@ FEWEST_SIZES = 3
 FLAT = 1e-9
 #: Rise, in standard deviations of its difference and in u, from which a step upwards is not put down to noise.
 RISE_DEVIATIONS, RISE = 3.0, 0.05
+#: The error goes up as a whole where later sizes have the higher one by this margin of all pairs (Kendall's tau-a), and
+#: the later half by this share of the mean (of error or accuracy, the smaller) and so many standard deviations.
+OVERALL_TAU, OVERALL_SHARE, OVERALL_DEVIATIONS = 0.5, 0.02, 2.0
 
 
 @dataclass(frozen=True)
@@ -59,7 +62,8 @@ class Forecast:
         weights: their weights, shape (e,), sum 1.
         form: "experts" or "constant".
         flags: what a reader should know: "loss", "few_sizes", "flat", "zero_error" (everywhere), "ends_in_zero",
-            "rises" (at the end of the curve), "peaks" (before it).
+            "rises" (at the end of the curve), "peaks" (before it), "rises_overall" (as an accuracy does that was
+            given in its place).
         gate: what was learned beforehand.
     """
 
@@ -210,7 +214,25 @@ def flags_of(observations: Observations) -> tuple[str, ...]:
     rises = steps > doubt
     if rises.any():
         found.append("rises" if rises[-1] else "peaks")
+    if rises_overall(observations):
+        found.append("rises_overall")
     return tuple(found)
+
+
+def rises_overall(observations: Observations) -> bool:
+    """Say whether the error goes up with n as a whole, by more than its known noise."""
+    error, half = observations.error, len(observations.n) // 2
+    if not half:
+        return False
+    tau = np.sign(error[None, :] - error[:, None])[np.triu_indices(len(error), 1)].mean()
+    rise = error[-half:].mean() - error[:half].mean()
+    doubt = (
+        OVERALL_DEVIATIONS * np.sqrt(observations.variance[-half:].sum() + observations.variance[:half].sum()) / half
+    )
+    # Above 1 the values may be percentages.
+    most = next((most for most in (1.0, 100.0) if error.max() <= most), np.inf)
+    small = min(error.mean(), most - error.mean())
+    return bool(tau >= OVERALL_TAU and rise > doubt and rise >= OVERALL_SHARE * small)
 
 
 def forecast(

@@ -1,16 +1,18 @@
 """What a forecast means, in plain words and in numbers; each statement refuses what its points cannot tell."""
 
 from dataclasses import asdict, dataclass
-from math import log, sqrt
+from math import ceil, log, sqrt
 from typing import Any
 
 import numpy as np
+from numpy.typing import NDArray
 from scipy.special import fdtri
 
 from scaling.core.errors import SettingError
 from scaling.core.extrapolation.experts import Floats
 from scaling.core.extrapolation.forecast import FEWEST_SIZES, Forecast
 from scaling.core.extrapolation.forms import fit_form
+from scaling.core.extrapolation.threshold import Threshold, measurable
 from scaling.core.words import about, samples
 
 #: Central share of the intervals in statements.
@@ -34,6 +36,8 @@ CHI_SQUARED_90 = 2.705543454095404
 ONE_SIDED_Z = 1.6448536269514722
 #: Levels that are tried for an asymptote, between 0 and the lowest error.
 LEVELS = 200
+#: What can't tell where it is too small to show what may be there.
+TEST_SET = "this test set"
 #: Errors below this share of the scale are not told apart in exponents.
 SMALLEST = 1e-4
 
@@ -68,9 +72,9 @@ class Statement:
         }
 
 
-def refusal(kind: str, why: str, **details: Any) -> Statement:
-    """Return the statement that something cannot be told, and why."""
-    return Statement(kind, None, None, None, False, f"Cannot be told from these points: {why}.", details)
+def refusal(kind: str, why: str, source: str = "these points", **details: Any) -> Statement:
+    """Return the statement that something cannot be told from a source, and why."""
+    return Statement(kind, None, None, None, False, f"Cannot be told from {source}: {why}.", details)
 
 
 def _spread(values: Floats) -> tuple[float, float, float]:
@@ -111,6 +115,8 @@ def local_exponent(forecast: Forecast) -> Statement:
     if middle < 0:
         course = f"rises like n^{-middle:.2f} (90 %: {-high:.2f} to {-low:.2f})"
     text = f"At n = {samples(n)} the error {course}; doubling n multiplies it by {2**-middle:.2f}."
+    if low <= 0 <= high:
+        text += " Whether it falls or rises is not certain."
     return Statement(kind, middle, low, high, True, text, {"n": n})
 
 
@@ -163,23 +169,12 @@ def _losses(forecast: Forecast, levels: Floats) -> Floats:
     return (scales * (scales * square - 2 * cross)).min(1) + (above**2 / sigma2).sum(1)
 
 
-def measurable(error: float, tested: int, coverage_z: float = 1.959963984540054) -> float:
-    """Return the smallest difference of two error rates that a test set of `tested` samples can tell from 0.
-
-    Both are taken as independent binomial shares: z √(2 e (1 − e) / m). Scores on the same test samples are
-    correlated, so paired tests may tell less.
-    """
-    if tested < 1:
-        raise SettingError(f"tested={tested}: expected a positive number of test samples.")
-    return coverage_z * sqrt(2 * error * (1 - error) / tested)
-
-
-def saturation(forecast: Forecast, threshold: float | None = None, tested: int | None = None) -> Statement:
+def saturation(forecast: Forecast, threshold: float | Threshold | None = None, tested: int | None = None) -> Statement:
     """State from which n on the remaining gain, up to 4 times the largest n, is below a threshold.
 
     Args:
         forecast: the fitted curve.
-        threshold: gain in error that matters; None for what `tested` test samples can measure.
+        threshold: gain in error that matters, or what the test set can measure; None to find that from `tested`.
         tested: size of the test set.
 
     Raises:
@@ -189,49 +184,65 @@ def saturation(forecast: Forecast, threshold: float | None = None, tested: int |
     if threshold is None:
         if tested is None:
             raise SettingError("saturation needs a threshold, or the size of the test set.")
-        threshold = measurable(min(float(points.error[-1]), 1.0), tested)
-    if not threshold > 0:
-        raise SettingError(f"threshold={threshold}: expected a gain above 0.")
+        error = float(points.error[-1])
+        threshold = Threshold.of_test_set(measurable(min(error, 1.0), tested), error, tested)
+    elif not isinstance(threshold, Threshold):
+        threshold = Threshold.given(threshold)
+    details: dict[str, Any] = {"threshold": threshold.told, "small": threshold.small}
     if why := no_trend(forecast):
-        return refusal(kind, why, threshold=threshold)
-    end = CAUTION_FACTOR * points.top
+        return refusal(kind, why, **details)
     octaves = np.arange(-int(STEPS * min(-points.x[0], HORIZON)), 2 * STEPS + 1) / STEPS
     sizes = points.top * np.exp2(octaves)
     paths = forecast.paths(sizes)
     left = paths - paths[:, -1:]
-    # The first size from which on the remaining gain stays below the threshold.
-    reached = np.flip(np.logical_and.accumulate(np.flip(left <= threshold, 1), 1), 1)
-    first = sizes[reached.argmax(1)]
     now = int(np.flatnonzero(octaves == 0)[0])
-    chance = float(reached[:, now].mean())
+
+    def reached(gain: float) -> NDArray[np.bool_]:
+        """Say from which size on the remaining gain of each path stays below one."""
+        return np.flip(np.logical_and.accumulate(np.flip(left <= gain, 1), 1), 1)
+
+    small = reached(threshold.small)
+    chance, unseen = float(small[:, now].mean()), float(reached(threshold.told)[:, now].mean())
     gain, gain_low, gain_high = _spread(left[:, now])
-    details = {"threshold": threshold, "chance": chance, "gain": gain, "gain_low": gain_low, "gain_high": gain_high}
+    details |= {"chance": chance, "gain": gain, "gain_low": gain_low, "gain_high": gain_high}
     tail = (1 - COVERAGE) / 2
-    expected = (
-        f"from n = {samples(points.top)} to {samples(end)} the error is expected to {_fall(gain, gain_low, gain_high)}"
-    )
+    reach = f"from n = {samples(points.top)} to {samples(CAUTION_FACTOR * points.top)}"
+    expected = f"{reach} the error is expected to {_fall(gain, gain_low, gain_high)}"
     if gain_high < 0:
         return refusal(kind, expected, **details)
-    if chance < tail:
-        text = f"Not saturated: {expected}, more than {threshold:.4f}."
+    if unseen < tail:
+        text = f"Not saturated: {expected}, more than {threshold}."
         return Statement(kind, None, points.top, float("inf"), True, text, details)
-    middle, low, high = _spread(first)
-    if chance <= 1 - tail:
-        return refusal(kind, f"{expected}, on both sides of {threshold:.4f}", **details)
-    text = (
-        f"Saturated from n = {about(middle)} on (90 %: {about(low)} to {about(high)}): {expected},"
-        f" less than {threshold:.4f}."
-    )
-    return Statement(kind, middle, low, high, True, text, details)
+    if chance > 1 - tail:
+        middle, low, high = _spread(sizes[small.argmax(1)])
+        since = f"Saturated from n = {about(middle)} on (90 %: {about(low)} to {about(high)})"
+        text = f"{since}: {expected}, less than {threshold.small_words}."
+        if threshold.measured and gain_low > 0:
+            text += f" It takes {threshold.enough(gain)} to measure that."
+        return Statement(kind, middle, low, high, True, text, details)
+    if unseen > 1 - tail:
+        change = max(gain, threshold.small)
+        details["times_tested"] = threshold.needed(change)
+        why = f"{expected}, less than {threshold}; {threshold.enough(change)} would"
+        return refusal(kind, why, TEST_SET, **details)
+    return refusal(kind, f"{expected}, on both sides of {threshold}", **details)
 
 
-def data_requirement(forecast: Forecast, error: float, widest_factor: float = WIDEST_FACTOR) -> Statement:
+def data_requirement(
+    forecast: Forecast,
+    error: float,
+    widest_factor: float = WIDEST_FACTOR,
+    noise: float = 0.0,
+    tested: int | None = None,
+) -> Statement:
     """State the n at which the error first falls to a target.
 
     Args:
         forecast: the fitted curve.
         error: the target, as an error.
         widest_factor: an interval whose ends differ by more than this factor is refused.
+        noise: standard error of the last mean, the test set's part included, where it is larger than the points show.
+        tested: size of the test set, where most of the noise is its.
 
     Raises:
         SettingError: a target that is not positive.
@@ -240,8 +251,23 @@ def data_requirement(forecast: Forecast, error: float, widest_factor: float = WI
     if not error > 0:
         raise SettingError(f"error={error}: expected a target above 0.")
     details: dict[str, Any] = {"error": error, "widest_factor": widest_factor}
+    doubt = ONE_SIDED_Z * max(sqrt(float(points.variance[-1])), noise)
+    here = f"at n = {samples(points.top)} the error is {float(points.error[-1]):.4g} ± {doubt:.2g}"
+    if float(points.error[-1]) <= error - doubt:
+        # From there on all means lie at or below the target; the one at the end does so by more than its noise.
+        above = np.flatnonzero(points.error > error)
+        place = above[-1] + 1 if len(above) else 0
+        met = points.top if place == len(points.n) - 1 else float(points.n[place])
+        text = f"An error of {error:.4g} is reached at n = {samples(met)}, by the means."
+        return Statement(kind, met, None, met, True, text, details)
     if float(points.error[-1]) <= error:
-        return _reached(forecast, error, details)
+        doubtful = f"{here}, which may be above {error:.4g}"
+        if tested and float(points.error[-1]) < error:
+            times = (doubt / (error - float(points.error[-1]))) ** 2
+            return refusal(
+                kind, f"{doubtful}; about {about(ceil(times * tested))} test samples would tell", TEST_SET, **details
+            )
+        return refusal(kind, doubtful, **details)
     if why := no_trend(forecast):
         return refusal(kind, f"what an error of {error:.4g} needs, as {why}", **details)
     sizes = points.top * np.exp2(np.arange(HORIZON * STEPS + 1) / STEPS)
@@ -256,21 +282,9 @@ def data_requirement(forecast: Forecast, error: float, widest_factor: float = WI
     text = f"An error of {error:.4g} needs about n = {about(middle)} (90 %: {about(low)} to {about(high)})."
     if middle > CAUTION_FACTOR * points.top:
         text += f" That is more than {CAUTION_FACTOR:g} times the largest n measured: take it with caution."
+    if float(points.error[-1]) - doubt <= error:
+        text += f" It may be reached already: {here}."
     return Statement(kind, middle, low, high, True, text, details)
-
-
-def _reached(forecast: Forecast, error: float, details: dict[str, Any]) -> Statement:
-    """State from which n on all means lie at or below a target, if the last one does so by more than its noise."""
-    points, kind = forecast.observations, "data_requirement"
-    last, doubt = float(points.error[-1]), ONE_SIDED_Z * sqrt(float(points.variance[-1]))
-    if last + doubt > error:
-        why = f"at n = {samples(points.top)} the error is {last:.4g} ± {doubt:.2g}, which may be above {error:.4g}"
-        return refusal(kind, why, **details)
-    above = np.flatnonzero(points.error > error)
-    place = above[-1] + 1 if len(above) else 0
-    met = points.top if place == len(points.n) - 1 else float(points.n[place])
-    text = f"An error of {error:.4g} is reached at n = {samples(met)}."
-    return Statement(kind, met, None, met, True, text, details)
 
 
 def marginal_value(forecast: Forecast, labels: float) -> Statement:

@@ -1,0 +1,59 @@
+"""The type of every setting, found from the dataclasses that settings belong to, and all of them read by it."""
+
+import functools
+from collections.abc import Mapping
+from dataclasses import fields
+from typing import Any, Literal, get_type_hints
+
+from scaling.core.errors import SettingError
+from scaling.core.reading import read
+
+#: Types of the settings of a grid point that belong to no class; those of the others are their class's.
+TYPES: Mapping[str, Any] = {
+    "seed": int, "precision": str, "subset.draw": Literal["stratified", "first"], "data.dir": str,
+    "checkpoints.dir": str, "checkpoints.seconds": float, "keep_checkpoint": bool, "force": bool, "plan": bool,
+    "progress": bool, "tracking.uri": str | None, "tracking.experiment": str, "trainer.accelerator": str,
+    "trainer.benchmark": bool | None, "trainer.deterministic": bool | Literal["warn"] | None,
+    "trainer.devices": int | str | tuple[int, ...], "trainer.micro_batch": int | None, "trainer.num_nodes": int,
+    "trainer.strategy": str,
+}  # fmt: skip
+#: Nodes whose class is no choice.
+CLASSES = {"features": "scaling.features.FeatureSettings"}
+
+
+def types_of(settings: Mapping[str, Any], prefix: str = "") -> dict[str, Any]:
+    """Return the types of settings by dotted name, from the classes that they belong to."""
+    target = settings.get("_target_") or CLASSES.get(prefix.removesuffix("."))
+    types = {f"{prefix}{key}": kind for key, kind in (_hints(target) if target else {}).items()}
+    for key, value in settings.items():
+        if isinstance(value, Mapping):
+            types |= types_of(value, f"{prefix}{key}.")
+    return types
+
+
+@functools.lru_cache(maxsize=64)
+def _hints(target: str) -> Mapping[str, Any]:
+    """Return the types of a class's settings; none where they can't be had, for then making it says why."""
+    from hydra.utils import get_class
+
+    try:
+        made = get_class(target)
+        hints = get_type_hints(made)
+        return {field.name: hints[field.name] for field in fields(made) if field.init}
+    except Exception:  # whatever an import raises
+        return {}
+
+
+def read_all(settings: Mapping[str, Any], types: Mapping[str, Any], prefix: str = "") -> dict[str, Any]:
+    """Read every setting of a known type; nodes that describe an object are read setting by setting."""
+    found: dict[str, Any] = {}
+    for key, value in settings.items():
+        name = f"{prefix}{key}"
+        if isinstance(value, Mapping) and (name not in types or "_target_" in value):
+            found[key] = read_all(value, types, f"{name}.")
+        else:
+            found[key] = read(types[name], value, name) if name in types else value
+            # That a network's name is missing, its class says better.
+            if found[key] == "" and types.get(name) is str and name != "model.name":
+                raise SettingError(f"{name}=: expected text.")
+    return found
