@@ -997,3 +997,17 @@ def test_where_nothing_can_be_kept_a_result_is_logged_all_the_same(store, sweep,
 def test_what_is_kept_says_nothing_of_a_server(kept):
     _, entry, _ = kept
     assert "://" not in (entry / "result.json").read_text()
+
+
+@pytest.mark.parametrize("there", [False, True], ids=["made for it", "there before"])
+def test_an_empty_spool_leaves_the_folders_that_were_there(tmp_path, there):
+    root = tmp_path / "checkpoints" / "spool"
+    if there:
+        root.parent.mkdir()
+    (tmp_path / "files").mkdir()
+    entry = spool.keep(root, spool.Result("r", "f", False, 0, {}, {}, {}, {}, []), tmp_path / "files")
+    spool.tidy(root)
+    assert spool.entries(root) == [entry]
+    spool.forget(entry)
+    spool.tidy(root)
+    assert (root.exists(), root.parent.exists()) == (False, there)
