@@ -19,6 +19,7 @@ from scaling.data.base import Dataset, DataSource, load
 from scaling.features.given import PRECISION as GIVEN_PRECISION
 from scaling.features.given import GivenFeatures, check_match
 from scaling.features.provider import FEATURE_VERSION, FeatureProvider, Features, FeatureSettings
+from scaling.models import Pixels
 from scaling.models.base import ModelSource
 from scaling.models.given import Given
 from scaling.training.recipe import TrainingSettings, whole
@@ -194,6 +195,22 @@ class Job:
         _ = self.features, self.subset, self.training
         self.adaptation.check(self.dataset, self.model, point.n)
         return point
+
+    def check_network(self) -> None:
+        """Refuse a network that can't be made or can't take the images; stored features say that it can.
+
+        Raises:
+            ScalingError: see `Job.check`; also where the weights don't fit.
+        """
+        provider = self.provider(SilentReporter())
+        known = isinstance(self.model, Pixels) or not isinstance(provider, FeatureProvider)
+        if known or provider.entry("train") or provider.entry("test"):
+            return
+        from scaling.features.forward import first_image
+        from scaling.models.trial import check
+
+        image = first_image(self.model.resolved_preprocessing(), provider.images("train"))
+        check(self.model, tuple(image.shape[1:]))
 
     def forget_checkpoint(self) -> None:
         """Delete what an interrupted training would go on from; called once the point is finished for good."""

@@ -79,8 +79,10 @@ def run_grid(
         raise SettingError("tracking.uri= and tracking.experiment= take one value a sweep.\nRun one sweep for each.")
     store = RunStore(settings["tracking"]["uri"], settings["tracking"]["experiment"])
     planned = plan(candidates, store)
-    screen.print(terminal.counts_line(Counter(item.state.state for item in planned)))
     todo = [item for item in planned if item.state.state != "done" or settings["force"]]
+    for one in {str((item.settings["model"], item.settings["dataset"])): item.settings for item in todo}.values():
+        Job(one).check_network()
+    screen.print(terminal.counts_line(Counter(item.state.state for item in planned)))
     if settings["plan"]:
         rows = [(item.point, item.state.state, item.state.reason.split("\n")[0]) for item in planned]
         screen.print(terminal.plan_table(rows))
