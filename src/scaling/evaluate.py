@@ -200,11 +200,12 @@ class Job:
         """Refuse a network that can't be made or can't take the images; stored features say that it can.
 
         Raises:
-            ScalingError: see `Job.check`; also where the weights don't fit.
+            ModelError: the weights can't be had or don't fit, or the network takes images of other sizes.
         """
         provider = self.provider(SilentReporter())
-        known = isinstance(self.model, Pixels) or not isinstance(provider, FeatureProvider)
-        if known or provider.entry("train") or provider.entry("test"):
+        if isinstance(self.model, Pixels) or not isinstance(provider, FeatureProvider):
+            return
+        if provider.entry("train") or provider.entry("test"):
             return
         from scaling.features.forward import first_image
         from scaling.models.trial import check
@@ -253,12 +254,13 @@ def evaluate_job(job: Job, reporter: Reporter | None = None) -> Evaluation:
     """Evaluate one grid point.
 
     Raises:
-        ScalingError: see `Job.check`; also where the weights don't fit or the disk is full.
+        ScalingError: see `Job.check` and `Job.check_network`; also where the disk is full.
     """
     reporter = reporter or SilentReporter()
     machine.keep_freed_memory()
     with reporter.stage("load"):
         job.check()
+        job.check_network()
     features = job.provider(reporter)
     task = Task(job.dataset, job.model, features, job.precision, job.trainer, reporter, job.training)
     outcome = job.adaptation.run(task, job.subset)

@@ -5,6 +5,7 @@ import torch
 from tests.networks import finished, network
 from timm.models import mlp_mixer, swin_transformer
 
+from scaling.api import evaluate_point
 from scaling.config import compose, plain
 from scaling.core.errors import ModelError, UnavailableError
 from scaling.evaluate import Job
@@ -161,6 +162,11 @@ def test_a_refused_size_is_one_message_and_leaves_nothing_behind(command, capsys
         assert message.startswith("error: timm/test_vit3 takes no images of 100 × 100 px")
         assert message.count("100 × 100") == 1
         assert list(place.iterdir()) == []
+
+
+def test_a_refused_size_is_the_same_error_in_python(place):
+    with pytest.raises(ModelError, match="takes no images of 100 × 100 px"):
+        evaluate_point(*VIT, "model.input_size=100", adaptation="knn")
 
 
 def test_features_that_are_stored_need_no_network(command, place, monkeypatch):
