@@ -207,11 +207,9 @@ class Job:
             return
         if provider.entry("train") or provider.entry("test"):
             return
-        from scaling.features.forward import first_image
-        from scaling.models.trial import check
+        from scaling.features.trial import check
 
-        image = first_image(self.model.resolved_preprocessing(), provider.images("train"))
-        check(self.model, tuple(image.shape[1:]))
+        check(self.model, provider.images("train"))
 
     def forget_checkpoint(self) -> None:
         """Delete what an interrupted training would go on from; called once the point is finished for good."""

@@ -286,6 +286,8 @@ def test_network_without_a_linear_layer_says_so():
 def test_input_size_must_be_a_positive_whole_number(size):
     with pytest.raises(SettingError, match=rf"model\.input_size={re.escape(str(size))}: "):
         TimmModel(name="resnet18", id="x", input_size=size)
+    with pytest.raises(SettingError, match=rf"model\.input_size={re.escape(str(size))}: "):
+        Pixels(input_size=size)
 
 
 def test_unknown_preprocessing_is_an_error():

@@ -77,6 +77,12 @@ def version_of(source: ModelSource) -> str | None:
     return source.version() if isinstance(source, NetworkSource) else None
 
 
+def check_size(size: Any) -> None:
+    """Raise SettingError where an input size is no number of pixels."""
+    if size is not None and (isinstance(size, bool) or not isinstance(size, int) or size < 1):
+        raise SettingError(f"model.input_size={size}: expected a positive number of pixels, the side of a square.")
+
+
 @lru_cache(maxsize=8)
 def _state_digest(source: "NetworkSource", version: str | None) -> str:
     return weights.state_digest(source.network())
@@ -120,9 +126,7 @@ class NetworkSource:
     def __post_init__(self) -> None:
         if not self.name:
             raise SettingError(f"model={self.library} needs model.name=NAME, the library's name of a network.")
-        size: Any = self.input_size
-        if size is not None and (isinstance(size, bool) or not isinstance(size, int) or size < 1):
-            raise SettingError(f"model.input_size={size}: expected a positive number of pixels, the side of a square.")
+        check_size(self.input_size)
 
     def resolved_preprocessing(self) -> Preprocessing:
         """Return the preprocessing with nothing left open."""

@@ -17,7 +17,7 @@ from scaling.core.errors import ModelError, SettingError, UnavailableError
 from scaling.core.identity import digest
 from scaling.data.preprocessing import Preprocessing
 from scaling.models import weights
-from scaling.models.base import IMAGENET_PREPROCESSING, Backbone, NetworkSource
+from scaling.models.base import IMAGENET_PREPROCESSING, Backbone, NetworkSource, check_size
 
 if TYPE_CHECKING:
     from torch import Tensor, nn
@@ -293,6 +293,9 @@ class Pixels:
     input_size: int | None = None
     pretrained: bool = False
     label_space: str | None = None
+
+    def __post_init__(self) -> None:
+        check_size(self.input_size)
 
     def resolved_preprocessing(self) -> Preprocessing:
         """Return the scaling."""

@@ -3,9 +3,12 @@
 from dataclasses import replace
 from functools import lru_cache
 
+import numpy as np
 import torch
 
 from scaling.core.errors import ModelError, ScalingError, SettingError, UnavailableError
+from scaling.data.base import Images
+from scaling.features.forward import features_of
 from scaling.models.base import ModelSource, NetworkSource, build, version_of
 
 #: Sides in pixels of which networks take multiples, or that they are made for; asked when another was refused.
@@ -14,15 +17,13 @@ SIDES = (14, 16, 32, 64, 224)
 TOLD = 2
 
 
-def check(source: ModelSource, shape: tuple[int, ...]) -> None:
-    """Refuse a model that can't be made, or can't take images of a shape.
-
-    Args:
-        shape: of one normalised image, (C, H, W).
+def check(source: ModelSource, images: Images) -> None:
+    """Refuse a model that can't be made, or can't take such images.
 
     Raises:
         ModelError: with the sizes that work, where others do.
     """
+    shape = tuple(source.resolved_preprocessing().geometry(images.read(np.array([0]))).shape[1:])
     error = _error(source, version_of(source), shape)
     if error is None:
         return
@@ -43,7 +44,8 @@ def check(source: ModelSource, shape: tuple[int, ...]) -> None:
         raise error
     raise ModelError(
         f"{source.id} can't be run on images of {width} × {height} px with {shape[0]} channels: {reason}\n"
-        "If the layer that was taken for its head is another, name the head: model.head=NAME."
+        "If its head is another layer than the last linear one, name it: model.head=NAME; timm makes a network without"
+        " a head with model.num_classes=0."
     ) from error
 
 
@@ -69,13 +71,16 @@ def _error_at(source: NetworkSource, side: int, channels: int) -> Exception | No
 
 @lru_cache(maxsize=64)
 def _error(source: ModelSource, version: str | None, shape: tuple[int, ...]) -> Exception | None:
-    """Return what making a network and one pass raise; None where all is well."""
-    from scaling.features.forward import features_of
+    """Return what making a network and one pass raise; None where all is well.
 
+    Args:
+        shape: of one image after its geometry, (C, H, W).
+    """
     try:
         backbone = build(source)
         with torch.inference_mode():
-            features = features_of(backbone.network, torch.zeros(1, *shape))
+            black = source.resolved_preprocessing().normalise(torch.zeros(1, *shape, dtype=torch.uint8))
+            features = features_of(backbone.network, black)
         wanted = features.shape[1] if backbone.head is None else backbone.head.in_features
         if features.shape[1] != wanted:
             raise ValueError(f"its head takes {wanted} features, and there are {features.shape[1]}")

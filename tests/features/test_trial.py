@@ -1,5 +1,6 @@
 """One pass before a sweep: what can't be run is refused with what can."""
 
+import numpy as np
 import pytest
 import torch
 from tests.networks import finished, network
@@ -8,9 +9,11 @@ from timm.models import mlp_mixer, swin_transformer
 from scaling.api import evaluate_point
 from scaling.config import compose, plain
 from scaling.core.errors import ModelError, UnavailableError
+from scaling.data import Preprocessing
+from scaling.data.base import ArrayImages
 from scaling.evaluate import Job
+from scaling.features.trial import check
 from scaling.models import TimmModel, TorchHubModel, TorchvisionModel
-from scaling.models.trial import check
 
 #: timm's vision transformer of patches of 16 px, made for 160 px.
 VIT = ("model=timm", "model.name=test_vit3", "model.pretrained=false", "dataset=digits", "trainer=cpu", "n=30")
@@ -48,9 +51,13 @@ def features(pretrained=False):
 """
 
 
+def images(channels, height, width):
+    return ArrayImages(np.zeros((1, height, width, channels), np.uint8))
+
+
 def refusal(source, *shape):
     with pytest.raises(ModelError) as error:
-        check(source, shape)
+        check(source, images(*shape))
     message = str(error.value)
     assert len(message.splitlines()) <= 3
     return message
@@ -59,12 +66,13 @@ def refusal(source, *shape):
 @pytest.fixture
 def hub(tmp_path):
     (tmp_path / "hubconf.py").write_text(HUB)
-    return lambda name, **more: TorchHubModel(name=name, id=name, repo=str(tmp_path), pretrained=False, **more)
+    settings = {"repo": str(tmp_path), "pretrained": False, "preprocessing": "to_tensor"}
+    return lambda name, **more: TorchHubModel(name=name, id=name, **{**settings, **more})
 
 
 @pytest.mark.parametrize("side", [16, 96, 160])
 def test_a_vision_transformer_is_made_for_any_multiple_of_its_patch(side):
-    check(TimmModel(name="test_vit3", id="x", pretrained=False, input_size=side), (3, side, side))
+    check(TimmModel(name="test_vit3", id="x", pretrained=False, input_size=side), images(3, side, side))
 
 
 @pytest.mark.parametrize(("side", "sizes"), [(100, "96, 112, 160"), (8, "16, 32, 160"), (170, "160, 176, 192")])
@@ -100,7 +108,7 @@ def test_the_windows_of_a_swin_transformer_are_brought_to_another_size(tmp_path,
     table.data = torch.arange(-6.0, 7).repeat(13).view(-1, 1)  # a bias that is the distance in columns
     torch.save({f"model.{name}": value for name, value in network.state_dict().items()}, tmp_path / "a.pt")
     source = TimmModel("swin_tiny_patch4_window7_224", "x", weights=str(tmp_path / "a.pt"), input_size=side)
-    check(source, (3, side, side))
+    check(source, images(3, side, side))
     loaded = source.network()
     found = loaded.layers[3].blocks[0].attn.relative_position_bias_table.view(-1)
     reach = {64: 1, 100: 3, 224: 6, 256: 6}[side]
@@ -126,15 +134,21 @@ def test_a_layer_that_is_no_head_says_how_to_name_the_head(hub, name):
 
 
 def test_channels_that_a_network_does_not_take_are_told(hub):
-    check(hub("grey"), (1, 8, 8))
-    assert "with 3 channels: Given groups=1" in refusal(hub("grey"), 3, 8, 8)
+    as_they_are = Preprocessing(channels=None)
+    check(hub("grey", preprocessing=as_they_are), images(1, 8, 8))
+    assert "with 3 channels: Given groups=1" in refusal(hub("grey", preprocessing=as_they_are), 3, 8, 8)
+
+
+def test_a_mean_that_does_not_fit_the_channels_is_told(hub):
+    two = Preprocessing(mean=(0.1, 0.2), std=(1.0, 1.0))
+    assert "with 3 channels: The size of tensor a" in refusal(hub("pooled", preprocessing=two), 3, 32, 32)
 
 
 def test_a_network_without_a_head_puts_out_features(hub):
-    check(hub("features"), (3, 8, 8))
+    check(hub("features"), images(3, 8, 8))
     assert hub("features").build().head is None
     headless = TimmModel(name="test_vit3", id="x", pretrained=False, num_classes=0)
-    check(headless, (3, 160, 160))
+    check(headless, images(3, 160, 160))
     assert headless.build().head is None
 
 
@@ -147,10 +161,10 @@ def test_weights_that_cannot_be_fetched_are_no_matter_of_size(monkeypatch):
 
 
 def test_a_network_is_tried_once_a_process(hub, monkeypatch):
-    source, real, built = hub("grey", init_seed=5), TorchHubModel.network, []
+    source, real, built = hub("pooled", init_seed=5), TorchHubModel.network, []
     monkeypatch.setattr(TorchHubModel, "network", lambda self: built.append(1) or real(self))
     for _ in range(3):
-        check(source, (1, 8, 8))
+        check(source, images(3, 32, 32))
     assert len(built) == 1
 
 
