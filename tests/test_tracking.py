@@ -212,7 +212,7 @@ def test_two_processes_may_create_a_store_at_once(tmp_path):
     for program in both:
         program.stdin.write("\n")
         program.stdin.flush()
-    answers = [program.communicate(timeout=120) for program in both]
+    answers = [program.communicate(timeout=600) for program in both]
     assert [program.returncode for program in both] == [0, 0], answers
     assert answers[0][0] == answers[1][0] != ""
 

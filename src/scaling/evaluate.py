@@ -19,6 +19,7 @@ from scaling.data.base import Dataset, DataSource, load
 from scaling.features.given import PRECISION as GIVEN_PRECISION
 from scaling.features.given import GivenFeatures, check_match
 from scaling.features.provider import FEATURE_VERSION, FeatureProvider, Features, FeatureSettings
+from scaling.models import Pixels
 from scaling.models.base import ModelSource
 from scaling.models.given import Given
 from scaling.training.recipe import TrainingSettings, whole
@@ -195,6 +196,21 @@ class Job:
         self.adaptation.check(self.dataset, self.model, point.n)
         return point
 
+    def check_network(self) -> None:
+        """Refuse a network that can't be made or can't take the images; stored features say that it can.
+
+        Raises:
+            ModelError: the weights can't be had or don't fit, or the network takes images of other sizes.
+        """
+        provider = self.provider(SilentReporter())
+        if isinstance(self.model, Pixels) or not isinstance(provider, FeatureProvider):
+            return
+        if provider.entry("train") or provider.entry("test"):
+            return
+        from scaling.features.trial import check
+
+        check(self.model, provider.images("train"))
+
     def forget_checkpoint(self) -> None:
         """Delete what an interrupted training would go on from; called once the point is finished for good."""
         if self.training.checkpoint is not None and not self.training.keep:
@@ -236,12 +252,13 @@ def evaluate_job(job: Job, reporter: Reporter | None = None) -> Evaluation:
     """Evaluate one grid point.
 
     Raises:
-        ScalingError: see `Job.check`; also where the weights don't fit or the disk is full.
+        ScalingError: see `Job.check` and `Job.check_network`; also where the disk is full.
     """
     reporter = reporter or SilentReporter()
     machine.keep_freed_memory()
     with reporter.stage("load"):
         job.check()
+        job.check_network()
     features = job.provider(reporter)
     task = Task(job.dataset, job.model, features, job.precision, job.trainer, reporter, job.training)
     outcome = job.adaptation.run(task, job.subset)

@@ -4,7 +4,7 @@ import torch
 from torchvision import transforms
 from torchvision.transforms import v2
 
-from scaling.core.errors import DataError
+from scaling.core.errors import DataError, SettingError
 from scaling.data import Preprocessing
 from scaling.data.preprocessing import IMAGENET_MEAN, IMAGENET_STD
 from scaling.models.base import TO_TENSOR
@@ -143,3 +143,15 @@ def test_normalisation_stays_in_float32_whatever_the_default_type_is():
         torch.set_default_dtype(torch.float32)
     assert got.dtype == torch.float32
     assert torch.equal(got, expected)
+
+
+@pytest.mark.parametrize("wrong", [{"resize": 0}, {"crop": "abc"}, {"crop": True}, {"channels": -1}, {"resize": 9.5}])
+def test_sizes_are_positive_whole_numbers(wrong):
+    ((name, value),) = wrong.items()
+    with pytest.raises(SettingError, match=rf"model\.preprocessing\.{name}={value}: expected a whole number from 1"):
+        Preprocessing(**wrong)
+
+
+def test_an_unknown_interpolation_names_the_known():
+    with pytest.raises(SettingError, match=r"interpolation=cubic: expected one of nearest, bilinear, bicubic\."):
+        Preprocessing(interpolation="cubic")

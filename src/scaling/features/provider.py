@@ -142,7 +142,7 @@ class FeatureProvider:
         key = self.key(split)
         if folder := store.discard_damaged(key):
             self.reporter.note(f"what was stored in {folder} can't be read: its features are computed again")
-        images, backbone, preprocessing = self._images(split), build(self.source), self.source.resolved_preprocessing()
+        images, backbone, preprocessing = self.images(split), build(self.source), self.source.resolved_preprocessing()
         found = width(backbone, preprocessing, images)
         size = size_of(backbone, first_image(preprocessing, images).shape[1:])
         label = {
@@ -154,7 +154,8 @@ class FeatureProvider:
         }
         return store.create(key, len(images), found, label)
 
-    def _images(self, split: str) -> Images:
+    def images(self, split: str) -> Images:
+        """Return the images of a split."""
         return cast(Images, self.dataset.split(split).samples)
 
     def _complete(
@@ -189,7 +190,7 @@ class FeatureProvider:
         with self.reporter.stage(f"features of {split}", total=len(missing)) as advance:
             forward = forward_pass(self.source, self.precision, self.settings.batch_size, device.type != "cpu")
             trainer = {**self.trainer, "precision": self.precision}
-            forward.compute(entry, self._images(split), missing, self.settings.workers, trainer, advance)
+            forward.compute(entry, self.images(split), missing, self.settings.workers, trainer, advance)
         self.computed += len(missing)
 
     def _prune(self, store: FeatureStore) -> None:

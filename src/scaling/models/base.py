@@ -6,7 +6,7 @@ sweep can be planned in seconds; `build` makes the network.
 
 from collections.abc import Hashable, Mapping
 from dataclasses import dataclass
-from functools import lru_cache
+from functools import lru_cache, partial
 from typing import TYPE_CHECKING, Any, ClassVar, Literal, Protocol
 
 from scaling.core.errors import ModelError, SettingError
@@ -14,7 +14,7 @@ from scaling.data.preprocessing import IMAGENET_MEAN, IMAGENET_STD, Preprocessin
 from scaling.models import weights
 
 if TYPE_CHECKING:
-    from torch import nn
+    from torch import Tensor, nn
 
 IMAGENET_PREPROCESSING = Preprocessing(resize=256, crop=224, mean=IMAGENET_MEAN, std=IMAGENET_STD)
 #: `model.preprocessing=to_tensor`: scaled to 0 … 1 and nothing else, as torchvision's ToTensor.
@@ -77,6 +77,12 @@ def version_of(source: ModelSource) -> str | None:
     return source.version() if isinstance(source, NetworkSource) else None
 
 
+def check_size(size: Any) -> None:
+    """Raise SettingError where an input size is no number of pixels."""
+    if size is not None and (isinstance(size, bool) or not isinstance(size, int) or size < 1):
+        raise SettingError(f"model.input_size={size}: expected a positive number of pixels, the side of a square.")
+
+
 @lru_cache(maxsize=8)
 def _state_digest(source: "NetworkSource", version: str | None) -> str:
     return weights.state_digest(source.network())
@@ -120,8 +126,7 @@ class NetworkSource:
     def __post_init__(self) -> None:
         if not self.name:
             raise SettingError(f"model={self.library} needs model.name=NAME, the library's name of a network.")
-        if self.input_size is not None and (not isinstance(self.input_size, int) or self.input_size < 1):
-            raise SettingError(f"model.input_size={self.input_size}: expected a positive number of pixels.")
+        check_size(self.input_size)
 
     def resolved_preprocessing(self) -> Preprocessing:
         """Return the preprocessing with nothing left open."""
@@ -166,8 +171,12 @@ class NetworkSource:
         return IMAGENET_PREPROCESSING
 
     def create(self, pretrained: bool) -> "nn.Module":
-        """Make the network with the library's weights, or with random ones."""
+        """Make the network with the library's weights, or with random ones, for the preprocessing's resolution."""
         raise NotImplementedError
+
+    def resized(self, state: "Mapping[str, Tensor]", network: "nn.Module") -> "Mapping[str, Tensor]":
+        """Return a state dict with its positions interpolated to a network's; here as they are."""
+        return state
 
     def network(self) -> "nn.Module":
         """Make the whole network, head included, in eval mode, with the weights that are asked for.
@@ -183,17 +192,27 @@ class NetworkSource:
             torch.manual_seed(self.init_seed)
             network = self.create(pretrained=self.pretrained and path is None)
         if path is not None:
-            state = weights.fit(weights.read(path), network.state_dict(), path, self.weights_match)
-            network.load_state_dict(state)
+            state, expected = weights.read(path), network.state_dict()
+            resized = partial(self.resized, network=network)
+            network.load_state_dict(weights.fit(state, expected, path, self.weights_match, resized))
         return network.eval()
 
     def build(self) -> Backbone:
         """Make the network and set its head apart."""
         network = self.network()
         parameters = sum(parameter.numel() for parameter in network.parameters())
+        if self.head is None and is_headless(network):
+            return Backbone(network, None, parameters)
         name = self.head or find_head(network, self.num_classes)
         head = replace_with_identity(network, name, self.id)
         return Backbone(network, head, parameters)
+
+
+def is_headless(network: "nn.Module") -> bool:
+    """Say whether a network puts out features, as timm's and Meta's DINOv2 do: there is no head to cut off."""
+    from torch import nn
+
+    return getattr(network, "num_classes", None) == 0 or isinstance(getattr(network, "head", None), nn.Identity)
 
 
 def find_head(network: "nn.Module", num_classes: int | None) -> str:
