@@ -2,7 +2,7 @@
 
 from collections.abc import Sequence
 from dataclasses import asdict, dataclass, replace
-from typing import TYPE_CHECKING, Any, Literal
+from typing import TYPE_CHECKING, Any, Literal, get_args
 
 from scaling.core.errors import DataError, SettingError
 
@@ -38,6 +38,17 @@ class Preprocessing:
     mean: tuple[float, ...] = (0.0,)
     std: tuple[float, ...] = (1.0,)
     channels: int | None = 3
+
+    def __post_init__(self) -> None:
+        for name in ("resize", "crop", "channels"):
+            value: Any = getattr(self, name)
+            if value is not None and (isinstance(value, bool) or not isinstance(value, int) or value < 1):
+                raise SettingError(f"model.preprocessing.{name}={value}: expected a whole number from 1 up, or null.")
+        if self.interpolation not in get_args(Interpolation):
+            raise SettingError(
+                f"model.preprocessing.interpolation={self.interpolation}: expected one of"
+                f" {', '.join(get_args(Interpolation))}."
+            )
 
     def at_size(self, size: int | None) -> "Preprocessing":
         """Return this preprocessing at another resolution: the shorter side resized to `size`, and none of it cut off.
