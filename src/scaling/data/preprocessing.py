@@ -85,7 +85,7 @@ class Preprocessing:
 
     def augmented(self, batch: "Batch", names: Sequence[str], seeds: "NDArray[np.int64]") -> "Batch":
         """Augment images, each by its own seed."""
-        from scaling.training.augment import augmented
+        from scaling.data.augment import augmented
 
         return {IMAGES: augmented(batch[IMAGES], names, seeds)}
 
