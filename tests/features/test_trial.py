@@ -165,11 +165,16 @@ def test_a_network_without_a_head_puts_out_features(hub):
 
 
 def test_weights_that_cannot_be_fetched_are_no_matter_of_size(monkeypatch):
+    tried = []
+
     def fail(self, pretrained):
+        tried.append(pretrained)
         raise UnavailableError("no route to host")
 
     monkeypatch.setattr(TorchvisionModel, "create", fail)
-    assert refusal(TorchvisionModel("resnet18", "offline", input_size=8), 3, 8, 8) == "no route to host"
+    for count in (1, 2):  # it is tried anew each time
+        assert refusal(TorchvisionModel("resnet18", "offline", input_size=8), 3, 8, 8) == "no route to host"
+        assert len(tried) == count
 
 
 def test_a_network_is_tried_once_a_process(hub, monkeypatch):
