@@ -27,7 +27,7 @@ def check(source: ModelSource, images: Images) -> None:
     error = _error(source, version_of(source), shape)
     if error is None:
         return
-    if isinstance(error, SettingError | UnavailableError):
+    if isinstance(error, SettingError):
         raise error
     height, width = shape[1:]
     reason = (str(error).strip().splitlines() or [type(error).__name__])[0]
@@ -37,8 +37,7 @@ def check(source: ModelSource, images: Images) -> None:
         if sizes:
             raise ModelError(
                 f"{source.id} takes no images of {width} × {height} px: {reason}\n"
-                f"Sizes that work: model.input_size={', '.join(map(str, sizes))}"
-                + (f" ({own} is its own)." if own in sizes else ".")
+                f"Sizes that work: model.input_size={', '.join(map(str, sizes))} ({own} is its own)."
             ) from error
     if isinstance(error, ScalingError):
         raise error
@@ -84,6 +83,8 @@ def _error(source: ModelSource, version: str | None, shape: tuple[int, ...]) -> 
         wanted = features.shape[1] if backbone.head is None else backbone.head.in_features
         if features.shape[1] != wanted:
             raise ValueError(f"its head takes {wanted} features, and there are {features.shape[1]}")
+    except UnavailableError:  # not kept: it may be there the next time
+        raise
     except Exception as error:  # libraries assert, or raise whatever a layer raises
         return error.with_traceback(None)
     return None

@@ -200,6 +200,8 @@ class NetworkSource:
     def build(self) -> Backbone:
         """Make the network and set its head apart."""
         network = self.network()
+        if "aux_logits" in vars(network):  # Inception and GoogLeNet would put out several things in training
+            vars(network)["aux_logits"] = False
         parameters = sum(parameter.numel() for parameter in network.parameters())
         if self.head is None and is_headless(network):
             return Backbone(network, None, parameters)
