@@ -48,6 +48,18 @@ def several(pretrained=False):
 
 def features(pretrained=False):
     return Features()
+
+class Auxiliary(nn.Module):
+    def __init__(self):
+        super().__init__()
+        self.aux_logits, self.pool, self.fc = True, nn.AdaptiveAvgPool2d(2), nn.Linear(12, 10)
+
+    def forward(self, x):
+        out = self.fc(self.pool(x).flatten(1))
+        return (out, out) if self.training and self.aux_logits else out
+
+def auxiliary(pretrained=False):
+    return Auxiliary()
 """
 
 
@@ -153,11 +165,16 @@ def test_a_network_without_a_head_puts_out_features(hub):
 
 
 def test_weights_that_cannot_be_fetched_are_no_matter_of_size(monkeypatch):
+    tried = []
+
     def fail(self, pretrained):
+        tried.append(pretrained)
         raise UnavailableError("no route to host")
 
     monkeypatch.setattr(TorchvisionModel, "create", fail)
-    assert refusal(TorchvisionModel("resnet18", "offline", input_size=8), 3, 8, 8) == "no route to host"
+    for count in (1, 2):  # it is tried anew each time
+        assert refusal(TorchvisionModel("resnet18", "offline", input_size=8), 3, 8, 8) == "no route to host"
+        assert len(tried) == count
 
 
 def test_a_network_is_tried_once_a_process(hub, monkeypatch):
@@ -193,6 +210,10 @@ def test_features_that_are_stored_need_no_network(command, place, monkeypatch):
 def test_a_network_at_another_size_is_trained(place, adaptation):
     job = Job(plain(compose([*VIT, "model.input_size=32", f"adaptation={adaptation}", *ONE])))
     assert len(finished(job).outcome.test.predicted) == 500
+
+
+def test_outputs_beside_the_main_one_are_no_part_of_a_training(hub):
+    assert hub("auxiliary").build().network.train()(torch.zeros(2, 3, 8, 8)).shape == (2, 12)
 
 
 def test_a_network_that_fits_is_found_fit(hub, place):

@@ -23,7 +23,7 @@ def check(source: ModelSource, samples: Samples) -> None:
     error = failure(source, batch)
     if error is None:
         return
-    if isinstance(error, SettingError | UnavailableError):
+    if isinstance(error, SettingError):
         raise error
     raise source.refusal(batch, error, failure) from error
 
@@ -44,6 +44,8 @@ def _failure(source: ModelSource, version: str | None, shapes: Shapes) -> Except
         wanted = features.shape[1] if backbone.head is None else backbone.head.in_features
         if features.shape[1] != wanted:
             raise ValueError(f"its head takes {wanted} features, and there are {features.shape[1]}")
+    except UnavailableError:  # not kept: it may be there the next time
+        raise
     except Exception as error:  # libraries assert, or raise whatever a layer raises
         return error.with_traceback(None)
     return None

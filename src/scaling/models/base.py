@@ -216,8 +216,7 @@ class NetworkSource:
         if sizes := working_sizes(self, batch, own, failure):
             return ModelError(
                 f"{self.id} takes no images of {width} × {height} px: {reason_of(error)}\n"
-                f"Sizes that work: model.input_size={', '.join(map(str, sizes))}"
-                + (f" ({own} is its own)." if own in sizes else ".")
+                f"Sizes that work: model.input_size={', '.join(map(str, sizes))} ({own} is its own)."
             )
         return refused_images(self.id, batch, error)
 
@@ -251,6 +250,8 @@ class NetworkSource:
     def build(self) -> Backbone:
         """Make the network and set its head apart."""
         network = self.network()
+        if "aux_logits" in vars(network):  # Inception and GoogLeNet would put out several things in training
+            vars(network)["aux_logits"] = False
         parameters = sum(parameter.numel() for parameter in network.parameters())
         if self.head is None and is_headless(network):
             return Backbone(network, None, parameters)
