@@ -187,7 +187,7 @@ class TransformersModel:
         except Exception as error:  # the library and the readers of weights have many
             raise self._failed(saved, error) from error
         if self._head(saved) is None:
-            if network.config.is_encoder_decoder:
+            if hasattr(network, "encoder") and hasattr(network, "decoder"):
                 network = network.get_encoder()
             if any(name.startswith("pooler.") for name in lacking):
                 without_pooler(network)
