@@ -121,9 +121,7 @@ def test_the_identity_is_of_the_tokenizer_and_the_limit_wherever_it_lies(folder,
 def test_texts_are_not_augmented(folder):
     processor = tokens(folder)
     processor.check_augment(())
-    with pytest.raises(
-        SettingError, match=r"adaptation\.augment=\['crop'\]: there is no augmentation of texts\.\n.*\[\]"
-    ):
+    with pytest.raises(SettingError, match=r"augment=\['crop'\]: there is no augmentation of texts\.\n.*\[\]"):
         processor.check_augment(("crop",))
     batch = processor.reader(Texts(("a",))).read(np.array([0]))
     assert processor.prepare(processor.augmented(batch, (), np.array([0]))) is batch
