@@ -26,7 +26,7 @@ from scaling.training.callbacks import STOPPED, Rounds, Saver
 from scaling.training.checkpoints import Snapshot
 from scaling.training.module import PredictingModule, TuningModule
 from scaling.training.network import Tuned, trains_norms, tuned
-from scaling.training.work import HeadArrays, Round, Work
+from scaling.training.work import HeadArrays, Round, Work, rearranged
 
 #: Samples that are predicted at once where no micro batch is set.
 PREDICTED = 128
@@ -135,11 +135,19 @@ class Run:
         room = machine.shared_memory() / (AHEAD * batch)
         return int(min(8, machine.cores() // self.share.processes, room)) if waits else 0
 
-    def predict(self, network: Tuned, stage: str, split: Split, read: Read) -> Predictions:
-        """Return this process's share of the predictions for a split's samples, in eval mode, not augmented."""
-        ready = for_inference(network.backbone, self.work.precision)
-        batches = PlainBatches(read, split.labels, self.work.settings.micro_batch or PREDICTED, self.share)
-        with self.reporter.stage(stage, total=len(split.labels)) as advance:
+    def predict(self, network: Tuned, stage: str, split: Split, indices: NDArray[np.int64], read: Read) -> Predictions:
+        """Return this process's share of the predictions for samples of a split, in eval mode, not augmented.
+
+        Args:
+            indices: which samples, ascending.
+            read: reads them by their place among the indices.
+        """
+        ready, size = for_inference(network.backbone, self.work.precision), self.work.settings.micro_batch or PREDICTED
+        reader = self.work.model.processor().reader(split.samples)
+        ordered = reader.order(indices[self.share.of(len(indices))])
+        places = np.searchsorted(indices, ordered)
+        batches = PlainBatches(lambda found: read(places[found]), split.labels[ordered], size, Share())
+        with self.reporter.stage(stage, total=len(indices)) as advance:
             module = PredictingModule(
                 Tuned(ready, network.head, self.work.model, frozen_norms=True), self.work.model.processor(),
                 lambda count: advance(count * self.share.processes),
@@ -148,7 +156,7 @@ class Run:
             trainer = quiet_trainer(**self.trainer, precision=self.work.precision)
             with translated_memory_errors(self.work), interruptible():
                 trainer.test(module, loader, verbose=False)
-        return Predictions.concatenate(module.parts)
+        return rearranged(Predictions.concatenate(module.parts), np.argsort(ordered))
 
     def test_reader(self) -> Read:
         """Return the reader of the test samples."""

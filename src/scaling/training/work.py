@@ -1,7 +1,7 @@
 """What is to be trained and what comes of it: plain values, so that both can be sent to other processes."""
 
 from collections.abc import Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, fields, replace
 from typing import Any
 
 import numpy as np
@@ -100,6 +100,12 @@ class Trained:
     steps: int
     candidates: tuple[Candidate, ...]
     metrics: dict[str, float] = field(default_factory=dict)
+
+
+def rearranged(found: Predictions, places: NDArray[np.int64]) -> Predictions:
+    """Return predictions in another order."""
+    arrays: dict[str, Any] = {field.name: getattr(found, field.name) for field in fields(found)}
+    return replace(found, **{name: values[places] for name, values in arrays.items() if values is not None})
 
 
 def interleaved(shares: Sequence[Predictions]) -> Predictions:
