@@ -2,10 +2,14 @@
 
 import sys
 
+import numpy as np
+
 from scaling.config import build_dataset, compose, plain
 from scaling.core.errors import ScalingError
 from scaling.core.streams import guard
 from scaling.data.base import Dataset, Vectors
+from scaling.data.texts import lengths
+from scaling.modalities.texts import TEXTS
 
 
 def fetch(name: str, *overrides: str) -> Dataset:
@@ -35,6 +39,9 @@ def main() -> None:
         f"{dataset.name}: {len(dataset.train)} training and {len(dataset.test)} test samples{width},"
         f" {len(dataset.class_names)} classes, in {dataset.source}"
     )
+    if dataset.train.samples.modality == TEXTS:
+        texts = [text for part in (dataset.train, dataset.test) for text in part.samples.read(np.arange(len(part)))]
+        print(f"texts: {lengths(texts)}; content train {dataset.train.content[:12]} test {dataset.test.content[:12]}")
     for note in dataset.remarks:
         print(f"note: {note}")
 
