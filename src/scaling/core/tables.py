@@ -120,8 +120,8 @@ def read_text(path: Path, kind: str) -> tuple[str, str]:
         line = content.count(b"\n", 0, error.start) + 1
         raise DataError(
             f"{path}: not a UTF-8 text file ({error.reason} at byte {error.start}, line {line}): it can't be read as"
-            f" a {kind} file.\nOther encodings can't be told apart. Save it as {kind} UTF-8; where it comes from Windows:"
-            f" iconv -f CP1252 -t UTF-8 {path} > NEW{path.suffix}"
+            f" a {kind} file.\nOther encodings can't be told apart. Save it as {kind} UTF-8; where it comes from"
+            f" Windows: iconv -f CP1252 -t UTF-8 {path} > NEW{path.suffix}"
         ) from None
     return text, encoding
 

