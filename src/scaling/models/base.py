@@ -40,10 +40,13 @@ class Backbone:
 class ModelSource(Hashable, Protocol):
     """Settings of a model: hashable, able to say who it is and to build itself."""
 
-    #: What samples it takes.
-    modality: ClassVar[str]
     #: Whether there is a network that could be trained.
     trainable: ClassVar[bool]
+
+    @property
+    def modality(self) -> str:
+        """What samples it takes."""
+        ...
 
     @property
     def id(self) -> str:
@@ -58,6 +61,16 @@ class ModelSource(Hashable, Protocol):
     @property
     def label_space(self) -> str | None:
         """What the head's outputs mean."""
+        ...
+
+    @property
+    def labels(self) -> tuple[str, ...] | None:
+        """Names of the head's outputs, in order, where they are known."""
+        ...
+
+    @property
+    def comparable(self) -> bool:
+        """Whether its features were trained so that those of samples that mean the same lie close together."""
         ...
 
     def processor(self) -> Processor:
@@ -132,6 +145,8 @@ class NetworkSource:
     library: ClassVar[str] = ""
     modality: ClassVar[str] = IMAGES
     trainable: ClassVar[bool] = True
+    labels: ClassVar[tuple[str, ...] | None] = None
+    comparable: ClassVar[bool] = False
 
     def __post_init__(self) -> None:
         if not self.name:

@@ -249,6 +249,8 @@ class Pixels:
 
     modality: ClassVar[str] = IMAGES
     trainable: ClassVar[bool] = False
+    labels: ClassVar[tuple[str, ...] | None] = None
+    comparable: ClassVar[bool] = False
 
     def processor(self) -> Preprocessing:
         """Return the scaling."""
