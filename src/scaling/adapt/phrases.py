@@ -55,9 +55,7 @@ def by_class(phrases: Phrases | None, names: Sequence[str]) -> list[list[str]]:
                 f"adaptation.phrases has {len(found)} phrases, the data set {len(names)} classes.\n"
                 f"Give one for each, in this order: {', '.join(names[:12])}."
             )
-    groups = [
-        [value] if isinstance(value, str) else list(value) if isinstance(value, Sequence) else [] for value in found
-    ]
+    groups = [[value] if isinstance(value, str) else list(value) if isinstance(value, Sequence) else [] for value in found]
     if not all(groups) or not all(isinstance(phrase, str) and phrase.strip() for group in groups for phrase in group):
         raise _unreadable(phrases)
     return groups

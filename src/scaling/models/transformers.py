@@ -258,9 +258,7 @@ class TransformersModel:
         if self.pooling != "own" or not (modules := self._modules()):
             return "head" if self._head() else self.pooling
         kinds = [str(module["type"]).rpartition(".")[2] for module in modules]
-        where = next(
-            (str(module["path"]) for module, kind in zip(modules, kinds, strict=True) if kind == "Pooling"), ""
-        )
+        where = next((str(module["path"]) for module, kind in zip(modules, kinds, strict=True) if kind == "Pooling"), "")
         told = self._json(f"{where}/{CONFIG}") if where else {}
         modes = [key for key, value in told.items() if key.startswith("pooling_mode_") and value is True]
         modes = [key.removeprefix("pooling_mode_").split("_")[0] for key in modes] or [told.get("pooling_mode")]
@@ -368,12 +366,7 @@ def preprocessing(told: dict[str, Any], where: str) -> Preprocessing:
     if "crop_pct" in told and size is not None and size < 384:  # ConvNeXt's
         crop, crops, size = size, True, int(size / told["crop_pct"])
     scale, resample = told.get("rescale_factor", 1 / 255), told.get("resample", 2)
-    if (
-        (resizes and size is None)
-        or (crops and crop is None)
-        or resample not in RESAMPLING
-        or abs(scale * 255 - 1) > 1e-3
-    ):
+    if (resizes and size is None) or (crops and crop is None) or resample not in RESAMPLING or abs(scale * 255 - 1) > 1e-3:
         raise ModelError(
             f"{where}: the image processor {told.get('image_processor_type', '')} does what scaling doesn't know.\n"
             "Expected one that resizes to a side, crops the centre, divides by 255 and normalises."
