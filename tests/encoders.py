@@ -10,6 +10,7 @@ import numpy as np
 from scaling.config import compose, plain
 from scaling.data.base import Dataset, Split
 from scaling.modalities.texts import Texts
+from scaling.models.transformers import quiet
 
 GOOD = ("good", "great", "fine", "lovely", "happy")
 BAD = ("bad", "awful", "poor", "sad", "angry")
@@ -97,7 +98,8 @@ def encoder(folder: Path, kind: str = "BertModel", sentences: bool = False, **to
         sentences: add what sentence-transformers writes: mean pooling, normalised.
     """
     folder.mkdir(parents=True, exist_ok=True)
-    network(kind, **told).save_pretrained(folder)
+    with quiet():
+        network(kind, **told).save_pretrained(folder)
     if "image_size" in told:
         side = told["image_size"]
         write(folder / "preprocessor_config.json", {

@@ -76,8 +76,8 @@ class AsIs(Adaptation):
         elif self.label_space == "match" and not self._matches(dataset, model):
             raise AdaptationError(
                 f"as_is: the outputs of {model.id} mean {_meaning(model.label_space, model.labels)}, the labels of"
-                f" {dataset.name} mean {_meaning(dataset.label_space, model.labels and dataset.class_names)}: comparing them says"
-                " nothing.\n"
+                f" {dataset.name} mean {_meaning(dataset.label_space, model.labels and dataset.class_names)}:"
+                " comparing them says nothing.\n"
                 "Give adaptation.label_map={CLASS: OUTPUT, …}, or adaptation.label_space=raw for the literal"
                 " comparison of numbers,\nor train a head: adaptation=linear_probe."
             )

@@ -55,10 +55,12 @@ def by_class(phrases: Phrases | None, names: Sequence[str]) -> list[list[str]]:
                 f"adaptation.phrases has {len(found)} phrases, the data set {len(names)} classes.\n"
                 f"Give one for each, in this order: {', '.join(names[:12])}."
             )
-    groups = [[value] if isinstance(value, str) else list(value) if isinstance(value, Sequence) else [] for value in found]
-    if not all(groups) or not all(isinstance(phrase, str) and phrase.strip() for group in groups for phrase in group):
-        raise _unreadable(phrases)
-    return groups
+    groups = [[value] if isinstance(value, str) else value for value in found]
+    for group in groups:
+        known = isinstance(group, Sequence) and bool(group)
+        if not known or not all(isinstance(phrase, str) and phrase.strip() for phrase in group):
+            raise _unreadable(phrases)
+    return [list(group) for group in groups]
 
 
 def head(context: "Context", groups: Sequence[Sequence[str]]) -> "Head":

@@ -152,8 +152,8 @@ class Tokenised:
         if not cut:
             return []
         return [
-            f"{words.samples(cut)} of {words.samples(read)} texts are longer than the {self.tokens.max_length} tokens that"
-            f" {self.tokens.reads} reads: the rest of them is not seen"
+            f"{words.samples(cut)} of {words.samples(read)} texts are longer than the {self.tokens.max_length} tokens"
+            f" that {self.tokens.reads} reads: the rest of them is not seen"
         ]
 
     def _tokenise(self, indices: NDArray[np.int64]) -> None:

@@ -6,8 +6,9 @@ import torch
 from torch import Tensor, nn
 from torch.nn.functional import normalize
 
-#: Where features come from: what enters the network's own head, its pooler, or its last layer's mean or first token.
-Pooling = Literal["head", "pooler", "mean", "cls"]
+#: What features are: what enters the network's own head, the mean or the first token of its last layer, or the
+#: network's own pooling, where its output holds one, else the mean.
+Pooling = Literal["head", "mean", "cls", "own"]
 
 
 class Encoder(nn.Module):
@@ -26,7 +27,7 @@ class Encoder(nn.Module):
         output = self.network(**batch)
         if self.pooling == "head":  # cut off, so that what would enter it comes out
             features = output.logits
-        elif self.pooling == "pooler":
+        elif self.pooling == "own" and output.get("pooler_output") is not None:
             features = output.pooler_output
         else:
             features = self._pooled(output.last_hidden_state, batch.get("attention_mask"))
