@@ -1,5 +1,6 @@
 """A user's own images by a CSV that names files, labels and splits."""
 
+from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from unicodedata import normalize
@@ -54,21 +55,21 @@ class Manifest(Viewing):
         return picture_dataset(self.name, tuple(codes), train, test, self.label_space, path, notes)
 
 
-def manifest_rows(table: Table) -> list[tuple[int, str, str, str]]:
-    """Return line, path, label and split of each row.
+def manifest_rows(table: Table, wanted: Sequence[str] = COLUMNS) -> list[tuple[int, str, str, str]]:
+    """Return each row's line, and its cells in three columns.
 
     Raises:
         DataError: a column or a value is missing, or a row has more cells than the header.
     """
     columns = table.columns
-    if absent := [column for column in COLUMNS if column not in columns]:
+    if absent := [column for column in wanted if column not in columns]:
         raise DataError(
             f"{table.path} lacks the column {', '.join(absent)}: it has {', '.join(columns) or 'none'},"
-            f" expected {', '.join(COLUMNS)}."
+            f" expected {', '.join(wanted)}."
         )
-    if twice := [column for column in COLUMNS if columns.count(column) > 1]:
+    if twice := [column for column in wanted if columns.count(column) > 1]:
         raise DataError(f"{table.path} has the column {twice[0]} {columns.count(twice[0])} times.\nKeep one of them.")
-    places = [columns.index(column) for column in COLUMNS]
+    places = [columns.index(column) for column in wanted]
     rows = []
     for line, cells in table.rows:
         if any(map(str.strip, cells[len(columns) :])):
@@ -76,10 +77,12 @@ def manifest_rows(table: Table) -> list[tuple[int, str, str, str]]:
                 f"{table.path}, line {line}: got {len(cells)} cells, expected the header's {len(columns)}.\n"
                 "Put cells that hold a comma in quotes."
             )
-        path, label, split = (cells[place] if place < len(cells) else "" for place in places)
-        if not (path.strip() and label.strip() and split.strip()):
-            raise DataError(f"{table.path}, line {line}: a value is missing; {', '.join(COLUMNS)} are needed.")
-        rows.append((line, path, label, split))
+        first, label, split = (cells[place] if place < len(cells) else "" for place in places)
+        if empty := [name for name, cell in zip(wanted, (first, label, split), strict=True) if not cell.strip()]:
+            raise DataError(
+                f"{table.path}, line {line}: a value is missing ({', '.join(empty)}); {', '.join(wanted)} are needed."
+            )
+        rows.append((line, first, label, split))
     return rows
 
 
