@@ -52,10 +52,10 @@ class Comparison:
         import torch
 
         from scaling.adapt.softmax import path
+        from scaling.tasks import Regressions
 
-        found = path(
-            torch.from_numpy(self.features.copy()), torch.from_numpy(self.labels), CLASSES, PENALTIES, tolerance
-        )
+        truth = Regressions(torch.from_numpy(self.labels), CLASSES)
+        found = path(torch.from_numpy(self.features.copy()), truth, PENALTIES, tolerance)
         return found.weights.numpy(), found.biases.numpy()
 
     def ours_objectives(self, tolerance: float) -> list[float]:

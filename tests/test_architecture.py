@@ -15,7 +15,7 @@ import scaling
 ROOT = Path(scaling.__file__).parent
 TORCH = ("torch", "torchvision", "timm", "pytorch_lightning", "lightning", "safetensors")
 HEAVY = ("torch", "torchvision", "timm", "pytorch_lightning", "mlflow", "matplotlib", "plotly")
-TORCH_ROOMS = ("data", "models", "features", "training", "adapt", "lightning", "evaluate")
+TORCH_ROOMS = ("data", "models", "features", "training", "adapt", "tasks", "lightning", "evaluate")
 ROOMS_WITH_TORCH = tuple(f"scaling.{room}" for room in TORCH_ROOMS)
 
 

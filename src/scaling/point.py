@@ -268,10 +268,8 @@ def write_artifacts(folder: Path, job: Job, evaluation: Evaluation) -> None:
     test = evaluation.outcome.test
     arrays: dict[str, Any] = {
         "train_indices": job.subset.indices.astype(np.int32),
-        "train_predicted": evaluation.outcome.train.predicted.astype(np.int32),
-        "test_labels": test.labels.astype(np.int32),
-        "test_predicted": test.predicted.astype(np.int32),
-        "test_log_prob": test.log_prob.astype(np.float32),
+        "train_predicted": evaluation.outcome.train.kept()["predicted"],
+        **{f"test_{name}": array for name, array in test.kept().items()},
     }
     np.savez_compressed(folder / PREDICTIONS, **arrays)
     np.savez_compressed(folder / VALUES, **packed(evaluation.score.samples, test.labels))

@@ -24,6 +24,7 @@ from numpy.typing import NDArray
 from torch import Tensor
 
 from scaling.core.costs import LOGIT_ELEMENTS
+from scaling.tasks.base import Regressions
 
 ROW_BLOCK = 4096
 INEXACTNESS = 0.2  # a Newton step may miss this share of its decrease, unless the tolerance asks for less
@@ -35,25 +36,25 @@ MARGIN = 0.2
 class Problems:
     """m problems over the same rows, each with its own training rows; they keep their weights between penalties."""
 
-    def __init__(self, features: Tensor, moments: Tensor, labels: Tensor, classes: int, masks: Tensor) -> None:
+    def __init__(self, features: Tensor, moments: Tensor, truth: Regressions, masks: Tensor) -> None:
         """Start from weights of zero.
 
         Args:
             features: (n, r), centred, in the eigenbasis of their second moments.
             moments: (r,), the eigenvalues.
-            labels: (n,) classes 0 … classes-1.
+            truth: of the n rows.
             masks: (m, n), 1 for a problem's rows and 0 for the others.
         """
-        self.features, self.labels, self.classes, self.masks = features, labels, classes, masks
+        self.features, self.labels, self.classes, self.masks = features, truth.labels, truth.classes, masks
         self.moments = torch.cat([moments, torch.ones_like(moments[:1])])
         self.count = len(masks)
         self.sizes = masks.sum(1)
-        self.weights = torch.zeros(self.count, classes, features.shape[1] + 1, device=features.device)
+        self.weights = torch.zeros(self.count, self.classes, features.shape[1] + 1, device=features.device)
         self.before: Tensor | None = None  # the weights one penalty earlier, to extrapolate from
         self.objectives = torch.zeros(self.count, dtype=torch.float64, device=features.device)
         self.flattest = np.ones(self.count)  # smallest eigenvalue met of each preconditioned Hessian
         # More problems than fit are solved in groups. About five matrices of logits are held.
-        self.group = max(1, LOGIT_ELEMENTS // (len(features) * classes))
+        self.group = max(1, LOGIT_ELEMENTS // (len(features) * self.classes))
 
     def solve(self, penalty: float, tolerance: float, max_iterations: int) -> tuple[int, bool]:
         """Move all problems to the optimum for this penalty, from where they are.

@@ -17,6 +17,7 @@ import torch
 from torch import Tensor
 
 from scaling.adapt.newton import ROW_BLOCK, Problems, eigh
+from scaling.tasks.base import Regressions
 
 MAX_ITERATIONS = 1000
 
@@ -65,8 +66,7 @@ class Path:
 
 def fit(
     features: Tensor,
-    labels: Tensor,
-    classes: int,
+    truth: Regressions,
     penalties: list[float],
     folds: Tensor | None = None,
     search_tolerance: float = 1e-4,
@@ -79,7 +79,7 @@ def fit(
 
     Args:
         features: (n, d) float32, on the device to compute on; overwritten, so that no second copy is needed.
-        labels: (n,) classes 0 … classes-1.
+        truth: of the n rows.
         penalties: values of C, strongest (smallest) first.
         folds: (n,) fold of each row, 0 … k-1; None takes the first penalty without a choice.
         search_tolerance: a fit of the search is done when its objective is estimated to lie above the optimum by
@@ -92,9 +92,9 @@ def fit(
     """
     frame, search = Frame.of(features), Search()
     if folds is not None:
-        search.run(frame, labels, classes, penalties, folds, search_tolerance, max_iterations, stop_ratio, advance)
+        search.run(frame, truth, penalties, folds, search_tolerance, max_iterations, stop_ratio, advance)
     advance(len(penalties) - len(search.losses))
-    final = frame.problems(labels, classes, torch.ones(1, len(features), device=features.device))
+    final = frame.problems(truth, torch.ones(1, len(features), device=features.device))
     if search.starts:
         final.weights = search.starts[search.chosen]
     steps, solved = final.solve(penalties[search.chosen], tolerance, max_iterations)
@@ -139,14 +139,14 @@ class Search:
         return int(np.argmin(self.means)) if self.losses else 0
 
     def run(
-        self, frame: "Frame", labels: Tensor, classes: int, penalties: list[float], folds: Tensor, tolerance: float,
+        self, frame: "Frame", truth: Regressions, penalties: list[float], folds: Tensor, tolerance: float,
         max_iterations: int, stop_ratio: float, advance: Callable[[int], None],
     ) -> None:  # fmt: skip
         """Try the penalties from strong to weak; the arguments are those of `fit`."""
         members = torch.arange(int(folds.max()) + 1, device=folds.device)
         # The last problem has all rows: it goes along, for the final fit to start from.
         masks = torch.cat([(folds != members[:, None]).float(), torch.ones(1, len(folds), device=folds.device)])
-        problems = frame.problems(labels, classes, masks)
+        problems = frame.problems(truth, masks)
         for penalty in penalties:
             steps, solved = problems.solve(penalty, tolerance, max_iterations)
             self.starts.append(problems.weights[-1:].clone())
@@ -162,15 +162,14 @@ class Search:
 
 def path(
     features: Tensor,
-    labels: Tensor,
-    classes: int,
+    truth: Regressions,
     penalties: list[float],
     tolerance: float = 1e-4,
     max_iterations: int = MAX_ITERATIONS,
 ) -> Path:
     """Fit all rows at each penalty, given from strong to weak; the arguments are those of `fit`."""
     frame = Frame.of(features)
-    problem = frame.problems(labels, classes, torch.ones(1, len(features), device=features.device))
+    problem = frame.problems(truth, torch.ones(1, len(features), device=features.device))
     heads, objectives, iterations, converged = [], [], [], []
     for penalty in penalties:
         steps, solved = problem.solve(penalty, tolerance, max_iterations)
@@ -204,9 +203,9 @@ class Frame:
         """Make the frame of raw features (n, d), which are overwritten."""
         return cls(*standardise(features), *rotate(features))
 
-    def problems(self, labels: Tensor, classes: int, masks: Tensor) -> Problems:
+    def problems(self, truth: Regressions, masks: Tensor) -> Problems:
         """Return problems over these rows, with masks (m, n)."""
-        return Problems(self.features, self.moments, labels, classes, masks)
+        return Problems(self.features, self.moments, truth, masks)
 
     def turned_back(self, weights: Tensor) -> tuple[Tensor, Tensor]:
         """Turn a solution (outputs, r + 1) into weight (outputs, d) and bias (outputs,) for standardised features."""

@@ -1,8 +1,9 @@
 """What every family of metrics shares: what a metric is, its interval, and the score of a grid point."""
 
-from collections.abc import Mapping, Sequence
-from dataclasses import dataclass, field
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass, field, fields
 from math import sqrt
+from typing import Any, Self, TypeVar
 
 import numpy as np
 from numpy.typing import NDArray
@@ -80,6 +81,67 @@ class Metric:
     def reaches(self, value: float) -> bool:
         """Say whether a value lies between the bounds."""
         return self.bounds[0] < value < self.bounds[1]
+
+
+@dataclass(frozen=True)
+class Predictions:
+    """What a predictor says of m samples, in arrays of one row a sample; families say what more is kept, or None.
+
+    Attributes:
+        labels: what is true of each sample.
+    """
+
+    labels: NDArray[Any]
+
+    def __len__(self) -> int:
+        return len(self.labels)
+
+    @property
+    def primary(self) -> float:
+        """Value of the family's primary metric."""
+        raise NotImplementedError
+
+    @property
+    def log_loss(self) -> float:
+        """Mean loss of the probabilities."""
+        raise NotImplementedError
+
+    @property
+    def finite(self) -> bool:
+        """Whether all that they say is numbers."""
+        raise NotImplementedError
+
+    def kept(self) -> dict[str, NDArray[Any]]:
+        """Return the arrays from which the primary metric can be recounted."""
+        raise NotImplementedError
+
+    @classmethod
+    def concatenate(cls, parts: Sequence[Self]) -> Self:
+        """Join predictions of consecutive batches."""
+        return _joined(parts, np.concatenate)
+
+    @classmethod
+    def interleaved(cls, shares: Sequence[Self]) -> Self:
+        """Join the shares of W processes, of which process r predicted the samples r, r + W, r + 2W, …"""
+        return _joined(shares, _woven)
+
+
+P = TypeVar("P", bound=Predictions)
+
+
+def _joined(parts: Sequence[P], join: Callable[[list[NDArray[Any]]], NDArray[Any]]) -> P:
+    found: dict[str, Any] = {}
+    for name in (entry.name for entry in fields(parts[0])):
+        column = [getattr(part, name) for part in parts]
+        found[name] = None if any(part is None for part in column) else join(column)
+    return type(parts[0])(**found)
+
+
+def _woven(shares: Sequence[NDArray[Any]]) -> NDArray[Any]:
+    joined = np.empty((sum(map(len, shares)), *shares[0].shape[1:]), shares[0].dtype)
+    for first, share in enumerate(shares):
+        joined[first :: len(shares)] = share
+    return joined
 
 
 @dataclass(frozen=True)

@@ -3,11 +3,13 @@
 from collections.abc import Sequence
 from dataclasses import dataclass
 from math import ceil, sqrt
+from typing import Any
 
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
 from scaling.core.words import about, samples
+from scaling.metrics import base
 from scaling.metrics.base import Z_95, Measures, Metric, Score, score
 
 TOP_K = 5
@@ -34,7 +36,7 @@ Floats = NDArray[np.float64]
 
 
 @dataclass(frozen=True)
-class Predictions:
+class Predictions(base.Predictions):
     """What a predictor says of m samples, reduced to what every score needs.
 
     Attributes:
@@ -46,29 +48,33 @@ class Predictions:
         log_probs: natural logarithm of the probability of every output, shape (m, outputs); None where it is not kept.
     """
 
-    labels: NDArray[np.int64]
     predicted: NDArray[np.int64]
     log_prob: NDArray[np.float32]
     in_top_k: NDArray[np.bool_] | None = None
     log_probs: NDArray[np.float32] | None = None
 
-    @classmethod
-    def concatenate(cls, parts: Sequence["Predictions"]) -> "Predictions":
-        """Join predictions of consecutive batches."""
-        top = [part.in_top_k for part in parts if part.in_top_k is not None]
-        every = [part.log_probs for part in parts if part.log_probs is not None]
-        return cls(
-            labels=np.concatenate([part.labels for part in parts]),
-            predicted=np.concatenate([part.predicted for part in parts]),
-            log_prob=np.concatenate([part.log_prob for part in parts]),
-            in_top_k=np.concatenate(top) if len(top) == len(parts) else None,
-            log_probs=np.concatenate(every) if len(every) == len(parts) else None,
-        )
-
     @property
-    def hits(self) -> float:
+    def primary(self) -> float:
         """Share of samples whose predicted class is the true one."""
         return float(np.mean(self.predicted == self.labels))
+
+    @property
+    def log_loss(self) -> float:
+        """Mean negative logarithm of the probability given to the true class."""
+        return -float(self.log_prob.mean())
+
+    @property
+    def finite(self) -> bool:
+        """Whether the probability of each true class is a number."""
+        return bool(np.isfinite(self.log_prob).all())
+
+    def kept(self) -> dict[str, NDArray[Any]]:
+        """Return true and predicted classes, and what was given to the true ones."""
+        return {
+            "labels": self.labels.astype(np.int32),
+            "predicted": self.predicted.astype(np.int32),
+            "log_prob": self.log_prob.astype(np.float32),
+        }
 
 
 def measure(found: Predictions, class_names: Sequence[str]) -> Measures:

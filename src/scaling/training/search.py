@@ -70,7 +70,7 @@ def _train(work: Work, reporter: Reporter, share: Share) -> Trained:
     )  # fmt: skip
     if not np.isfinite(rounds[-1].loss):
         raise AdaptationError(_diverged([rate]))
-    subset = type(work.dataset.train)(samples, work.labels)
+    subset = type(work.dataset.train)(samples, work.targets)
     trained = Trained(
         train=run.predict(network, "predict train", subset, read),
         test=run.predict(network, "predict test", work.dataset.test, run.test_reader()),
@@ -80,7 +80,7 @@ def _train(work: Work, reporter: Reporter, share: Share) -> Trained:
             **peak_memory(), **({EARLIER: checkpoint.earlier} if checkpoint.earlier else {}),
         },
     )  # fmt: skip
-    if not np.isfinite(trained.test.log_prob).all():
+    if not trained.test.finite:
         raise AdaptationError(_diverged([rate]))
     if share.rank == 0 and work.settings.keep:
         checkpoint.keep(network)
