@@ -21,9 +21,16 @@ if "PYTEST_XDIST_WORKER" in os.environ:  # several threads in each of several wo
 DIGITS = ("model=pixels", "dataset=digits", "adaptation=knn")
 
 
+#: What a user's shell or a CI service may set, and what is printed or written would depend on.
+OUTSIDE = (
+    "MLFLOW_TRACKING_URI", "MLFLOW_RUN_ID", "MLFLOW_EXPERIMENT_NAME", "MLFLOW_EXPERIMENT_ID", "HYDRA_FULL_ERROR",
+    "SCALING_TRACEBACK", "FORCE_COLOR", "NO_COLOR", "TTY_COMPATIBLE", "TTY_INTERACTIVE", "COLUMNS", "LINES",
+)  # fmt: skip
+
+
 @pytest.fixture(autouse=True)
-def _no_store_from_outside(monkeypatch: pytest.MonkeyPatch) -> None:
-    for name in ("MLFLOW_TRACKING_URI", "MLFLOW_RUN_ID", "MLFLOW_EXPERIMENT_NAME", "HYDRA_FULL_ERROR"):
+def _nothing_from_outside(monkeypatch: pytest.MonkeyPatch) -> None:
+    for name in OUTSIDE:
         monkeypatch.delenv(name, raising=False)
     monkeypatch.setattr(secrets, "_known", set())
 

@@ -11,7 +11,7 @@ import pytest
 from tests.conftest import DIGITS
 from tests.servers import LOSE, PASS, REFUSE, proxy, served
 
-from scaling.tracking import RunStore
+from scaling.tracking import RunStore, spool
 
 __all__ = ["proxy", "served"]
 
@@ -111,7 +111,7 @@ def test_a_server_that_goes_away_costs_time_and_no_result(end, proxy, run, runs,
     out, err = capfd.readouterr()
     assert "0.8300" in out  # the table, of the first point
     assert "1 of 2 points failed" in err
-    kept = list(SPOOL.iterdir()) if SPOOL.exists() else []
+    kept = spool.entries(SPOOL)
     if end == "runs/create":
         assert "n=100    seed=0: not run: The MLflow server" in err
         assert kept == []
@@ -143,7 +143,7 @@ def test_an_outage_in_the_middle_is_made_up_for_by_the_same_command(end, number,
 def test_a_result_that_is_refused_for_good_is_named_and_not_computed_again(proxy, run, runs, capfd):
     proxy.rule = lambda path, body: REFUSE if path.endswith("log-inputs") else PASS
     assert run("n=50") == run("n=50") == 1
-    (entry,) = SPOOL.iterdir()
+    (entry,) = spool.entries(SPOOL)
     out, err = capfd.readouterr()
     assert str(entry) in err
     assert out.count("[1/1]") == 1

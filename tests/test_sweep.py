@@ -93,7 +93,7 @@ def test_flags_may_follow_overrides(command):
     assert len(points()) == 4
 
 
-@pytest.mark.parametrize("name", ["2024", "2024.10", "nan", "1e3", "ü=(1)"])
+@pytest.mark.parametrize("name", ["2024.10", "nan", "ü=(1)"])
 def test_a_name_that_looks_like_something_else_is_kept_from_the_plan_to_the_report(name, command, place, capsys):
     grid = (*DIGITS, "n=20,30", f"dataset.name={name}", f"tracking.experiment={name}")
     assert command("scaling.run", "-m", *grid) == 0

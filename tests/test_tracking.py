@@ -213,7 +213,7 @@ def test_two_processes_may_create_a_store_at_once(tmp_path):
     for program in both:
         program.stdin.write("\n")
         program.stdin.flush()
-    answers = [program.communicate(timeout=120) for program in both]
+    answers = [program.communicate(timeout=600) for program in both]
     assert [program.returncode for program in both] == [0, 0], answers
     assert answers[0][0] == answers[1][0] != ""
 
@@ -998,3 +998,17 @@ def test_where_nothing_can_be_kept_a_result_is_logged_all_the_same(store, sweep,
 def test_what_is_kept_says_nothing_of_a_server(kept):
     _, entry, _ = kept
     assert "://" not in (entry / "result.json").read_text()
+
+
+@pytest.mark.parametrize("there", [False, True], ids=["made for it", "there before"])
+def test_an_empty_spool_leaves_the_folders_that_were_there(tmp_path, there):
+    root = tmp_path / "checkpoints" / "spool"
+    if there:
+        root.parent.mkdir()
+    (tmp_path / "files").mkdir()
+    entry = spool.keep(root, spool.Result("r", "f", False, 0, {}, {}, {}, {}, []), tmp_path / "files")
+    spool.tidy(root)
+    assert spool.entries(root) == [entry]
+    spool.forget(entry)
+    spool.tidy(root)
+    assert (root.exists(), root.parent.exists()) == (False, there)

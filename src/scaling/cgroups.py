@@ -55,6 +55,6 @@ def _numbers(file: Path) -> list[float]:
 
 def _text(file: Path) -> str:
     try:
-        return file.read_text()
+        return file.read_text(encoding="utf-8")
     except (OSError, UnicodeDecodeError):
         return ""

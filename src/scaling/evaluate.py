@@ -195,6 +195,21 @@ class Job:
         self.adaptation.check(self.dataset, self.model, point.n)
         return point
 
+    def check_network(self) -> None:
+        """Refuse a network that can't be made or can't take the images; stored features say that it can.
+
+        Raises:
+            ModelError: the weights can't be had or don't fit, or the network takes images of other sizes.
+        """
+        provider = self.provider(SilentReporter())
+        if not self.model.trainable or not isinstance(provider, FeatureProvider):
+            return
+        if provider.entry("train") or provider.entry("test"):
+            return
+        from scaling.features.trial import check
+
+        check(self.model, self.dataset.train.samples)
+
     def forget_checkpoint(self) -> None:
         """Delete what an interrupted training would go on from; called once the point is finished for good."""
         if self.training.checkpoint is not None and not self.training.keep:
@@ -235,12 +250,13 @@ def evaluate_job(job: Job, reporter: Reporter | None = None) -> Evaluation:
     """Evaluate one grid point.
 
     Raises:
-        ScalingError: see `Job.check`; also where the weights don't fit or the disk is full.
+        ScalingError: see `Job.check` and `Job.check_network`; also where the disk is full.
     """
     reporter = reporter or SilentReporter()
     machine.keep_freed_memory()
     with reporter.stage("load"):
         job.check()
+        job.check_network()
     features = job.provider(reporter)
     context = Context(job.dataset, job.model, features, job.precision, job.trainer, reporter, job.training)
     outcome = job.adaptation.run(context, job.subset)

@@ -130,11 +130,13 @@ def run_grid(
     delivered = Delivered() if settings["plan"] else _deliver(settings, store)
     if delivered.logged:
         planned = looked_up(planned, store)
-    screen.print(terminal.counts_line(Counter(item.state.state for item in planned)))
     todo = [item for item in planned if item.state.state != "done" or settings["force"]]
     stuck = {} if settings["force"] else delivered.stuck  # those are computed, whatever keeps them from the store
     stuck = {item.point.fingerprint: stuck[item.point.fingerprint] for item in todo if item.point.fingerprint in stuck}
     todo = [item for item in todo if item.point.fingerprint not in stuck]
+    for one in {str((item.settings["model"], item.settings["dataset"])): item.settings for item in todo}.values():
+        Job(one).check_network()
+    screen.print(terminal.counts_line(Counter(item.state.state for item in planned)))
     if settings["plan"]:
         rows = [(item.point, item.state.state, item.state.reason.split("\n")[0]) for item in planned]
         screen.print(terminal.plan_table(rows))

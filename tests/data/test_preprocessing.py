@@ -150,3 +150,15 @@ def test_an_augmentation_that_there_is_not_is_refused():
         SettingError, match=r"adaptation.augment=\['blur'\]: expected a list of crop, resized_crop, flip"
     ):
         Preprocessing().check_augment(["blur"])
+
+
+@pytest.mark.parametrize("wrong", [{"resize": 0}, {"crop": "abc"}, {"crop": True}, {"channels": -1}, {"resize": 9.5}])
+def test_sizes_are_positive_whole_numbers(wrong):
+    ((name, value),) = wrong.items()
+    with pytest.raises(SettingError, match=rf"model\.preprocessing\.{name}={value}: expected a whole number from 1"):
+        Preprocessing(**wrong)
+
+
+def test_an_unknown_interpolation_names_the_known():
+    with pytest.raises(SettingError, match=r"interpolation=cubic: expected one of nearest, bilinear, bicubic\."):
+        Preprocessing(interpolation="cubic")

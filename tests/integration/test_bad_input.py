@@ -65,15 +65,17 @@ def test_a_failed_download_says_what_else_supplies_the_data(command, capsys, pla
     assert list(place.iterdir()) == []
 
 
-def test_weights_that_do_not_fit_fail_the_point_with_the_reason(command, capsys, place):
+@pytest.mark.parametrize("prefix", ["", "model."])
+def test_weights_that_do_not_fit_are_refused_once_before_anything_is_written(command, capsys, place, prefix):
     import torch
 
-    from scaling.tracking import RunStore
-
-    torch.save({"conv1.weight": torch.zeros(1)}, place / "other.pth")
-    assert command("scaling.run", "model=resnet18", "model.weights=other.pth", "dataset=digits", "n=20") == 1
-    assert "don't fit the network" in capsys.readouterr().err
-    assert {run.info.status for run in RunStore().runs()} == {"FAILED"}
+    torch.save({f"{prefix}conv1.weight": torch.zeros(1)}, place / "other.pth")
+    arguments = ("model=resnet18", "model.weights=other.pth", "dataset=digits", "n=20,30,40")
+    assert command("scaling.run", "-m", *arguments) == 1
+    message = capsys.readouterr().err.strip()
+    assert message.startswith("error: The weights in other.pth don't fit the network: 101 missing, e.g. bn1.weight")
+    assert len(message.splitlines()) <= 3
+    assert [path.name for path in place.iterdir()] == ["other.pth"]
 
 
 def test_a_gpu_that_is_not_there_is_named(command, capsys, place):

@@ -80,7 +80,7 @@ def test_sigterm_leaves_no_run_running(place):
     process = spawn(place, *LONG_GRID)
     after_points(process, 2)
     process.send_signal(signal.SIGTERM)
-    store, deadline = RunStore(), time.monotonic() + 60
+    store, deadline = RunStore(), time.monotonic() + 600
     while "RUNNING" in (left := {run.info.status for run in store.runs()}) and time.monotonic() < deadline:
         time.sleep(0.2)
     process.kill()

@@ -1,13 +1,18 @@
 import hashlib
+import re
 import shutil
 import subprocess
 import sys
+from collections import OrderedDict
 from pathlib import Path
+from types import SimpleNamespace
 
 import pytest
 import timm
 import torch
+from timm.layers import resample_abs_pos_embed
 from torchvision import models
+from torchvision.models.vision_transformer import VisionTransformer, interpolate_embeddings
 
 from scaling.config import build, compose, config_path, plain
 from scaling.core.errors import ModelError, SettingError
@@ -160,6 +165,68 @@ def test_local_weights_are_loaded_by_name_and_known_by_content(tmp_path):
     assert one.identity() == other.identity()
 
 
+def test_weights_with_a_prefix_are_the_same_network(tmp_path):
+    network = TimmModel(name="test_resnet", id="x", pretrained=False, init_seed=7).network()
+    wrapped = {f"module._orig_mod.{name}": value for name, value in network.state_dict().items()}
+    torch.save({"state_dict": {**wrapped, "criterion.weight": torch.ones(4)}}, tmp_path / "a.pt")
+    loaded = TimmModel(name="test_resnet", id="x", weights=str(tmp_path / "a.pt")).network()
+    assert weights.state_digest(loaded) == weights.state_digest(network)
+
+
+@pytest.mark.parametrize(("saved", "asked"), [(None, 96), (96, None), (96, 96), (96, 32)])
+def test_positions_of_timms_transformers_are_interpolated_as_timm_does(tmp_path, saved, asked):
+    """It is made for 160 px, with patches of 16 px."""
+    network = TimmModel(name="test_vit3", id="x", pretrained=False, input_size=saved).network()
+    torch.save({f"model.{name}": value for name, value in network.state_dict().items()}, tmp_path / "a.pt")
+    loaded = TimmModel(name="test_vit3", id="x", weights=str(tmp_path / "a.pt"), input_size=asked).network()
+    count = (asked or 160) // 16
+    expected = resample_abs_pos_embed(network.pos_embed, [count, count], num_prefix_tokens=1)
+    assert loaded.pos_embed.shape == (1, count**2 + 1, 96)
+    torch.testing.assert_close(loaded.pos_embed, expected)
+    assert torch.equal(loaded.head.weight, network.head.weight)
+
+
+def test_at_its_own_size_a_network_is_the_librarys_own():
+    own, same = (TimmModel("test_vit3", "x", pretrained=False, input_size=size).network() for size in (None, 160))
+    assert weights.state_digest(own) == weights.state_digest(same)
+
+
+def test_a_network_that_takes_the_size_as_it_is_stays_as_it_is():
+    # timm could make this one anew for 96 px, but it takes them: its numbers stay what they were
+    source = TimmModel("mvitv2_tiny", "x", pretrained=False, input_size=96)
+    assert not source._is_made_for_another(96)
+    assert TimmModel("test_vit3", "x", pretrained=False)._is_made_for_another(96)
+    assert not TimmModel("test_vit3", "x", pretrained=False)._is_made_for_another(160)
+    assert not TimmModel("test_resnet", "x", pretrained=False)._is_made_for_another(96)
+
+
+@pytest.fixture
+def small_vit(monkeypatch):
+    """Let torchvision's vit_b_16 be a small one, with library weights that were made for 64 px."""
+
+    def get_model(name, weights=None, image_size=64, num_classes=1000):
+        return VisionTransformer(image_size, 16, 1, 2, 8, 8, num_classes=num_classes)
+
+    state = get_model("").state_dict()
+    state["encoder.pos_embedding"] = torch.randn(1, 17, 8, generator=torch.Generator().manual_seed(0))
+    library = SimpleNamespace(meta={"categories": range(1000), "min_size": (64, 64)}, get_state_dict=lambda **_: state)
+    monkeypatch.setattr(models, "get_model", get_model)
+    monkeypatch.setattr(TorchvisionModel, "_weights", lambda self: library)
+    return state
+
+
+@pytest.mark.parametrize("own", [False, True])
+def test_positions_of_torchvisions_transformers_are_interpolated_as_torchvision_does(tmp_path, small_vit, own):
+    torch.save(small_vit, tmp_path / "a.pt")
+    path = str(tmp_path / "a.pt") if own else None
+    source = TorchvisionModel("vit_b_16", "x", tag="IMAGENET1K_V1", weights=path, input_size=32)
+    expected = interpolate_embeddings(32, 16, OrderedDict(small_vit))["encoder.pos_embedding"]
+    network = source.network()
+    assert network.image_size == 32
+    torch.testing.assert_close(network.encoder.pos_embedding, expected)
+    assert network(photo(32)).shape == (2, 1000)
+
+
 def test_weights_of_another_network_are_an_error(tmp_path):
     torch.save(TimmModel(name="test_vit", id="x", pretrained=False).network().state_dict(), tmp_path / "a.pt")
     with pytest.raises(ModelError, match="don't fit the network"):
@@ -215,10 +282,12 @@ def test_network_without_a_linear_layer_says_so():
         TorchvisionModel("squeezenet1_1", "x", pretrained=False).build()
 
 
-@pytest.mark.parametrize("size", [0, -1, 64.5, "big"])
+@pytest.mark.parametrize("size", [0, -1, 64.5, "big", True, (96, 128)])
 def test_input_size_must_be_a_positive_whole_number(size):
-    with pytest.raises(SettingError, match=rf"model\.input_size={size}"):
+    with pytest.raises(SettingError, match=rf"model\.input_size={re.escape(str(size))}: "):
         TimmModel(name="resnet18", id="x", input_size=size)
+    with pytest.raises(SettingError, match=rf"model\.input_size={re.escape(str(size))}: "):
+        Pixels(input_size=size)
 
 
 def test_unknown_preprocessing_is_an_error():

@@ -1,5 +1,6 @@
 import hashlib
 import pickle
+from argparse import Namespace
 from pathlib import Path
 
 import pytest
@@ -105,10 +106,27 @@ def test_state_digest_is_a_function_of_every_entry():
     assert weights.state_digest(one) != weights.state_digest(other)
 
 
-@pytest.mark.parametrize("wrap", [lambda s: s, lambda s: {"state_dict": s, "epoch": 3}, lambda s: {"model": s}])
+WRAPS = {
+    "bare": lambda state: state,
+    "Lightning": lambda state: {
+        "state_dict": state, "epoch": 3, "hyper_parameters": {"lr": 0.1}, "optimizer_states": [{"state": {}}],
+        "best": torch.tensor(0.9),
+    },
+    "model": lambda state: {"model": state, "optimizer": {"state": {0: {"exp_avg": torch.zeros(2)}}}},
+    "model_state_dict": lambda state: {"epoch": 3, "model_state_dict": state, "loss": torch.tensor(1.0)},
+    "net": lambda state: {"net": state, "acc": 91.2},
+    "ema": lambda state: {"ema": state, "updates": 7},
+    "ema beside model": lambda state: {"ema": network(5).state_dict(), "model": state},
+    "ema inside": lambda state: {"ema": {"state_dict": state}},
+    "any name, if it is the only one": lambda state: {"resnet": state, "args": {"lr": 0.1}},
+    "with what is no tensor": lambda state: {**state, "version": 2},
+}  # fmt: skip
+
+
+@pytest.mark.parametrize("wrap", WRAPS)
 def test_state_dict_is_read_bare_or_wrapped(tmp_path, wrap):
     state = network().state_dict()
-    torch.save(wrap(state), tmp_path / "a.pt")
+    torch.save(WRAPS[wrap](state), tmp_path / "a.pt")
     assert same(weights.read(tmp_path / "a.pt"), state)
 
 
@@ -140,10 +158,25 @@ def test_whole_pickled_network_is_refused_with_the_remedy(tmp_path):
         weights.read(tmp_path / "a.pt")
 
 
-@pytest.mark.parametrize("content", [[torch.zeros(2)], torch.zeros(2), {"epoch": 3}, {"a": {"b": torch.zeros(2)}}])
-def test_what_is_no_state_dict_is_named(tmp_path, content):
+def test_a_pickle_says_what_else_it_holds_and_how_to_take_the_weights_out(tmp_path):
+    torch.save({"state_dict": network().state_dict(), "hyper_parameters": Namespace(lr=0.1)}, tmp_path / "a.ckpt")
+    with pytest.raises(ModelError, match=r"more than tensors, argparse\.Namespace; ") as error:
+        weights.read(tmp_path / "a.ckpt")
+    assert '["state_dict"], NEW)' in str(error.value)
+
+
+@pytest.mark.parametrize(
+    ("content", "shown"),
+    [
+        ([torch.zeros(2)], "a list"),
+        (torch.zeros(2), "a Tensor"),
+        ({"epoch": 3}, "a dict with epoch"),
+        ({"student": {"w": torch.zeros(2)}, "teacher": {"w": torch.zeros(2)}}, "a dict with student, teacher"),
+    ],
+)
+def test_what_is_no_state_dict_is_named(tmp_path, content, shown):
     torch.save(content, tmp_path / "a.pt")
-    with pytest.raises(ModelError, match=rf"a\.pt holds a {type(content).__name__}, expected a state dict"):
+    with pytest.raises(ModelError, match=rf"a\.pt holds {shown}, expected a state dict"):
         weights.read(tmp_path / "a.pt")
 
 
@@ -186,9 +219,90 @@ def test_unknown_entry_is_named():
 
 
 def test_missing_and_unknown_entries_are_both_named():
-    state = {f"module.{name}": value for name, value in network().state_dict().items()}
-    with pytest.raises(ModelError, match=r"9 missing, e\.g\. 0\.weight; 9 unknown, e\.g\. module\.0\.weight\."):
+    state = {name.replace("3.", "head."): value for name, value in network().state_dict().items()}
+    with pytest.raises(ModelError, match=r"2 missing, e\.g\. 3\.weight; 2 unknown, e\.g\. head\.weight\."):
         fit(state)
+
+
+def prefixed(prefix, state):
+    return {f"{prefix}{name}": value for name, value in state.items()}
+
+
+@pytest.mark.parametrize("match", ["names", "order"])
+@pytest.mark.parametrize(
+    "prefix", ["model.", "module.", "_orig_mod.", "module._orig_mod.", "backbone.", "net.", "encoder.", "a.b.c."]
+)
+def test_what_all_names_begin_with_is_taken_off(prefix, match):
+    state = network(seed=1).state_dict()
+    assert same(fit(prefixed(prefix, state), match), state)
+
+
+BESIDE = {
+    "a loss's weights, as Lightning keeps them": {"criterion.weight": torch.ones(3)},
+    "a metric's state": {"val_acc.correct": torch.tensor(3), "val_acc.total": torch.tensor(4)},
+    "the count of averaged weights": {"n_averaged": torch.tensor(7)},
+    "a projector": {"projector.0.weight": torch.ones(2, 2)},
+}
+
+
+@pytest.mark.parametrize("beside", BESIDE)
+def test_what_lies_beside_the_network_is_no_part_of_it(beside):
+    state = network(seed=1).state_dict()
+    assert same(fit({**BESIDE[beside], **prefixed("model.", state)}), state)
+
+
+def test_wrappers_of_single_layers_are_taken_off():
+    state = network(seed=1).state_dict()
+    for wrapper in ("_orig_mod", "_fsdp_wrapped_module", "_checkpoint_wrapped_module"):
+        wrapped = {name.replace("1.", f"1.{wrapper}."): value for name, value in state.items()}
+        assert same(fit(wrapped), state)
+        assert same(fit(prefixed("module.", wrapped)), state)
+
+
+def test_several_networks_in_one_file_are_refused():
+    states = [prefixed(name, network(seed).state_dict()) for seed, name in enumerate(("model.", "ema_model."))]
+    with pytest.raises(ModelError, match=r"it holds 2 networks, model\., ema_model\.; save one of them alone"):
+        fit(states[0] | states[1])
+
+
+def test_an_entry_that_is_missing_or_unknown_under_a_prefix_is_named():
+    state = prefixed("model.", network().state_dict())
+    with pytest.raises(ModelError, match=r"1 unknown, e\.g\. model\.4\.bias\."):
+        fit({**state, "model.4.bias": torch.zeros(2)})
+    del state["model.3.bias"]
+    with pytest.raises(ModelError, match=r"1 missing, e\.g\. 3\.bias; 1 unknown, e\.g\. head\.bias\."):
+        fit({**state, "head.bias": torch.zeros(3)})
+
+
+def test_the_count_of_batches_is_needed_by_nobody():
+    state = network(seed=1).state_dict()
+    without = {name: value for name, value in state.items() if not name.endswith("num_batches_tracked")}
+    assert len(without) < len(state)
+    assert same(fit(without), state)
+    more = {**state, "0.num_batches_tracked": torch.tensor(3)}
+    assert same(fit(more), state)
+
+
+def test_positions_alone_are_brought_to_another_size():
+    expected = {"pos_embed": torch.zeros(1, 4), "head.weight": torch.zeros(2, 3)}
+    seen = []
+
+    def resized(state):
+        seen.append(list(state))
+        return {**state, "pos_embed": state["pos_embed"][:, :4]}
+
+    state = {"m.pos_embed": torch.ones(1, 9), "m.head.weight": torch.ones(2, 3)}
+    assert weights.fit(state, expected, Path("a.pt"), "names", resized)["pos_embed"].shape == (1, 4)
+    assert seen == [["pos_embed", "head.weight"]]
+    state["m.head.weight"] = torch.ones(5, 3)
+    with pytest.raises(ModelError, match=r"head\.weight has shape \(5, 3\), the network expects \(2, 3\)"):
+        weights.fit(state, expected, Path("a.pt"), "names", resized)
+    assert len(seen) == 1
+
+
+def test_a_head_of_another_size_says_which_number_of_classes_it_has():
+    with pytest.raises(ModelError, match=r"expects \(5, 8\) \(if that is its head: model\.num_classes=3\)\."):
+        fit(network().state_dict(), outputs=5)
 
 
 @pytest.mark.parametrize("match", ["names", "order"])
@@ -198,7 +312,7 @@ def test_entry_of_another_shape_is_named(match):
 
 
 def test_entries_of_other_names_are_matched_by_order():
-    state = {f"stem.{name}": value for name, value in network(seed=1).state_dict().items()}
+    state = {f"stem_{name}": value for name, value in network(seed=1).state_dict().items()}
     assert same(fit(state, "order"), network(seed=1).state_dict())
 
 
@@ -209,8 +323,8 @@ def test_order_needs_the_same_number_of_entries():
 
 
 def test_order_needs_the_same_kinds_of_entries():
-    state = {f"stem.{name}": value for name, value in reversed(network().state_dict().items())}
-    with pytest.raises(ModelError, match=r"stem\.3\.bias stands where 0\.weight is expected"):
+    state = {f"stem_{name}": value for name, value in reversed(network().state_dict().items())}
+    with pytest.raises(ModelError, match=r"stem_3\.bias stands where 0\.weight is expected"):
         fit(state, "order")
 
 

@@ -85,7 +85,7 @@ def browser(folder):
         driver.quit()
 
 
-def wait(driver, script, seconds=20):
+def wait(driver, script, seconds=300):
     """Wait until a script returns something true."""
     end = time.monotonic() + seconds
     while not driver.execute_script(script):

@@ -5,8 +5,8 @@ import pytest
 import torch
 
 from scaling.data import ArrayImages, Preprocessing
+from scaling.data.augment import augmented
 from scaling.data.base import FileImages
-from scaling.training.augment import augmented
 from scaling.training.batches import PlainBatches, Share, TrainingBatches
 
 LABELS = np.arange(10) % 3

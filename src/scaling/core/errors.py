@@ -32,6 +32,10 @@ class ModelError(ScalingError):
     """A network or its weights can't be had, or don't fit each other."""
 
 
+class UnavailableError(ModelError):
+    """Weights can't be fetched, whatever the settings."""
+
+
 class AdaptationError(ScalingError):
     """An adaptation can't work on this model, data set and n."""
 

@@ -2,7 +2,7 @@
 
 from collections.abc import Sequence
 from dataclasses import asdict, dataclass, replace
-from typing import TYPE_CHECKING, Any, Literal
+from typing import TYPE_CHECKING, Any, Literal, get_args
 
 from scaling.core.errors import DataError, SettingError
 
@@ -39,6 +39,17 @@ class Preprocessing:
     std: tuple[float, ...] = (1.0,)
     channels: int | None = 3
 
+    def __post_init__(self) -> None:
+        for name in ("resize", "crop", "channels"):
+            value: Any = getattr(self, name)
+            if value is not None and (isinstance(value, bool) or not isinstance(value, int) or value < 1):
+                raise SettingError(f"model.preprocessing.{name}={value}: expected a whole number from 1 up, or null.")
+        if self.interpolation not in get_args(Interpolation):
+            raise SettingError(
+                f"model.preprocessing.interpolation={self.interpolation}: expected one of"
+                f" {', '.join(get_args(Interpolation))}."
+            )
+
     def at_size(self, size: int | None) -> "Preprocessing":
         """Return this preprocessing at another resolution: the shorter side resized to `size`, and none of it cut off.
 
@@ -74,7 +85,7 @@ class Preprocessing:
 
     def augmented(self, batch: "Batch", names: Sequence[str], seeds: "NDArray[np.int64]") -> "Batch":
         """Augment images, each by its own seed."""
-        from scaling.training.augment import augmented
+        from scaling.data.augment import augmented
 
         return {IMAGES: augmented(batch[IMAGES], names, seeds)}
 

@@ -4,12 +4,13 @@ Sources are hashable settings. They say who they are (`identity`) before anythin
 sweep can be planned in seconds; `build` makes the network.
 """
 
-from collections.abc import Hashable, Mapping
-from dataclasses import dataclass
-from functools import lru_cache
+import itertools
+from collections.abc import Callable, Hashable, Mapping
+from dataclasses import dataclass, replace
+from functools import lru_cache, partial
 from typing import TYPE_CHECKING, Any, ClassVar, Literal, Protocol
 
-from scaling.core.errors import ModelError, SettingError
+from scaling.core.errors import ModelError, ScalingError, SettingError
 from scaling.data.preprocessing import IMAGENET_MEAN, IMAGENET_STD, IMAGES, Preprocessing
 from scaling.modalities.base import Batch, Processor
 from scaling.models import weights
@@ -17,6 +18,10 @@ from scaling.models import weights
 if TYPE_CHECKING:
     from torch import Tensor, nn
 
+#: Sides in pixels of which networks take multiples, or that they are made for; asked when another was refused.
+SIDES = (14, 16, 32, 64, 224)
+#: How many of the sizes that work are told.
+TOLD = 2
 IMAGENET_PREPROCESSING = Preprocessing(resize=256, crop=224, mean=IMAGENET_MEAN, std=IMAGENET_STD)
 #: `model.preprocessing=to_tensor`: scaled to 0 … 1 and nothing else, as torchvision's ToTensor.
 TO_TENSOR = Preprocessing()
@@ -72,6 +77,16 @@ class ModelSource(Hashable, Protocol):
         """Return a hash of the files that the settings name; a notebook may write them anew between two points."""
         ...
 
+    def refusal(self, batch: Batch, error: Exception, failure: "Failure") -> ScalingError:
+        """Return the error for samples that the network can't take, with what it can where that is known.
+
+        Args:
+            batch: such a sample, as the processor reads it.
+            error: what the network raised.
+            failure: says what a model raises on a batch of one sample, None where it takes it.
+        """
+        ...
+
     def identity(self) -> dict[str, Any]:
         """Return what changes the features: architecture, weights by content, preprocessing."""
         ...
@@ -79,6 +94,10 @@ class ModelSource(Hashable, Protocol):
     def build(self) -> Backbone:
         """Make the network and load its weights."""
         ...
+
+
+#: What a model raises on a batch of one sample, None where it takes it.
+Failure = Callable[[ModelSource, Batch], Exception | None]
 
 
 def build(source: ModelSource) -> Backbone:
@@ -89,6 +108,12 @@ def build(source: ModelSource) -> Backbone:
 @lru_cache(maxsize=1)
 def _build(source: ModelSource, version: str | None) -> Backbone:
     return source.build()
+
+
+def check_size(size: Any) -> None:
+    """Raise SettingError where an input size is no number of pixels."""
+    if size is not None and (isinstance(size, bool) or not isinstance(size, int) or size < 1):
+        raise SettingError(f"model.input_size={size}: expected a positive number of pixels, the side of a square.")
 
 
 @lru_cache(maxsize=8)
@@ -136,8 +161,7 @@ class NetworkSource:
     def __post_init__(self) -> None:
         if not self.name:
             raise SettingError(f"model={self.library} needs model.name=NAME, the library's name of a network.")
-        if self.input_size is not None and (not isinstance(self.input_size, int) or self.input_size < 1):
-            raise SettingError(f"model.input_size={self.input_size}: expected a positive number of pixels.")
+        check_size(self.input_size)
 
     def processor(self) -> Preprocessing:
         """Return the preprocessing with nothing left open."""
@@ -185,9 +209,24 @@ class NetworkSource:
         """Return the features (k, d) of normalised images (k, C, H, W), as float32."""
         return encode_images(network, batch)
 
+    def refusal(self, batch: Batch, error: Exception, failure: Failure) -> ScalingError:
+        """Return the error for images that the network can't take, with the sizes that work."""
+        own = self.native_preprocessing().crop
+        height, width = batch[IMAGES].shape[2:]
+        if sizes := working_sizes(self, batch, own, failure):
+            return ModelError(
+                f"{self.id} takes no images of {width} × {height} px: {reason_of(error)}\n"
+                f"Sizes that work: model.input_size={', '.join(map(str, sizes))} ({own} is its own)."
+            )
+        return refused_images(self.id, batch, error)
+
     def create(self, pretrained: bool) -> "nn.Module":
-        """Make the network with the library's weights, or with random ones."""
+        """Make the network with the library's weights, or with random ones, for the preprocessing's resolution."""
         raise NotImplementedError
+
+    def resized(self, state: "Mapping[str, Tensor]", network: "nn.Module") -> "Mapping[str, Tensor]":
+        """Return a state dict with its positions interpolated to a network's; here as they are."""
+        return state
 
     def network(self) -> "nn.Module":
         """Make the whole network, head included, in eval mode, with the weights that are asked for.
@@ -203,17 +242,54 @@ class NetworkSource:
             torch.manual_seed(self.init_seed)
             network = self.create(pretrained=self.pretrained and path is None)
         if path is not None:
-            state = weights.fit(weights.read(path), network.state_dict(), path, self.weights_match)
-            network.load_state_dict(state)
+            state, expected = weights.read(path), network.state_dict()
+            resized = partial(self.resized, network=network)
+            network.load_state_dict(weights.fit(state, expected, path, self.weights_match, resized))
         return network.eval()
 
     def build(self) -> Backbone:
         """Make the network and set its head apart."""
         network = self.network()
+        if "aux_logits" in vars(network):  # Inception and GoogLeNet would put out several things in training
+            vars(network)["aux_logits"] = False
         parameters = sum(parameter.numel() for parameter in network.parameters())
+        if self.head is None and is_headless(network):
+            return Backbone(network, None, parameters)
         name = self.head or find_head(network, self.num_classes)
         head = replace_with_identity(network, name, self.id)
         return Backbone(network, head, parameters)
+
+
+def working_sizes(source: NetworkSource, batch: Batch, own: int | None, failure: Failure) -> list[int]:
+    """Return the sizes nearest to the one refused that work, and the model's own; none where it isn't the size."""
+
+    def works(side: int) -> bool:
+        resized = {IMAGES: batch[IMAGES].new_zeros((1, batch[IMAGES].shape[1], side, side))}
+        return failure(replace(source, input_size=side), resized) is None
+
+    asked = max(batch[IMAGES].shape[2:])
+    if own is None or not works(own):
+        return []
+    near = {side * count for side in SIDES for count in (asked // side, asked // side + 1) if count} - {asked, own}
+    ordered = sorted(near, key=lambda side: (abs(side - asked), side))
+    return sorted([*itertools.islice(filter(works, ordered), TOLD), own])
+
+
+def refused_images(name: str, batch: Batch, error: Exception) -> ScalingError:
+    """Return the error for images that a network can't take at any size."""
+    if isinstance(error, ScalingError):
+        return error
+    channels, height, width = batch[IMAGES].shape[1:]
+    return ModelError(
+        f"{name} can't be run on images of {width} × {height} px with {channels} channels: {reason_of(error)}\n"
+        "If its head is another layer than the last linear one, name it: model.head=NAME; timm makes a network without"
+        " a head with model.num_classes=0."
+    )
+
+
+def reason_of(error: Exception) -> str:
+    """Return the first line of what a library raised."""
+    return (str(error).strip().splitlines() or [type(error).__name__])[0]
 
 
 def encode_images(network: "nn.Module", batch: Batch) -> "Tensor":
@@ -223,6 +299,13 @@ def encode_images(network: "nn.Module", batch: Batch) -> "Tensor":
     images = batch[IMAGES]
     dtype = next((parameter.dtype for parameter in network.parameters()), images.dtype)
     return network(images.to(dtype, memory_format=torch.channels_last)).flatten(1).float()
+
+
+def is_headless(network: "nn.Module") -> bool:
+    """Say whether a network puts out features, as timm's and Meta's DINOv2 do: there is no head to cut off."""
+    from torch import nn
+
+    return getattr(network, "num_classes", None) == 0 or isinstance(getattr(network, "head", None), nn.Identity)
 
 
 def find_head(network: "nn.Module", num_classes: int | None) -> str:

@@ -29,6 +29,10 @@ class Given:
     def version(self) -> None:
         """Return nothing: no file is named."""
 
+    def refusal(self, batch: Any, error: Exception, failure: Any) -> NoReturn:
+        """Raise ModelError: there is no network."""
+        raise self._no_network()
+
     def processor(self) -> NoReturn:
         """Raise ModelError: what was done to the samples before they were embedded is not known."""
         raise self._no_network()

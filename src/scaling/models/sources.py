@@ -4,17 +4,29 @@ import contextlib
 import io
 import os
 import re
+import sys
+import warnings
+from collections import OrderedDict
+from collections.abc import Mapping
 from dataclasses import dataclass, replace
 from difflib import get_close_matches
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, ClassVar
 
-from scaling.core.errors import ModelError, SettingError
+from scaling.core.errors import ModelError, ScalingError, SettingError, UnavailableError
 from scaling.core.identity import digest
 from scaling.data.preprocessing import IMAGES, Preprocessing
 from scaling.modalities.base import Batch
 from scaling.models import weights
-from scaling.models.base import IMAGENET_PREPROCESSING, Backbone, NetworkSource, encode_images
+from scaling.models.base import (
+    IMAGENET_PREPROCESSING,
+    Backbone,
+    Failure,
+    NetworkSource,
+    check_size,
+    encode_images,
+    refused_images,
+)
 
 if TYPE_CHECKING:
     from torch import Tensor, nn
@@ -48,10 +60,10 @@ def downloads() -> Path:
     return Path(os.environ.get("TORCH_HOME", cache)).expanduser() / "hub" / "checkpoints"
 
 
-def failed_download(what: str, error: Exception) -> ModelError:
+def failed_download(what: str, error: Exception) -> UnavailableError:
     """Return the error for weights that can't be fetched."""
     reason = (str(error).strip().splitlines() or [type(error).__name__])[0][:160]
-    return ModelError(f"The weights of {what} can't be fetched: {reason}\n{OFFLINE_REMEDY}")
+    return UnavailableError(f"The weights of {what} can't be fetched: {reason}\n{OFFLINE_REMEDY}")
 
 
 @dataclass(frozen=True)
@@ -83,12 +95,40 @@ class TimmModel(NetworkSource):
 
         self._check_name()
         sizes: dict[str, Any] = {} if self.num_classes is None else {"num_classes": self.num_classes}
+        side = self.processor().crop
+        if side is not None and self._is_made_for_another(side):
+            sizes["img_size"] = side
         try:
-            return timm.create_model(self._full_name(), pretrained=pretrained, **sizes)
+            network = timm.create_model(self._full_name(), pretrained=pretrained, **sizes)
         except Exception as error:  # the hub's client has many exceptions for "not reachable"
-            if not pretrained:
+            if not pretrained or "size mismatch" in str(error):
                 raise
             raise failed_download(f"timm's {self.name}", error) from error
+        patch = getattr(getattr(network, "patch_embed", None), "patch_size", None)
+        if "img_size" in sizes and isinstance(patch, tuple) and any(side % length for length in patch):
+            raise ValueError(f"its patches of {patch[0]} px don't fill {side} px")
+        return network
+
+    def _is_made_for_another(self, side: int) -> bool:
+        """Say whether timm makes the network for one resolution, and this is another that it doesn't take."""
+        import timm
+        import torch
+
+        from scaling.models.size import flops
+
+        recorded = timm.get_pretrained_cfg(self._full_name())
+        if recorded is None or not recorded.fixed_input_size or recorded.input_size[-1] == side:
+            return False
+        with torch.random.fork_rng(devices=[]), torch.device("meta"):  # nothing is computed there
+            network = timm.create_model(self._full_name(), pretrained=False).eval()
+        return flops(self, network, {IMAGES: torch.empty(1, recorded.input_size[0], side, side)}) is None
+
+    def resized(self, state: "Mapping[str, Tensor]", network: "nn.Module") -> "Mapping[str, Tensor]":
+        """Interpolate positions as timm does for its own weights."""
+        convert = getattr(sys.modules[type(network).__module__], "checkpoint_filter_fn", None)
+        with warnings.catch_warnings():
+            warnings.simplefilter("ignore")  # of torch on how timm writes it
+            return state if convert is None else convert(state, network)
 
     def _full_name(self) -> str:
         return self.name if self.tag is None else f"{self.name}.{self.tag}"
@@ -147,19 +187,35 @@ class TorchvisionModel(NetworkSource):
         from torchvision import models
 
         self._check_name()
-        sizes = {} if self.num_classes is None else {"num_classes": self.num_classes}
+        sizes: dict[str, Any] = {} if self.num_classes is None else {"num_classes": self.num_classes}
+        side = self.processor().crop
+        made_for: dict[str, dict[str, Any]] = {"vit": {"image_size": side}, "maxvit": {"input_size": (side, side)}}
+        resolution = {} if side is None else made_for.get(self.name.partition("_")[0], {})
         if not pretrained:
-            return models.get_model(self.name, weights=None, **sizes)
+            return models.get_model(self.name, weights=None, **sizes, **resolution)
         weights = self._weights()
-        try:
-            return models.get_model(self.name, weights=weights, **sizes)
-        except ValueError as error:
+        if self.num_classes not in (None, len(weights.meta["categories"])):
             raise SettingError(
                 f"model.num_classes={self.num_classes} doesn't fit torchvision's {weights}.\n"
                 "Leave it out, or give your own weights with model.weights=PATH."
-            ) from error
+            )
+        try:
+            if not resolution or weights.meta["min_size"][0] == side:
+                return models.get_model(self.name, weights=weights)
+            state = weights.get_state_dict(check_hash=True)
         except (OSError, RuntimeError) as error:
             raise failed_download(f"torchvision's {self.name}, {weights},", error) from error
+        network = models.get_model(self.name, weights=None, **sizes, **resolution)
+        network.load_state_dict(self.resized(state, network))
+        return network
+
+    def resized(self, state: "Mapping[str, Tensor]", network: "nn.Module") -> "Mapping[str, Tensor]":
+        """Interpolate the positions of a vision transformer."""
+        from torchvision.models.vision_transformer import VisionTransformer, interpolate_embeddings
+
+        if not isinstance(network, VisionTransformer):
+            return state
+        return interpolate_embeddings(network.image_size, network.patch_size, OrderedDict(state))
 
     def _weights(self) -> Any:
         from torchvision import models
@@ -250,6 +306,9 @@ class Pixels:
     modality: ClassVar[str] = IMAGES
     trainable: ClassVar[bool] = False
 
+    def __post_init__(self) -> None:
+        check_size(self.input_size)
+
     def processor(self) -> Preprocessing:
         """Return the scaling."""
         return Preprocessing(mean=(0.5,), std=(0.5,), channels=None).at_size(self.input_size)
@@ -264,6 +323,10 @@ class Pixels:
 
     def version(self) -> None:
         """Return nothing: no file is named."""
+
+    def refusal(self, batch: Batch, error: Exception, failure: Failure) -> ScalingError:
+        """Return the error for images that can't be taken."""
+        return refused_images(self.id, batch, error)
 
     def build(self) -> Backbone:
         """Return a network that only flattens."""

@@ -2,7 +2,9 @@
 
 import hashlib
 import importlib.util
-from collections.abc import Mapping
+import re
+from collections import Counter
+from collections.abc import Callable, Iterator, Mapping
 from functools import lru_cache
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -13,6 +15,12 @@ if TYPE_CHECKING:
     from torch import Tensor, nn
 
 PACKAGE = "package:"
+#: Under which names training scripts keep a network's state, first choice first.
+WRAPPERS = ("state_dict", "model_state_dict", "model_state", "model", "network", "net", "module", "ema")
+#: What torch.compile, FSDP and activation checkpointing put into the names of the layers that they wrap.
+WRAPPED = re.compile(r"\b(_orig_mod|_fsdp_wrapped_module|_checkpoint_wrapped_module)\.")
+#: Entries that count batches: no output depends on them, and not every file has them.
+COUNTS = "num_batches_tracked"
 
 
 def locate(weights: str, need: str | None = None) -> Path:
@@ -86,47 +94,119 @@ def read(path: Path) -> "Mapping[str, Tensor]":
         if path.suffix != ".safetensors" and path.read_bytes()[:2] not in (b"PK", b"\x80\x02"):
             raise ModelError(f"{path} is not a file that torch.save or safetensors wrote.") from error
         if "weights_only" in str(error) or "Unsupported" in str(error):
+            what = " ".join(re.findall(r"GLOBAL (\S+)", str(error))[:1])
             raise ModelError(
-                f"{path} is a pickle that holds more than tensors; running it could run any code, so it was refused.\n"
-                "Save the state dict alone: torch.save(network.state_dict(), PATH), or use safetensors."
+                f"{path} is a pickle that holds more than tensors{what and f', {what}'}; running it could run any code,"
+                " so it was refused.\n"
+                "Save the state dict alone: torch.save(network.state_dict(), PATH), or use safetensors.\n"
+                'Of a checkpoint that you trust: torch.save(torch.load(PATH, weights_only=False)["state_dict"], NEW).'
             ) from error
         reason = (str(error).strip().splitlines() or [""])[0][:160]
         raise ModelError(f"{path} can't be read as weights: {type(error).__name__} {reason}") from error
-    for key in ("state_dict", "model"):  # as Lightning's and many training scripts' checkpoints wrap it
-        if isinstance(state, Mapping) and isinstance(state.get(key), Mapping):
-            state = state[key]
-    if not isinstance(state, Mapping) or not all(isinstance(value, torch.Tensor) for value in state.values()):
+    found = _unwrapped(state)
+    tensors = {name: value for name, value in found.items() if isinstance(value, torch.Tensor)} if found else {}
+    if not tensors:
+        keys = f" with {', '.join(map(str, list(found)[:5]))}" if found else ""
         raise ModelError(
-            f"{path} holds a {type(state).__name__}, expected a state dict: names with tensors.\n"
+            f"{path} holds a {type(state).__name__}{keys}, expected a state dict: names with tensors.\n"
             "Save it with torch.save(network.state_dict(), PATH)."
         )
-    return state
+    return tensors
 
 
-def fit(state: "Mapping[str, Tensor]", expected: "Mapping[str, Tensor]", path: Path, match: str) -> "dict[str, Tensor]":
+def _unwrapped(state: Any) -> Mapping[str, Any] | None:
+    """Return the state dict inside a checkpoint: under a usual name, or the only one that there is."""
+    import torch
+
+    def holds_tensors(value: Any) -> bool:
+        return isinstance(value, Mapping) and any(isinstance(item, torch.Tensor) for item in value.values())
+
+    while isinstance(state, Mapping):
+        inner = [key for key in WRAPPERS if isinstance(state.get(key), Mapping)]
+        if not inner and not holds_tensors(state):
+            others = [key for key, value in state.items() if holds_tensors(value)]
+            inner = others if len(others) == 1 else []
+        if not inner:
+            return state
+        state = state[inner[0]]
+    return None
+
+
+def fit(
+    state: "Mapping[str, Tensor]", expected: "Mapping[str, Tensor]", path: Path, match: str,
+    resized: "Callable[[dict[str, Tensor]], Mapping[str, Tensor]]" = lambda state: state,
+) -> "dict[str, Tensor]":  # fmt: skip
     """Assign a file's entries to a network's, by name, or by order where two libraries name them differently.
+
+    Args:
+        resized: brings positions to the network's resolution; called where they alone have other shapes.
 
     Raises:
         ModelError: an entry is missing, left over, or of another shape.
     """
-    if match == "order" and set(state) != set(expected):  # the network's own names say it better than any order
-        if len(state) != len(expected):
-            raise _misfit(path, f"it holds {len(state)} entries, the network has {len(expected)}")
-        # The last part of the name (weight, bias, running_mean …) agrees in every library: a cheap safeguard.
-        pairs = list(zip(state.items(), expected, strict=True))
-        odd = [(old, new) for (old, _), new in pairs if old.rsplit(".", 1)[-1] != new.rsplit(".", 1)[-1]]
-        if odd:
-            raise _misfit(path, f"{odd[0][0]} stands where {odd[0][1]} is expected")
-        state = {new: value for (_, value), new in pairs}
-    missing, unknown = [k for k in expected if k not in state], [k for k in state if k not in expected]
+    named, missing, unknown = _by_name(state, expected, path)
+    if match == "order" and (missing or unknown):  # the network's own names say it better than any order
+        named, missing, unknown = _by_order(state, expected, path), [], []
     if missing or unknown:
         raise _misfit(path, f"{_some('missing', missing)}{'; ' * bool(missing and unknown)}{_some('unknown', unknown)}")
-    for name, value in expected.items():
-        if state[name].shape != value.shape:
-            raise _misfit(
-                path, f"{name} has shape {tuple(state[name].shape)}, the network expects {tuple(value.shape)}"
-            )
-    return dict(state)
+    if (odd := _odd(named, expected)) and all("pos" in name for name in odd):
+        named = dict(resized(named))
+        odd = _odd(named, expected)
+    if odd:
+        name = next((name for name in odd if "pos" not in name), odd[0])
+        found, wanted = tuple(named[name].shape), tuple(expected[name].shape)
+        is_head = len(odd) <= 2 and found[1:] == wanted[1:]
+        hint = f" (if that is its head: model.num_classes={found[0]})" if is_head else ""
+        raise _misfit(path, f"{name} has shape {found}, the network expects {wanted}{hint}")
+    return {name: named[name] for name in expected}
+
+
+def _odd(state: "Mapping[str, Tensor]", expected: "Mapping[str, Tensor]") -> list[str]:
+    return [name for name, value in expected.items() if name not in state or state[name].shape != value.shape]
+
+
+def _by_name(
+    state: "Mapping[str, Tensor]", expected: "Mapping[str, Tensor]", path: Path
+) -> "tuple[dict[str, Tensor], list[str], list[str]]":
+    """Return the network's own entries, which of its names are missing, and which entries it doesn't know.
+
+    Lightning, DDP and torch.compile put `model.`, `module.` or `_orig_mod.` before all names, or several of these:
+    what stands before every one of the network's own is taken off. Then what lies elsewhere, such as the weights of a
+    loss, is no part of the network.
+
+    Raises:
+        ModelError: the file holds several such networks.
+    """
+    plain = {WRAPPED.sub("", name): name for name in state}
+    needed = {name for name in expected if not name.endswith(COUNTS)}
+    found = Counter(prefix for name in plain for prefix, own in _splits(name) if own in needed)
+    whole = [prefix for prefix, count in found.items() if count == len(needed)]
+    if len(whole) > 1 and "" not in whole:
+        raise _misfit(path, f"it holds {len(whole)} networks, {', '.join(whole[:5])}; save one of them alone")
+    prefix = "" if "" in whole or not found else (whole or [found.most_common(1)[0][0]])[0]
+    own = {name.removeprefix(prefix): old for name, old in plain.items() if name.startswith(prefix)}
+    beside = [] if whole else [old for name, old in plain.items() if not name.startswith(prefix)]
+    unknown = [old for name, old in own.items() if name not in expected and not name.endswith(COUNTS)]
+    named = {name: state[own[name]] if name in own else value for name, value in expected.items()}
+    return named, [name for name in expected if name in needed and name not in own], unknown + beside
+
+
+def _splits(name: str) -> Iterator[tuple[str, str]]:
+    """Return the ways in which a name can be a prefix that ends with a dot, or none, and the rest."""
+    parts = name.split(".")
+    for count in range(len(parts)):
+        rest = ".".join(parts[count:])
+        yield name.removesuffix(rest), rest
+
+
+def _by_order(state: "Mapping[str, Tensor]", expected: "Mapping[str, Tensor]", path: Path) -> "dict[str, Tensor]":
+    if len(state) != len(expected):
+        raise _misfit(path, f"it holds {len(state)} entries, the network has {len(expected)}")
+    # The last part of the name (weight, bias, running_mean …) agrees in every library: a cheap safeguard.
+    odd = [pair for pair in zip(state, expected, strict=True) if len({name.rsplit(".", 1)[-1] for name in pair}) > 1]
+    if odd:
+        raise _misfit(path, f"{odd[0][0]} stands where {odd[0][1]} is expected")
+    return dict(zip(expected, state.values(), strict=True))
 
 
 def _some(what: str, names: list[str]) -> str:

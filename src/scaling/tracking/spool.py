@@ -16,6 +16,8 @@ from typing import Any
 #: Raise when results kept by an earlier version can't be logged by this one.
 FORMAT = 1
 NAME = "result.json"
+#: Lies in a spool with which the folder above was made, which goes with it.
+ALONE = ".alone"
 
 #: Name, value, step, and when it was reported, in milliseconds since the epoch.
 Value = tuple[str, float, int, int]
@@ -45,7 +47,7 @@ class Result:
 
 def keep(root: Path, result: Result, artifacts: Path) -> Path:
     """Write a result and what lies in a folder below `root`; return its entry."""
-    entry = root / result.run_id
+    entry, alone = root / result.run_id, not root.parent.exists()
     shutil.copytree(artifacts, entry / "artifacts", dirs_exist_ok=True)
     draft = entry / "result.tmp"
     with draft.open("w", encoding="utf-8") as file:
@@ -53,6 +55,8 @@ def keep(root: Path, result: Result, artifacts: Path) -> Path:
         file.flush()
         os.fsync(file.fileno())
     draft.replace(entry / NAME)
+    if alone:
+        (root / ALONE).touch()
     return entry
 
 
@@ -79,7 +83,12 @@ def forget(entry: Path) -> None:
 
 
 def tidy(root: Path) -> None:
-    """Delete the spool's folder, and the one of checkpoints that it lies in, where they are empty."""
+    """Delete a spool that is empty, and the folder above if it was made for it and is empty too."""
+    if entries(root):
+        return
     with suppress(OSError):
+        alone = (root / ALONE).exists()
+        (root / ALONE).unlink(missing_ok=True)
         root.rmdir()
-        root.parent.rmdir()
+        if alone:
+            root.parent.rmdir()

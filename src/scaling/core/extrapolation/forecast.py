@@ -30,7 +30,7 @@ FLAT = 1e-9
 #: Rise, in standard deviations of its difference and in u, from which a step upwards is not put down to noise.
 RISE_DEVIATIONS, RISE = 3.0, 0.05
 #: The error goes up as a whole where later sizes have the higher one by this margin of all pairs (Kendall's tau-a), and
-#: the later half by this share of the mean (of error or accuracy, the smaller) and so many standard deviations.
+#: the later half by this share of the mean (of error or 1 − error, the smaller) and so many standard deviations.
 OVERALL_TAU, OVERALL_SHARE, OVERALL_DEVIATIONS = 0.5, 0.02, 2.0
 
 
@@ -62,7 +62,7 @@ class Forecast:
         weights: their weights, shape (e,), sum 1.
         form: "experts" or "constant".
         flags: what a reader should know: "loss", "few_sizes", "flat", "zero_error" (everywhere), "ends_in_zero",
-            "rises" (at the end of the curve), "peaks" (before it), "rises_overall" (as an accuracy does that was
+            "rises" (at the end of the curve), "peaks" (before it), "rises_overall" (as a share of hits does that was
             given in its place).
         gate: what was learned beforehand.
     """
