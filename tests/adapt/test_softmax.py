@@ -10,7 +10,7 @@ from sklearn.metrics import log_loss
 from scaling.adapt import newton, softmax
 from scaling.adapt.softmax import fit, path
 from scaling.core.subsets import stratified_folds
-from scaling.tasks import Regressions
+from scaling.tasks import Classification
 
 PENALTIES = [1e-4, 1e-3, 1e-2, 1e-1, 1.0]
 
@@ -97,13 +97,13 @@ def scikit_learn(features, labels, penalty):
 
 
 def truth(labels):
-    return Regressions(torch.from_numpy(labels), int(labels.max()) + 1)
+    return torch.from_numpy(labels), Classification(tuple("abcdefghij"[: labels.max() + 1]))
 
 
 def run(data, penalties=PENALTIES, folds=5, **settings):
     features, labels = data
     assigned = None if folds is None else torch.from_numpy(stratified_folds(labels, folds, 0))
-    return fit(torch.from_numpy(features.copy()), truth(labels), penalties, assigned, **settings)
+    return fit(torch.from_numpy(features.copy()), *truth(labels), penalties, assigned, **settings)
 
 
 def excess(fitted, data, penalty):
@@ -173,7 +173,7 @@ def optima(features, labels, penalties):
 @pytest.mark.parametrize("tolerance", [1e-4, 1e-5])
 def test_every_penalty_of_a_path_is_as_close_to_the_optimum_as_asked(name, tolerance):
     features, labels = SHAPES[name]
-    found = path(torch.from_numpy(features.copy()), truth(labels), PATH, tolerance)
+    found = path(torch.from_numpy(features.copy()), *truth(labels), PATH, tolerance)
     mean, std = scales(features)
     lowest = list(optima(features, labels, PATH))
     for weight, bias, told, penalty, best in zip(
@@ -187,7 +187,7 @@ def test_every_penalty_of_a_path_is_as_close_to_the_optimum_as_asked(name, toler
 
 def test_a_class_that_has_no_rows_does_not_keep_a_path_from_its_optimum():
     features, labels = a_class_missing()
-    found = path(torch.from_numpy(features.copy()), truth(labels), PATH)
+    found = path(torch.from_numpy(features.copy()), *truth(labels), PATH)
     present = np.array([0, 1, 3])
     lowest = list(optima(features, np.searchsorted(present, labels), PATH))
     assert all(found.converged)
@@ -318,7 +318,7 @@ def test_decomposition_that_fails_in_single_precision_is_made_in_double(monkeypa
     features, labels = samples(60, 12)
 
     def solve():
-        return fit(torch.from_numpy(features.copy()), truth(labels), [1e-2])
+        return fit(torch.from_numpy(features.copy()), *truth(labels), [1e-2])
 
     expected = solve()
     monkeypatch.setattr(torch.linalg, "eigh", failing)

@@ -1,4 +1,4 @@
-"""linear_probe: multinomial logistic regression on frozen features, its penalty chosen inside the n samples."""
+"""linear_probe: logistic regression on frozen features, its penalty chosen inside the n samples."""
 
 from dataclasses import asdict, dataclass
 from math import inf
@@ -134,7 +134,8 @@ class LinearProbe(Adaptation):
         with context.reporter.stage(stage, total=len(penalties) + 1) as advance:
             return fit(
                 waiting.pop(),
-                context.task.regressions(torch.from_numpy(subset.targets).to(context.device)),
+                torch.from_numpy(subset.targets).to(context.device),
+                context.task,
                 penalties,
                 torch.from_numpy(folds).to(context.device) if folds.max() > 0 else None,
                 self.search_tolerance,

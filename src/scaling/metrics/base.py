@@ -2,15 +2,18 @@
 
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field, fields
-from math import sqrt
+from math import ceil, inf, sqrt
 from typing import Any, Self, TypeVar
 
 import numpy as np
 from numpy.typing import NDArray
 
 from scaling.core.variance import RATE_PSEUDO, components
+from scaling.core.words import about, samples
 
 Floats = NDArray[np.floating]
+#: With more classes than this, the metrics of single classes have no intervals: they would fill the store.
+MOST_CLASSES = 20
 Z_95 = 1.959963984540054  # 97.5 % point of the standard normal distribution
 
 
@@ -246,3 +249,24 @@ def score(train: Measures, test: Measures, n: int, metrics: Sequence[Metric]) ->
         intervals={**intervals, **test.intervals},
         samples=dict(test.samples),
     )
+
+
+def at_chance(found: Score, metric: Metric, chance: float, how: str, tested: int, variance: float) -> str:
+    """Say in words that a test score is at chance or can't be told from it; nothing where it can.
+
+    It is not ruled out where the lower end of the 95 % interval does not lie above it; that of a score p lies above
+    chance c from z² v / (p − c)² samples on, with v the variance of one sample's value.
+
+    Args:
+        how: what comes to chance.
+        tested: number of test samples.
+    """
+    p, low = found.test_score, found.intervals.get(metric.name, (-inf, inf))[0]
+    if low > chance:
+        return ""
+    reached = f"{how} gives {chance:.4f}"
+    if p <= chance:
+        return f"{metric.words} {p:.4f} is at chance: {reached}"
+    told = f"{metric.words} {p:.4f} can't be told from chance by {samples(tested)} test samples: {reached}"
+    needed = ceil(Z_95**2 * variance / (p - chance) ** 2)
+    return f"{told}; about {about(needed)} would do"

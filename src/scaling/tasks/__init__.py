@@ -2,5 +2,9 @@
 
 from scaling.tasks.base import Regressions, Task
 from scaling.tasks.classification import Classification
+from scaling.tasks.multilabel import Multilabel
 
-__all__ = ["Classification", "Regressions", "Task"]
+__all__ = ["KINDS", "Classification", "Multilabel", "Regressions", "Task"]
+
+#: The tasks whose targets can be written as text, by their kind.
+KINDS = {kind.kind: kind for kind in (Classification, Multilabel)}

@@ -1,6 +1,6 @@
 """What every kind of task says of its targets: how they are drawn, learnt, predicted and scored."""
 
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
 from typing import TYPE_CHECKING, Any, ClassVar, NamedTuple, Protocol
 
 import numpy as np
@@ -38,7 +38,18 @@ class Task(Protocol):
     metrics: ClassVar[tuple[Metric, ...]]
     #: What the share of right decisions is called, by which the course of a fit is told.
     hits_name: ClassVar[str]
+    #: Whether a sample may have no label.
+    may_be_empty: ClassVar[bool] = False
     class_names: tuple[str, ...]
+
+    @classmethod
+    def read(cls, labels: Sequence[str], where: object) -> tuple[tuple[str, ...], Targets]:
+        """Return the classes' names, in ascending order, and the targets that samples' labels mean as text.
+
+        Raises:
+            DataError: two names look the same.
+        """
+        ...
 
     @property
     def outputs(self) -> int:
@@ -60,6 +71,18 @@ class Task(Protocol):
     def check(self, targets: Targets, which: str, name: str, source: str) -> None:
         """Raise DataError where targets of a part of a data set can't be used."""
         ...
+
+    def notes(self, train: Targets, test: Targets) -> Iterable[str]:
+        """Say what a user should know of the targets of both parts."""
+        return ()
+
+    def counts(self, targets: Targets) -> NDArray[np.int64]:
+        """Return of how many samples each output is true, (outputs,)."""
+        ...
+
+    def absent(self, targets: Targets) -> list[str]:
+        """Return the classes that no sample is of."""
+        return [self.class_names[c] for c in np.flatnonzero(self.counts(targets) == 0)]
 
     def strata(self, targets: Targets) -> NDArray[np.integer[Any]]:
         """Return what a stratified draw respects: a class a sample, (n,), or which labels it has, (n, k) of 0 and 1."""
@@ -120,3 +143,8 @@ class Task(Protocol):
     def flag(self, score: Score, train: Predictions, test: Predictions) -> str:
         """Say what a reader must know before a score is averaged with others; empty where there is nothing."""
         ...
+
+
+def listed(names: Sequence[str], most: int = 5) -> str:
+    """Name the first few classes, and how many there are more."""
+    return ", ".join(names[:most]) + (f" and {len(names) - most} more" if len(names) > most else "")

@@ -8,9 +8,10 @@ import numpy as np
 from numpy.typing import NDArray
 
 from scaling.core.errors import DataError
+from scaling.core.words import class_names
 from scaling.metrics import Metric, Score, classification
 from scaling.metrics.classification import TOP_K, Predictions
-from scaling.tasks.base import Regressions, Targets, Task
+from scaling.tasks.base import Regressions, Targets, Task, listed
 
 if TYPE_CHECKING:
     from torch import Tensor
@@ -25,6 +26,13 @@ class Classification(Task):
     kind: ClassVar[str] = "classification"
     metrics: ClassVar[tuple[Metric, ...]] = classification.METRICS
     hits_name: ClassVar[str] = classification.PRIMARY.name
+
+    @classmethod
+    def read(cls, labels: Sequence[str], where: object) -> tuple[tuple[str, ...], Targets]:
+        """Take each text for the name of a class."""
+        names = class_names(labels, where)
+        codes = {name: code for code, name in enumerate(dict.fromkeys(names.values()))}
+        return tuple(codes), np.array([codes[names[label]] for label in labels], np.int64)
 
     @property
     def outcomes(self) -> int:
@@ -43,11 +51,15 @@ class Classification(Task):
                 f"{name}: labels of the {which} part run from {targets.min()} to {targets.max()},"
                 f" expected 0 to {self.outputs - 1}, in {source}."
             )
-        if len(absent := np.flatnonzero(np.bincount(targets, minlength=self.outputs) == 0)):
+        if absent := self.absent(targets):
             raise DataError(
-                f"{name}: no {which} sample of {_listed([self.class_names[c] for c in absent])} in {source}.\n"
+                f"{name}: no {which} sample of class {listed(absent)} in {source}.\n"
                 "Each class needs samples in both parts: add some, or leave the class out of both."
             )
+
+    def counts(self, targets: Targets) -> NDArray[np.int64]:
+        """Return the number of samples of each class."""
+        return np.bincount(targets, minlength=self.outputs)
 
     def strata(self, targets: Targets) -> NDArray[np.integer[Any]]:
         """Return the classes."""
@@ -111,8 +123,3 @@ class Classification(Task):
     def flag(self, score: Score, train: Any, test: Any) -> str:
         """Say where a score can't be told from always naming the largest class."""
         return classification.at_chance(score, test.labels)
-
-
-def _listed(names: Sequence[str], most: int = 5) -> str:
-    shown = ", ".join(map(str, names[:most]))
-    return f"class {shown}" + (f" and {len(names) - most} more" if len(names) > most else "")
