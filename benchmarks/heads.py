@@ -52,10 +52,11 @@ class Comparison:
         import torch
 
         from scaling.adapt.softmax import path
+        from scaling.tasks import Classification
 
-        found = path(
-            torch.from_numpy(self.features.copy()), torch.from_numpy(self.labels), CLASSES, PENALTIES, tolerance
-        )
+        task = Classification(tuple(map(str, range(CLASSES))))
+        labels = torch.from_numpy(self.labels)
+        found = path(torch.from_numpy(self.features.copy()), labels, task, PENALTIES, tolerance)
         return found.weights.numpy(), found.biases.numpy()
 
     def ours_objectives(self, tolerance: float) -> list[float]:

@@ -25,7 +25,7 @@ HEAVY = (
     "matplotlib",
     "plotly",
 )
-TORCH_ROOMS = ("data", "modalities", "models", "features", "training", "adapt", "lightning", "evaluate")
+TORCH_ROOMS = ("data", "modalities", "models", "features", "training", "adapt", "tasks", "lightning", "evaluate")
 ROOMS_WITH_TORCH = tuple(f"scaling.{room}" for room in TORCH_ROOMS)
 
 

@@ -82,7 +82,7 @@ def test_the_adaptations_setting_is_part_of_the_fingerprint_and_changes_no_predi
     point = ("model=pixels", "dataset=digits", "n=100", "adaptation=nearest_class_mean")
     one, two = (evaluate(written, *point, f"adaptation.temperature={t}") for t in (1, 8))
     assert one.score.test_accuracy == two.score.test_accuracy
-    assert one.score.test["nll"] != two.score.test["nll"]
+    assert one.score.test_nll != two.score.test_nll
     jobs = [Job(settings(written, *point, f"adaptation.temperature={t}")) for t in (1, 8)]
     assert jobs[0].point.curve_id != jobs[1].point.curve_id
 

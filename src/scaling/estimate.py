@@ -2,7 +2,7 @@
 
 import time
 from collections.abc import Callable, Iterable, Mapping, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from typing import cast
 
 import numpy as np
@@ -24,7 +24,7 @@ from scaling.core.costs import (
 )
 from scaling.core.identity import digest
 from scaling.core.reporter import SilentReporter
-from scaling.data.base import Dataset, Split, Vectors
+from scaling.data.base import Split, Vectors
 from scaling.evaluate import Job
 from scaling.features import FeatureProvider, GivenFeatures
 from scaling.machine import keep_freed_memory, peak_memory
@@ -178,7 +178,7 @@ def _cost(job: Job, n: int, width: int) -> Cost:
     """Return what a fit takes; of a network that is trained its work is counted in passes of a sample instead."""
     if (passes := _passes_through(job, n)) is not None:
         return Cost(passes, TRAINED_BYTES * build(job.model).parameters)
-    return _cost_of(job.adaptation, n, len(job.dataset.test), width, len(job.dataset.class_names))
+    return _cost_of(job.adaptation, n, len(job.dataset.test), width, job.dataset.task.outputs)
 
 
 def _cost_of(adaptation: Adaptation, n: int, m: int, d: int, classes: int) -> Cost:
@@ -209,20 +209,19 @@ def _try_forward(job: Job) -> tuple[float, float]:
 
 
 def _try_fit(job: Job, width: int) -> tuple[float, float]:
-    """Fit made-up features of the job's width and classes; return multiply–adds and seconds."""
-    classes = len(job.dataset.class_names)
-    samples = max(PROBE_SAMPLES, 4 * classes)
-    rng = np.random.default_rng(0)
-    labels = np.arange(samples) % classes
-    centres = rng.normal(size=(classes, width))
-    part = Split(Vectors((centres[labels] + 3 * rng.normal(size=(samples, width))).astype(np.float32)), labels)
-    made_up = Dataset("made up", job.dataset.class_names, part, part, None, "")
+    """Fit made-up features of the job's width and task; return multiply–adds and seconds."""
+    task, rng = job.dataset.task, np.random.default_rng(0)
+    samples = max(PROBE_SAMPLES, 4 * task.outputs)
+    targets, true = task.made_up(samples, rng)
+    rows = true @ rng.normal(size=(task.outputs, width)) + 3 * rng.normal(size=(samples, width))
+    part = Split(Vectors(rows.astype(np.float32)), targets)
+    made_up = replace(job.dataset, name="made up", train=part, test=part)
     context = Context(made_up, job.model, GivenFeatures(made_up), job.precision, job.trainer, SilentReporter())
-    subset = Subset(np.arange(samples), labels, 0)
+    subset = Subset(np.arange(samples), targets, 0)
     job.adaptation.run(context, subset)  # the first time, imports are part of it
     started = time.monotonic()
     job.adaptation.run(context, subset)
-    cost = _cost_of(job.adaptation, samples, samples, width, classes)
+    cost = _cost_of(job.adaptation, samples, samples, width, task.outputs)
     return cost.multiply_adds, time.monotonic() - started
 
 

@@ -19,7 +19,6 @@ from scaling.features.given import PRECISION as GIVEN_PRECISION
 from scaling.features.given import GivenFeatures, check_match
 from scaling.features.provider import FEATURE_VERSION, FeatureProvider, Features, FeatureSettings
 from scaling.metrics import Score
-from scaling.metrics.classification import at_chance, scored
 from scaling.models.base import ModelSource
 from scaling.training.recipe import TrainingSettings, whole
 
@@ -132,9 +131,10 @@ class Job:
     @cached_property
     def subset(self) -> Subset:
         """The training samples of this point."""
-        labels = self.dataset.train.labels
-        indices = subset_indices(labels, self.n_asked, self.seed, self.settings["subset"]["draw"])
-        return Subset(indices, labels[indices], self.seed)
+        targets = self.dataset.train.targets
+        strata = self.dataset.task.strata(targets)
+        indices = subset_indices(strata, self.n_asked, self.seed, self.settings["subset"]["draw"])
+        return Subset(indices, targets[indices], self.seed)
 
     @cached_property
     def model_identity(self) -> dict[str, Any]:
@@ -233,18 +233,17 @@ class Job:
 
 @dataclass(frozen=True)
 class Evaluation:
-    """What came out of a grid point."""
+    """What came out of a grid point.
+
+    Attributes:
+        flag: what a reader of the score must know before it is averaged with others; empty where there is nothing.
+    """
 
     score: Score
     outcome: Outcome
     features_computed: int
     model_size: Mapping[str, float]
-
-    @property
-    def flag(self) -> str:
-        """What a reader of the score must know before it is averaged with others; empty where there is nothing."""
-        found = (at_chance(self.score, self.outcome.test.labels), self.outcome.tags.get(DIVERGED, ""))
-        return "; ".join(filter(None, found))
+    flag: str
 
 
 def evaluate_job(job: Job, reporter: Reporter | None = None) -> Evaluation:
@@ -261,5 +260,7 @@ def evaluate_job(job: Job, reporter: Reporter | None = None) -> Evaluation:
     features = job.provider(reporter)
     context = Context(job.dataset, job.model, features, job.precision, job.trainer, reporter, job.training)
     outcome = job.adaptation.run(context, job.subset)
-    scores = scored(outcome.train, outcome.test, job.dataset.class_names)
-    return Evaluation(scores, outcome, features.computed, features.model_size)
+    task = job.dataset.task
+    scores = task.scored(outcome.train, outcome.test)
+    said = (task.flag(scores, outcome.train, outcome.test), outcome.tags.get(DIVERGED, ""))
+    return Evaluation(scores, outcome, features.computed, features.model_size, "; ".join(filter(None, said)))

@@ -1,5 +1,4 @@
-"""The one way in which this product makes a Lightning Trainer, quiet and with nothing written on the side; and
-what is kept of a batch that it tests."""
+"""The one way in which this product makes a Lightning Trainer, quiet and with nothing written on the side."""
 
 import logging
 import os
@@ -11,11 +10,9 @@ from typing import Any
 import pytorch_lightning as pl
 import torch
 from pytorch_lightning.utilities.exceptions import MisconfigurationException
-from torch import Tensor
 
 from scaling import machine
 from scaling.core.errors import SettingError
-from scaling.metrics.classification import TOP_K, Predictions
 
 
 def quiet_trainer(**settings: Any) -> pl.Trainer:
@@ -42,26 +39,6 @@ def emulates_bf16(device: torch.device) -> bool:
     if device.type != "cpu" or platform.machine() not in ("x86_64", "AMD64"):
         return False
     return torch.backends.cpu.get_cpu_capability() in ("DEFAULT", "AVX2")
-
-
-def reduce(log_probabilities: Tensor, labels: Tensor, whole: bool = True) -> Predictions:
-    """Reduce log-probabilities (k, outputs) to each sample's prediction and what was given to its true class.
-
-    Args:
-        whole: whether the log-probabilities of all outputs are kept beside that, for the metrics that need them.
-    """
-    outputs = log_probabilities.shape[1]
-    true = log_probabilities.gather(1, labels[:, None])
-    in_top_k = None
-    if outputs > TOP_K:
-        in_top_k = (log_probabilities.topk(TOP_K, dim=1).indices == labels[:, None]).any(1).cpu().numpy()
-    return Predictions(
-        labels=labels.cpu().numpy(),
-        predicted=log_probabilities.argmax(1).cpu().numpy(),
-        log_prob=true[:, 0].float().cpu().numpy(),
-        in_top_k=in_top_k,
-        log_probs=log_probabilities.float().cpu().numpy() if whole else None,
-    )
 
 
 def _trainer(settings: dict[str, Any]) -> pl.Trainer:

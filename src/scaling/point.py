@@ -24,7 +24,9 @@ from scaling.core.secrets import mask
 from scaling.core.streams import guard
 from scaling.evaluate import Evaluation, Job, evaluate_job
 from scaling.metrics.stored import packed
+from scaling.tasks.base import listed
 from scaling.tracking import (
+    ABSENT,
     BACKBONE,
     CONTRADICTIONS,
     CURVE,
@@ -246,7 +248,8 @@ def run_params(job: Job) -> dict[str, Any]:
 def run_tags(job: Job) -> dict[str, str]:
     """Return what is known of a point before it runs, as tags."""
     copies = job.dataset.duplicates
-    said = {LEAKAGE: copies.leakage, CONTRADICTIONS: copies.contradictions}
+    absent = listed(job.dataset.task.absent(job.subset.targets))
+    said = {LEAKAGE: copies.leakage, CONTRADICTIONS: copies.contradictions, ABSENT: absent}
     return {
         **{name: text for name, text in said.items() if text},
         PRECISION_USED: job.precision,
@@ -268,10 +271,8 @@ def write_artifacts(folder: Path, job: Job, evaluation: Evaluation) -> None:
     test = evaluation.outcome.test
     arrays: dict[str, Any] = {
         "train_indices": job.subset.indices.astype(np.int32),
-        "train_predicted": evaluation.outcome.train.predicted.astype(np.int32),
-        "test_labels": test.labels.astype(np.int32),
-        "test_predicted": test.predicted.astype(np.int32),
-        "test_log_prob": test.log_prob.astype(np.float32),
+        "train_predicted": evaluation.outcome.train.kept()["predicted"],
+        **{f"test_{name}": array for name, array in test.kept().items()},
     }
     np.savez_compressed(folder / PREDICTIONS, **arrays)
     np.savez_compressed(folder / VALUES, **packed(evaluation.score.samples, test.labels))

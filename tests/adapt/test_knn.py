@@ -95,7 +95,7 @@ def test_only_the_subset_votes():
 
 
 def test_the_single_nearest_neighbour_of_a_training_sample_is_itself():
-    assert run(Knn(1), *samples(50)).train.hits == 1.0
+    assert run(Knn(1), *samples(50)).train.primary == 1.0
 
 
 @pytest.mark.parametrize("k", [1, 4, 29, 500])
@@ -225,7 +225,7 @@ def test_several_k_are_judged_from_one_search_as_if_each_were_alone(metric):
     assert [row["k"] for row in table] == [1, 3, 9, 80]  # 200 are all 80
     for row, outcome in zip(table, alone.values(), strict=True):
         assert row["leave_one_out_accuracy"] == outcome.metrics["train/accuracy_leave_one_out"]
-        assert row["train_accuracy"] == outcome.train.hits
+        assert row["train_accuracy"] == outcome.train.primary
     best = max(table, key=lambda row: row["leave_one_out_accuracy"])
     assert [row["k"] for row in table if row["chosen"]] == [best["k"]] == [together.params["chosen.k"]]
     chosen = alone[200 if best["k"] == 80 else best["k"]]

@@ -10,6 +10,7 @@ from sklearn.metrics import log_loss
 from scaling.adapt import newton, softmax
 from scaling.adapt.softmax import fit, path
 from scaling.core.subsets import stratified_folds
+from scaling.tasks import Classification
 
 PENALTIES = [1e-4, 1e-3, 1e-2, 1e-1, 1.0]
 
@@ -95,11 +96,14 @@ def scikit_learn(features, labels, penalty):
     return LogisticRegression(C=penalty, tol=1e-9, max_iter=20_000).fit(features, labels)
 
 
+def truth(labels):
+    return torch.from_numpy(labels), Classification(tuple("abcdefghij"[: labels.max() + 1]))
+
+
 def run(data, penalties=PENALTIES, folds=5, **settings):
     features, labels = data
     assigned = None if folds is None else torch.from_numpy(stratified_folds(labels, folds, 0))
-    classes = int(labels.max()) + 1
-    return fit(torch.from_numpy(features.copy()), torch.from_numpy(labels), classes, penalties, assigned, **settings)
+    return fit(torch.from_numpy(features.copy()), *truth(labels), penalties, assigned, **settings)
 
 
 def excess(fitted, data, penalty):
@@ -169,7 +173,7 @@ def optima(features, labels, penalties):
 @pytest.mark.parametrize("tolerance", [1e-4, 1e-5])
 def test_every_penalty_of_a_path_is_as_close_to_the_optimum_as_asked(name, tolerance):
     features, labels = SHAPES[name]
-    found = path(torch.from_numpy(features.copy()), torch.from_numpy(labels), int(labels.max()) + 1, PATH, tolerance)
+    found = path(torch.from_numpy(features.copy()), *truth(labels), PATH, tolerance)
     mean, std = scales(features)
     lowest = list(optima(features, labels, PATH))
     for weight, bias, told, penalty, best in zip(
@@ -183,7 +187,7 @@ def test_every_penalty_of_a_path_is_as_close_to_the_optimum_as_asked(name, toler
 
 def test_a_class_that_has_no_rows_does_not_keep_a_path_from_its_optimum():
     features, labels = a_class_missing()
-    found = path(torch.from_numpy(features.copy()), torch.from_numpy(labels), 4, PATH)
+    found = path(torch.from_numpy(features.copy()), *truth(labels), PATH)
     present = np.array([0, 1, 3])
     lowest = list(optima(features, np.searchsorted(present, labels), PATH))
     assert all(found.converged)
@@ -211,7 +215,7 @@ def test_held_out_loss_and_accuracy_equal_a_plain_refit_of_the_fold(name, fold):
         expected = log_loss(labels[out], plain.predict_proba(scaled[out]), labels=plain.classes_)
         assert float(fitted.held_out_loss[position, fold]) == pytest.approx(expected, rel=2e-3)
         hits = plain.score(scaled[out], labels[out])
-        assert float(fitted.held_out_accuracy[position, fold]) == pytest.approx(hits, abs=1.001 / out.sum())
+        assert float(fitted.held_out_hits[position, fold]) == pytest.approx(hits, abs=1.001 / out.sum())
 
 
 def test_the_search_tolerance_moves_held_out_losses_far_less_than_folds_differ():
@@ -254,7 +258,7 @@ def test_progress_ends_at_one_step_a_penalty_and_one_for_the_final_fit(stop_rati
 def test_iterations_and_convergence_are_told_for_each_penalty_tried_and_the_final_fit():
     fitted = run(DATA["more rows than columns"])
     assert len(fitted.iterations) == len(fitted.converged) == len(PENALTIES) + 1
-    assert fitted.held_out_loss.shape == fitted.held_out_accuracy.shape == (len(PENALTIES), 5)
+    assert fitted.held_out_loss.shape == fitted.held_out_hits.shape == (len(PENALTIES), 5)
 
 
 def test_too_few_iterations_are_told():
@@ -287,7 +291,7 @@ def test_a_handful_of_rows_of_one_class_gives_finite_weights(n):
 @pytest.mark.parametrize("name", ["fewer rows than columns", "imbalanced"])
 def test_the_same_input_gives_the_same_bits(name):
     first, again = run(DATA[name]), run(DATA[name])
-    for field in ("weight", "bias", "held_out_loss", "held_out_accuracy"):
+    for field in ("weight", "bias", "held_out_loss", "held_out_hits"):
         assert torch.equal(getattr(first, field), getattr(again, field))
 
 
@@ -314,7 +318,7 @@ def test_decomposition_that_fails_in_single_precision_is_made_in_double(monkeypa
     features, labels = samples(60, 12)
 
     def solve():
-        return fit(torch.from_numpy(features.copy()), torch.from_numpy(labels), 3, [1e-2])
+        return fit(torch.from_numpy(features.copy()), *truth(labels), [1e-2])
 
     expected = solve()
     monkeypatch.setattr(torch.linalg, "eigh", failing)

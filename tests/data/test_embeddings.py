@@ -275,7 +275,7 @@ NPZ_CASES = {
     "regression": (arrays(labels=LABELS + 0.5), ["row 0 of labels is 2.5", "whole number or text", "Regression"]),
     "a label is NaN": (arrays(labels=np.where(np.arange(N) == 3, np.nan, LABELS)), ["row 3 of labels is nan"]),
     "an empty label": (arrays(labels=np.where(np.arange(N) == 3, "", "a")), ["row 3 of labels is empty text"]),
-    "one-hot labels": (arrays(labels=np.eye(N)), ["labels has the shape (12, 12)", "labels.argmax(1)"]),
+    "one-hot labels": (arrays(labels=np.eye(N)), ["every row of labels (N, 12) has exactly one 1", "labels.argmax(1)"]),
     "labels of another kind": (arrays(labels=LABELS * 1j), ["labels is an array of complex128"]),
     "labels of two kinds": (parts(test_labels=np.full(4, "a")), ["train_labels are numbers, test_labels are text"]),
     "one class": (arrays(labels=np.zeros(N, int)), ["all labels are '0'", "At least 2 classes"]),

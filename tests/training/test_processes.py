@@ -11,7 +11,7 @@ from tests.networks import Listener
 from scaling.core.errors import AdaptationError
 from scaling.metrics.classification import Predictions
 from scaling.training.processes import LOG_LEVEL, QueueReporter, _listen, without_hints
-from scaling.training.work import Trained, interleaved
+from scaling.training.work import Trained
 
 
 @dataclass
@@ -67,7 +67,7 @@ def test_a_process_that_is_gone_without_a_word_is_told():
 
 
 def test_shares_are_woven_back_into_the_order_of_the_samples():
-    every = interleaved([share([0, 3, 6]), share([1, 4]), share([2, 5])])
+    every = Predictions.interleaved([share([0, 3, 6]), share([1, 4]), share([2, 5])])
     assert every.labels.tolist() == list(range(7))
     assert every.predicted.tolist() == list(range(1, 8))
     assert every.in_top_k is None

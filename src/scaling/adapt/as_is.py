@@ -106,7 +106,7 @@ class AsIs(Adaptation):
 
     def run(self, context: Context, subset: Subset) -> Outcome:
         """Evaluate the head over stored features: its logits are a function of them."""
-        from scaling.adapt.heads import predict
+        from scaling.adapt.heads import predict_both
 
         head, outputs = self._head(context)
         matching = self.label_space == "match" and self.label_map is None
@@ -116,11 +116,7 @@ class AsIs(Adaptation):
                 " classes.\n"
                 "Say which output stands for which class with adaptation.label_map=, or take adaptation=linear_probe."
             )
-        arguments = (context.trainer, context.reporter)
-        return Outcome(
-            train=predict(head, context.train_features(subset), subset.labels, *arguments, "predict train"),
-            test=predict(head, context.test_features(), context.dataset.test.labels, *arguments, "predict test"),
-        )
+        return Outcome(*predict_both(head, context, subset))
 
     def _head(self, context: Context) -> "tuple[Head, int]":
         import torch
@@ -136,10 +132,10 @@ class AsIs(Adaptation):
                 f"as_is: {context.model.id} has no head of its own.\nTake adaptation=linear_probe or adaptation=knn."
             )
         bias = layer.bias if layer.bias is not None else torch.zeros(layer.out_features)
-        head = linear_head(layer.weight.detach(), bias.detach())
+        head = linear_head(context.task, layer.weight.detach(), bias.detach())
         mapping = self._by_class()
         if (order := self._named(context.dataset, context.model)) is not None and layer.out_features == len(names):
-            return linear_head(layer.weight.detach()[order], bias.detach()[order]), len(names)
+            return linear_head(context.task, layer.weight.detach()[order], bias.detach()[order]), len(names)
         if mapping is None:
             return head, layer.out_features
         groups = [list(mapping[name]) for name in names]
@@ -147,13 +143,7 @@ class AsIs(Adaptation):
             raise AdaptationError(
                 f"adaptation.label_map names output {highest}; {context.model.id} has {layer.out_features}, from 0 up."
             )
-
-        def grouped(features: torch.Tensor) -> torch.Tensor:
-            outputs = head(features)
-            joined = torch.stack([outputs[:, group].logsumexp(1) for group in groups], dim=1)
-            return torch.log_softmax(joined, dim=1)  # renormalised over the mapped classes
-
-        return grouped, len(groups)
+        return lambda features: context.task.joined(head(features), groups), len(groups)
 
     def _by_class(self) -> dict[str, tuple[int, ...]] | None:
         """Return the map by the spelling that data sets give to names of classes."""

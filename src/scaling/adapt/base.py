@@ -13,8 +13,9 @@ from scaling.core.errors import AdaptationError
 from scaling.core.reporter import Reporter
 from scaling.data.base import VECTORS, Dataset
 from scaling.features.provider import Features
-from scaling.metrics.classification import Predictions
+from scaling.metrics.base import Predictions
 from scaling.models.base import Backbone, ModelSource, build
+from scaling.tasks.base import Targets, Task
 from scaling.training.recipe import TrainingSettings
 
 if TYPE_CHECKING:
@@ -35,16 +36,21 @@ class Subset:
 
     Attributes:
         indices: ascending positions in the training split, shape (n,).
-        labels: their classes, shape (n,).
+        targets: what is true of them, one row a sample.
         seed: seed for whatever the adaptation draws.
     """
 
     indices: NDArray[np.int64]
-    labels: NDArray[np.int64]
+    targets: Targets
     seed: int
 
     def __len__(self) -> int:
         return len(self.indices)
+
+    @property
+    def labels(self) -> Targets:
+        """The targets, by the name that they have where they are classes."""
+        return self.targets
 
 
 @dataclass
@@ -81,9 +87,14 @@ class Context:
         return torch.device("cpu") if device.type == "mps" else device
 
     @property
+    def task(self) -> Task:
+        """What is to be predicted."""
+        return self.dataset.task
+
+    @property
     def classes(self) -> int:
-        """Number of the data set's classes."""
-        return len(self.dataset.class_names)
+        """Number of the data set's classes, each of which has an output of a head."""
+        return self.task.outputs
 
     def train_features(self, subset: Subset) -> NDArray[np.float32]:
         """Return the subset's frozen features, shape (n, d)."""

@@ -12,8 +12,8 @@ from scaling.adapt.linear_probe import LinearProbe
 from scaling.core.errors import AdaptationError, SettingError
 from scaling.core.subsets import validation_part
 from scaling.data.base import Dataset
-from scaling.metrics.classification import PRIMARY
 from scaling.models.base import ModelSource, build
+from scaling.tasks.base import Task
 from scaling.training import LoraSettings, Recipe, Trained, Work
 from scaling.training.work import HeadArrays
 
@@ -55,21 +55,20 @@ class Finetune(Recipe, Adaptation):
                 "Take adaptation=linear_probe or adaptation=knn."
             )
         model.processor().check_augment(self.augment)
-        # With more samples than classes some class has two members, so that one can be held out.
-        if self.searches and n <= (classes := len(dataset.class_names)):
-            raise self._no_validation(n, classes)
+        if self.searches and n < dataset.task.fewest_to_validate:
+            raise self._no_validation(n, dataset.task)
 
     def run(self, context: Context, subset: Subset) -> Outcome:
         """Train, and predict the subset and the test set."""
         from scaling.training.processes import train
 
-        held_out = self._held_out(subset, context.classes)
+        held_out = self._held_out(subset, context.task)
         work = Work(
             recipe=self, lora=self.lora, dataset=context.dataset, model=context.model, indices=subset.indices,
-            labels=subset.labels, seed=subset.seed, held_out=held_out, heads=self._heads(context, subset, held_out),
+            targets=subset.targets, seed=subset.seed, held_out=held_out, heads=self._heads(context, subset, held_out),
             precision=context.precision, trainer=context.trainer, settings=context.training,
         )  # fmt: skip
-        return self._outcome(train(work, context.reporter))
+        return self._outcome(train(work, context.reporter), context.task)
 
     def identity(self) -> dict[str, Any]:
         """Return the settings that change a score, and the probe's that the head starts from."""
@@ -100,19 +99,19 @@ class Finetune(Recipe, Adaptation):
     def _probes(self, model: ModelSource) -> bool:
         return self.head == "linear_probe" and model.pretrained
 
-    def _held_out(self, subset: Subset, classes: int) -> NDArray[np.bool_] | None:
+    def _held_out(self, subset: Subset, task: Task) -> NDArray[np.bool_] | None:
         if not self.searches:
             return None
-        held_out = validation_part(subset.labels, self.validation, subset.seed)
+        held_out = validation_part(task.strata(subset.targets), self.validation, subset.seed)
         if not held_out.any():
-            raise self._no_validation(len(subset), classes)
+            raise self._no_validation(len(subset), task)
         return held_out
 
-    def _no_validation(self, n: int, classes: int) -> AdaptationError:
+    def _no_validation(self, n: int, task: Task) -> AdaptationError:
         return AdaptationError(
             f"{self.name} holds out some of the n samples to choose the learning rate and the number of steps; at n={n}"
-            f" with {classes} classes none can be spared.\nThe smallest n that works is {classes + 1}. Or choose"
-            " yourself: adaptation.learning_rates=[0.0005] adaptation.patience=null."
+            f" with {task.outputs} classes none can be spared.\nThe smallest n that works is {task.fewest_to_validate}."
+            " Or choose yourself: adaptation.learning_rates=[0.0005] adaptation.patience=null."
         )
 
     def _heads(
@@ -124,15 +123,15 @@ class Finetune(Recipe, Adaptation):
         probe = LinearProbe()
         searched = None
         if held_out is not None:
-            rest = Subset(subset.indices[~held_out], subset.labels[~held_out], subset.seed)
+            rest = Subset(subset.indices[~held_out], subset.targets[~held_out], subset.seed)
             searched = probe.head(context, rest, "probe")
         return searched, probe.head(context, subset, "probe")
 
-    def _outcome(self, trained: Trained) -> Outcome:
+    def _outcome(self, trained: Trained, task: Task) -> Outcome:
         rounds = [
             {
                 "learning_rate": candidate.rate, "step": end.step, "loss": end.loss,
-                "validation_log_loss": end.validation_loss, f"validation_{PRIMARY.name}": end.validation_hits,
+                "validation_log_loss": end.validation_loss, f"validation_{task.hits_name}": end.validation_hits,
                 "chosen": candidate.rate == trained.rate and end.step == trained.steps,
             }
             for candidate in trained.candidates for end in candidate.rounds

@@ -11,8 +11,9 @@ from scaling.core.costs import Cost
 from scaling.core.errors import AdaptationError, SettingError
 from scaling.data.base import Dataset, Vectors
 from scaling.data.offsets import listed
-from scaling.metrics.classification import PRIMARY, Predictions
+from scaling.metrics.base import Predictions
 from scaling.models.base import ModelSource
+from scaling.tasks.base import Targets, Task
 
 if TYPE_CHECKING:
     from torch import Tensor
@@ -21,8 +22,6 @@ if TYPE_CHECKING:
 
 #: Elements of one block of distances; bounds the memory of a vote.
 BLOCK_ELEMENTS = 1 << 25
-#: Column of the choice among numbers of neighbours.
-LEFT_OUT = f"leave_one_out_{PRIMARY.name}"
 #: Rows that are prepared at a time, for the same reason.
 PREPARED_ROWS = 4096
 #: Where cosines are closer together than this, on average, rounding would decide over them: rows are centred first.
@@ -95,20 +94,18 @@ class Knn(Adaptation):
         """Vote on the subset (each sample among its own neighbours, and left out) and on the test set."""
         from scaling.adapt.heads import predict
 
-        vote = _Vote(self, context.train_features(subset), subset.labels, context.classes)
-        arguments = (context.trainer, context.reporter)
-        predict(vote.of_bank, vote.rows, subset.labels, *arguments, "neighbours of train")
+        vote = _Vote(self, context.train_features(subset), subset.targets, context.task)
+        predict(vote.of_bank, vote.rows, subset.targets, context, "neighbours of train")
         table = vote.path() if len(subset) > 1 else []
         # Of equals the first, which has the smallest k.
-        best = max(table, key=lambda row: row[LEFT_OUT], default=None)
+        primary = context.task.metrics[0].name
+        best = max(table, key=lambda row: row[f"leave_one_out_{primary}"], default=None)
         k = best["k"] if best else vote.ks[0]
-        test = predict(
-            vote.at(k), context.test_features(), context.dataset.test.labels, *arguments, "neighbours of test"
-        )
+        targets = context.dataset.test.targets
         return Outcome(
             train=Predictions.concatenate(vote.train[k]),
-            test=test,
-            metrics={f"train/{PRIMARY.name}_leave_one_out": best[LEFT_OUT]} if best else {},
+            test=predict(vote.at(k), context.test_features(), targets, context, "neighbours of test"),
+            metrics={f"train/{primary}_leave_one_out": best[f"leave_one_out_{primary}"]} if best else {},
             params={"chosen.k": k},
             tables={"neighbours": [{**row, "chosen": row is best} for row in table]} if len(table) > 1 else {},
         )
@@ -123,10 +120,10 @@ class _Vote:
         train, left_out: predictions of the bank's rows with and without each row itself, by k.
     """
 
-    def __init__(self, settings: Knn, bank: NDArray[np.float32], labels: NDArray[np.int64], classes: int) -> None:
+    def __init__(self, settings: Knn, bank: NDArray[np.float32], targets: Targets, task: Task) -> None:
         import torch
 
-        self.settings, self.classes, self.rows = settings, classes, bank
+        self.settings, self.task, self.rows = settings, task, bank
         self.ks = sorted({min(k, len(bank)) for k in settings.choices})
         self.offset: Tensor | None = None
         self.bank = self._prepared(torch.from_numpy(bank))
@@ -138,7 +135,7 @@ class _Vote:
             self.factor = float(factor_of(torch.maximum(-low, high)))
             self.bank.mul_(self.factor)
             self.offset = offset
-        self.labels = torch.from_numpy(labels)
+        self.targets = torch.from_numpy(targets)
         self.squares = torch.cat([block.square().sum(1) for block in self.bank.split(PREPARED_ROWS)])
         self.train: dict[int, list[Predictions]] = {k: [] for k in self.ks}
         self.left_out: dict[int, list[Predictions]] = {k: [] for k in self.ks}
@@ -158,12 +155,10 @@ class _Vote:
         """Vote on the bank's own rows, in order, for every k from one search; return those of the first k."""
         import torch
 
-        from scaling.adapt.heads import reduce
-
         shown = []
         for block in self._blocks(rows):
             own = torch.arange(self.position, self.position + len(block), device=block.device)[:, None]
-            labels = self.labels[own[:, 0]]
+            targets, decode = self.targets[own[:, 0]], self.task.decode
             distance, index = self._nearest(block, min(self.ks[-1] + 1, len(self.bank)))
             # Stable sort: the row itself to the end, the others stay in order of distance. Among many
             # identical rows it may not be in the list at all; then the furthest is dropped instead.
@@ -171,8 +166,8 @@ class _Vote:
             others, other_distance = index.gather(1, order), distance.gather(1, order)
             for k in self.ks:
                 votes = self._tally(distance[:, :k], index[:, :k])
-                self.train[k].append(reduce(votes, labels))
-                self.left_out[k].append(reduce(self._tally(other_distance[:, :k], others[:, :k]), labels, whole=False))
+                self.train[k].append(decode(votes, targets))
+                self.left_out[k].append(decode(self._tally(other_distance[:, :k], others[:, :k]), targets, whole=False))
                 if k == self.ks[0]:
                     shown.append(votes)
             self.position += len(block)
@@ -180,20 +175,20 @@ class _Vote:
 
     def path(self) -> list[dict[str, Any]]:
         """Return the scores of each k on the subset, once `of_bank` has seen all of it."""
-        rows = []
+        rows, primary = [], self.task.metrics[0].name
         for k in self.ks:
             left_out = Predictions.concatenate(self.left_out[k])
             scores = {
-                LEFT_OUT: left_out.hits,
-                "leave_one_out_log_loss": -float(left_out.log_prob.mean()),
-                f"train_{PRIMARY.name}": Predictions.concatenate(self.train[k]).hits,
+                f"leave_one_out_{primary}": left_out.primary,
+                "leave_one_out_log_loss": left_out.log_loss,
+                f"train_{primary}": Predictions.concatenate(self.train[k]).primary,
             }
             rows.append({"k": k, **scores})
         return rows
 
     def _blocks(self, features: "Tensor") -> "tuple[Tensor, ...]":
         if self.bank.device != features.device:
-            self.bank, self.labels = self.bank.to(features.device), self.labels.to(features.device)
+            self.bank, self.targets = self.bank.to(features.device), self.targets.to(features.device)
             self.squares = self.squares.to(features.device)
         return features.split(max(1, BLOCK_ELEMENTS // len(self.bank)))
 
@@ -224,11 +219,10 @@ class _Vote:
         if self.settings.weights == "distance":
             # A zero distance outvotes all others, as an exact match should.
             weight = 1 / distance.clamp(1e-6, 1e30)
-        votes = torch.zeros(len(index), self.classes, device=index.device)
-        votes.scatter_add_(1, self.labels[index], weight)
+        votes = self.task.votes(self.targets, index, weight)
         share = votes / weight.sum(1, keepdim=True) * index.shape[1]
         smooth = self.settings.smoothing
-        return ((share + smooth / self.classes) / (index.shape[1] + smooth)).log()
+        return ((share + smooth / self.task.outcomes) / (index.shape[1] + smooth)).log()
 
 
 def factor_of(peak: "Tensor") -> "Tensor":

@@ -1,4 +1,4 @@
-"""linear_probe: multinomial logistic regression on frozen features, its penalty chosen inside the n samples."""
+"""linear_probe: logistic regression on frozen features, its penalty chosen inside the n samples."""
 
 from dataclasses import asdict, dataclass
 from math import inf
@@ -12,7 +12,6 @@ from scaling.core.costs import LOGIT_ELEMENTS, Cost
 from scaling.core.errors import SettingError
 from scaling.core.subsets import stratified_folds
 from scaling.data.base import Dataset
-from scaling.metrics.classification import PRIMARY
 from scaling.models.base import ModelSource
 
 if TYPE_CHECKING:
@@ -83,19 +82,18 @@ class LinearProbe(Adaptation):
 
     def run(self, context: Context, subset: Subset) -> Outcome:
         """Choose the penalty, fit, and predict the subset and the test set."""
-        from scaling.adapt.heads import linear_head, predict
+        from scaling.adapt.heads import linear_head, predict_both
 
-        folds, penalties = self._choices(subset)
+        folds, penalties = self._choices(context, subset)
         can_choose = folds.max() > 0
         fitted = self._fit(context, subset, folds, penalties, "fit")
-        head = linear_head(*fitted.standardised)
+        train, test = predict_both(linear_head(context.task, *fitted.standardised), context, subset)
         chosen = fitted.chosen
-        arguments = (context.trainer, context.reporter)
         table = [
             {
                 "C": penalties[i],
                 "cv_log_loss": float(loss.mean()),
-                f"cv_{PRIMARY.name}": float(hits.mean()),
+                f"cv_{context.task.hits_name}": float(hits.mean()),
                 "iterations": fitted.iterations[i],
                 "converged": fitted.converged[i],
                 "chosen": i == chosen,
@@ -103,8 +101,8 @@ class LinearProbe(Adaptation):
             for i, (loss, hits) in enumerate(zip(fitted.held_out_loss, fitted.held_out_hits, strict=True))
         ]
         return Outcome(
-            train=predict(head, context.train_features(subset), subset.labels, *arguments, "predict train"),
-            test=predict(head, context.test_features(), context.dataset.test.labels, *arguments, "predict test"),
+            train=train,
+            test=test,
             metrics={"adaptation/penalty": penalties[chosen]},
             params={
                 "chosen.penalty": penalties[chosen],
@@ -116,12 +114,12 @@ class LinearProbe(Adaptation):
 
     def head(self, context: Context, subset: Subset, stage: str) -> tuple[NDArray[np.float32], NDArray[np.float32]]:
         """Choose the penalty and fit; return weight (classes, d) and bias (classes,) for raw features."""
-        fitted = self._fit(context, subset, *self._choices(subset), stage)
+        fitted = self._fit(context, subset, *self._choices(context, subset), stage)
         return fitted.weight.float().cpu().numpy(), fitted.bias.float().cpu().numpy()
 
-    def _choices(self, subset: Subset) -> tuple[NDArray[np.int64], list[float]]:
+    def _choices(self, context: Context, subset: Subset) -> tuple[NDArray[np.int64], list[float]]:
         """Return each sample's fold, and the penalties to choose among."""
-        folds = stratified_folds(subset.labels, self.folds, subset.seed)
+        folds = stratified_folds(context.task.strata(subset.targets), self.folds, subset.seed)
         return folds, [float(p) for p in (self.penalties if folds.max() > 0 else (self.default_penalty,))]
 
     def _fit(
@@ -136,8 +134,8 @@ class LinearProbe(Adaptation):
         with context.reporter.stage(stage, total=len(penalties) + 1) as advance:
             return fit(
                 waiting.pop(),
-                torch.from_numpy(subset.labels).to(context.device),
-                context.classes,
+                torch.from_numpy(subset.targets).to(context.device),
+                context.task,
                 penalties,
                 torch.from_numpy(folds).to(context.device) if folds.max() > 0 else None,
                 self.search_tolerance,

@@ -1,4 +1,4 @@
-"""Truncated Newton for several L2-penalised multinomial logistic regressions over the same rows, side by side.
+"""Truncated Newton for several L2-penalised logistic regressions over the same rows, side by side.
 
 Each step solves the Newton equations by conjugate gradients until the inexactness no longer matters (Dembo, Eisenstat
 and Steihaug 1982; Nocedal and Wright 2006, section 7.1). A Hessian-vector product costs two matrix products, shared by
@@ -12,6 +12,9 @@ What conjugate gradients are still missing follows from their own coefficients: 
 smallest eigenvalue of the preconditioned Hessian, from which the Gauss-Radau rule bounds the error. That tells when to
 stop.
 
+A regression with one class more than it has weights for, whose logit is 0, follows the same formulas: only sums over
+classes have a further term, e⁰. With one class that is binary logistic regression, of which there may be any number.
+
 Layout: m problems, c classes, r directions. Weights are (m, c, r + 1) with the intercept last, logits (m, c, n): on a
 CPU both matrix products are twice as fast with the rows last.
 """
@@ -24,6 +27,7 @@ from numpy.typing import NDArray
 from torch import Tensor
 
 from scaling.core.costs import LOGIT_ELEMENTS
+from scaling.tasks.base import Task
 
 ROW_BLOCK = 4096
 INEXACTNESS = 0.2  # a Newton step may miss this share of its decrease, unless the tolerance asks for less
@@ -33,27 +37,41 @@ MARGIN = 0.2
 
 
 class Problems:
-    """m problems over the same rows, each with its own training rows; they keep their weights between penalties."""
+    """m problems over the same rows, one for each regression and mask; they keep their weights between penalties.
 
-    def __init__(self, features: Tensor, moments: Tensor, labels: Tensor, classes: int, masks: Tensor) -> None:
+    Attributes:
+        weights: (m, c, r + 1); problem i is of regression i // k and mask i % k, of k masks.
+        open: the problems that are solved. Where all rows are alike there is no optimum: such a regression stays at
+            the logarithm of its odds, half a row added on either side.
+    """
+
+    def __init__(self, features: Tensor, moments: Tensor, task: Task, targets: Tensor, masks: Tensor) -> None:
         """Start from weights of zero.
 
         Args:
             features: (n, r), centred, in the eigenbasis of their second moments.
             moments: (r,), the eigenvalues.
-            labels: (n,) classes 0 … classes-1.
-            masks: (m, n), 1 for a problem's rows and 0 for the others.
+            task, targets: what is to be told of the n rows.
+            masks: (k, n), 1 for a problem's rows and 0 for the others.
         """
-        self.features, self.labels, self.classes, self.masks = features, labels, classes, masks
+        self.features, self.task, self.targets, self.masks = features, task, targets, masks
+        self.labels, self.classes, self.present = task.regressions(targets)
         self.moments = torch.cat([moments, torch.ones_like(moments[:1])])
-        self.count = len(masks)
+        self.count = len(masks) * (1 if self.present is None else len(self.present))
         self.sizes = masks.sum(1)
-        self.weights = torch.zeros(self.count, classes, features.shape[1] + 1, device=features.device)
+        self.weights = torch.zeros(self.count, self.classes, features.shape[1] + 1, device=features.device)
+        self.open = torch.arange(self.count, device=features.device)
+        if self.present is not None:
+            found = (self.present @ masks.T).flatten()
+            others = self.sizes.repeat(len(self.present)) - found
+            alike = (found == 0) | (others == 0)
+            self.weights[alike, 0, -1] = ((found + 0.5) / (others + 0.5)).log()[alike]
+            self.open = self.open[~alike]
         self.before: Tensor | None = None  # the weights one penalty earlier, to extrapolate from
         self.objectives = torch.zeros(self.count, dtype=torch.float64, device=features.device)
         self.flattest = np.ones(self.count)  # smallest eigenvalue met of each preconditioned Hessian
         # More problems than fit are solved in groups. About five matrices of logits are held.
-        self.group = max(1, LOGIT_ELEMENTS // (len(features) * classes))
+        self.group = max(1, LOGIT_ELEMENTS // (len(features) * self.classes))
 
     def solve(self, penalty: float, tolerance: float, max_iterations: int) -> tuple[int, bool]:
         """Move all problems to the optimum for this penalty, from where they are.
@@ -63,8 +81,7 @@ class Problems:
         """
         before, self.before = self.before, self.weights.clone()
         iterations, solved = 0, True
-        for start in range(0, self.count, self.group):
-            members = torch.arange(start, min(start + self.group, self.count), device=self.weights.device)
+        for members in self.open.split(self.group):
             group = _Group(self, members, penalty)
             if before is not None:
                 group.extrapolate(before[members])
@@ -72,15 +89,19 @@ class Problems:
             iterations = max(iterations, group.iterations)
         return iterations, solved
 
+    def of_mask(self, number: int) -> Tensor:
+        """Return the weights of all regressions with a mask, one row an output, (outputs, r + 1)."""
+        return self.weights.unflatten(0, (-1, len(self.masks)))[:, number].flatten(0, 1)
+
     def held_out(self) -> tuple[Tensor, Tensor]:
-        """Return mean log-loss and share of hits on the rows outside each problem's own, (m,) each, else NaN."""
-        losses, hits = (torch.zeros(self.count, dtype=torch.float64, device=self.weights.device) for _ in "12")
-        for problem, (mask, weights) in enumerate(zip(self.masks, self.weights, strict=True)):
+        """Return mean loss and share of hits on the rows outside each mask, (k,) each, else NaN."""
+        losses, hits = (torch.zeros(len(self.masks), dtype=torch.float64, device=self.weights.device) for _ in "12")
+        for number, mask in enumerate(self.masks):
+            weights = self.of_mask(number)
             for rows in (mask == 0).nonzero()[:, 0].split(ROW_BLOCK):
                 logits = torch.addmm(weights[:, -1], self.features[rows], weights[:, :-1].T)
-                truth = self.labels[rows]
-                losses[problem] += torch.nn.functional.cross_entropy(logits, truth, reduction="sum")
-                hits[problem] += (logits.argmax(1) == truth).sum()
+                losses[number] += self.task.loss(logits, self.targets[rows], reduction="sum")
+                hits[number] += self.task.hits(logits, self.targets[rows])
         outside = self.masks.shape[1] - self.sizes.double()
         return (losses / outside).float(), (hits / outside).float()
 
@@ -109,8 +130,10 @@ class _Group:
     def select(self, members: Tensor) -> None:
         """Take masks, sizes and penalties of these problems."""
         self.members = members
-        self.masks = self.problems.masks[members]
-        self.sizes = self.problems.sizes[members, None, None]
+        masks, present = self.problems.masks, self.problems.present
+        self.masks = masks[members % len(masks)]
+        self.sizes = self.problems.sizes[members % len(masks), None, None]
+        self.present = None if present is None else present[members // len(masks), None]  # (m, 1, n)
         # The intercept carries no penalty.
         penalised = torch.ones_like(self.problems.moments)
         penalised[-1] = 0
@@ -179,12 +202,13 @@ class _Group:
         covariance = torch.diag_embed(means) - probabilities @ probabilities.transpose(1, 2) / self.sizes
         values, vectors = eigh(covariance)
         values = values.clamp_min(1e-7).maximum(1e-6 * values[:, -1:])  # the direction of all classes alike has none
-        return _Kronecker(vectors, values[:, :, None] * self.problems.moments + self.ridge)
+        return _Kronecker(vectors, values[:, :, None] * self.problems.moments + self.ridge, self.present is None)
 
     def gradient(self) -> Tensor:
         """Return the gradient (m, c, r + 1) at the present point."""
         truth = self.problems.labels.expand(len(self.masks), 1, -1)
-        residual = self.point.probabilities.scatter_add(1, truth, -self.masks[:, None])
+        ones = self.masks[:, None] if self.present is None else self.masks[:, None] * self.present
+        residual = self.point.probabilities.scatter_add(1, truth, -ones)
         return self.collect(residual) / self.sizes + self.ridge * self.weights
 
     def hessian_product(self, direction: Tensor) -> tuple[Tensor, Tensor]:
@@ -193,6 +217,11 @@ class _Group:
         change = self.point.probabilities * logits
         change.addcmul_(self.point.probabilities, change.sum(1, keepdim=True), value=-1)
         return self.collect(change) / self.sizes + self.ridge * direction, logits
+
+    def at_truth(self, values: Tensor) -> Tensor:
+        """Return what stands at the true class of each row, (m, c, n) to (m, 1, n): 0 at the one without weights."""
+        found = values.gather(1, self.problems.labels.expand(len(values), 1, -1))
+        return found if self.present is None else found * self.present
 
     def product(self, weights: Tensor) -> Tensor:
         """Return the logits (m, c, n) of weights (m, c, r + 1)."""
@@ -234,17 +263,20 @@ class _Group:
         """Return the point at a length (m,) of a step whose logits are `along`."""
         weights = self.weights + length[:, None, None] * step
         logits = torch.addcmul(self.logits, along, length[:, None, None].expand_as(along))
-        truth = self.problems.labels.expand(len(logits), 1, -1)
         peak = logits.amax(1, keepdim=True)
-        missed = peak - logits.gather(1, truth)
+        if self.present is not None:
+            peak.clamp_min_(0)
+        missed = peak - self.at_truth(logits)
         probabilities = logits.sub_(peak).exp_()
         total = probabilities.sum(1, keepdim=True)
+        if self.present is not None:
+            total += (-peak).exp_()
         loss = ((total.log() + missed)[:, 0] * self.masks).sum(1, dtype=torch.float64)
         probabilities.mul_(self.masks[:, None] / total)
         weighted = probabilities * along
         drift = weighted.sum(1)
         sizes = self.sizes[:, 0, 0]
-        slope = (drift - along.gather(1, truth)[:, 0] * self.masks).sum(1)
+        slope = (drift - self.at_truth(along)[:, 0] * self.masks).sum(1)
         bend = weighted.mul_(along).sum((1, 2)) - drift.square().sum(1)
         return _Point(
             objective=loss / sizes + 0.5 * dot(self.ridge * weights, weights),
@@ -272,11 +304,12 @@ class _Kronecker:
 
     vectors: Tensor
     values: Tensor
+    relative: bool  # whether the same added to all classes changes nothing
 
     def __call__(self, gradient: Tensor) -> Tensor:
         found = self.vectors @ (self.vectors.transpose(1, 2) @ gradient).div_(self.values)
-        # Adding the same to all classes changes nothing: rounding must not wander off that way.
-        return found.sub_(found.mean(1, keepdim=True))
+        # Rounding must not wander off where nothing changes.
+        return found.sub_(found.mean(1, keepdim=True)) if self.relative else found
 
 
 class _ErrorBound:

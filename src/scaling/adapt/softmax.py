@@ -1,12 +1,13 @@
-"""L2-penalised multinomial logistic regression, for a path of penalties and several folds at once.
+"""L2-penalised logistic regression, for a path of penalties and several folds at once.
 
 For fold j with n_j rows and penalty strength C (scikit-learn's convention) the objective is
 
     L_j(W, b) = 1/n_j Σ_{i in j} [logsumexp(W x_i + b) − (W x_i + b)_{y_i}] + 1/(2 C n_j) ‖W‖²
 
-with the intercept b free, over standardised features. They are turned into the eigenbasis of their second moments,
-where the curvature is nearly diagonal. All folds and the whole subset are solved side by side, sharing each matrix
-product (see `newton`); penalties go from strong to weak, each starting from the ones before.
+with the intercept b free, over standardised features; of several regressions, each has its own. Features are turned
+into the eigenbasis of their second moments, where the curvature is nearly diagonal. All folds and the whole subset are
+solved side by side, sharing each matrix product (see `newton`); penalties go from strong to weak, each starting from
+the ones before.
 """
 
 from collections.abc import Callable
@@ -17,6 +18,7 @@ import torch
 from torch import Tensor
 
 from scaling.adapt.newton import ROW_BLOCK, Problems, eigh
+from scaling.tasks.base import Task
 
 MAX_ITERATIONS = 1000
 
@@ -65,8 +67,8 @@ class Path:
 
 def fit(
     features: Tensor,
-    labels: Tensor,
-    classes: int,
+    targets: Tensor,
+    task: Task,
     penalties: list[float],
     folds: Tensor | None = None,
     search_tolerance: float = 1e-4,
@@ -79,7 +81,8 @@ def fit(
 
     Args:
         features: (n, d) float32, on the device to compute on; overwritten, so that no second copy is needed.
-        labels: (n,) classes 0 … classes-1.
+        targets: of the n rows, one row each.
+        task: what they mean, and which regressions are fitted.
         penalties: values of C, strongest (smallest) first.
         folds: (n,) fold of each row, 0 … k-1; None takes the first penalty without a choice.
         search_tolerance: a fit of the search is done when its objective is estimated to lie above the optimum by
@@ -92,19 +95,20 @@ def fit(
     """
     frame, search = Frame.of(features), Search()
     if folds is not None:
-        search.run(frame, labels, classes, penalties, folds, search_tolerance, max_iterations, stop_ratio, advance)
+        search.run(frame, targets, task, penalties, folds, search_tolerance, max_iterations, stop_ratio, advance)
     advance(len(penalties) - len(search.losses))
-    final = frame.problems(labels, classes, torch.ones(1, len(features), device=features.device))
+    final = frame.problems(targets, task, torch.ones(1, len(features), device=features.device))
     if search.starts:
-        final.weights = search.starts[search.chosen]
+        final.weights = search.starts[search.chosen].view_as(final.weights)
     steps, solved = final.solve(penalties[search.chosen], tolerance, max_iterations)
     advance(1)
-    weight, bias = frame.head(final.weights[0])
+    solution = final.of_mask(0)
+    weight, bias = frame.head(solution)
     empty = torch.empty(0, 0)
     return Fit(
         weight=weight,
         bias=bias,
-        standardised=(*frame.turned_back(final.weights[0]), frame.mean, frame.scale),
+        standardised=(*frame.turned_back(solution), frame.mean, frame.scale),
         chosen=search.chosen,
         held_out_loss=torch.stack(search.losses) if search.losses else empty,
         held_out_hits=torch.stack(search.hits) if search.losses else empty,
@@ -119,7 +123,7 @@ class Search:
 
     Attributes:
         losses, hits: held-out, shape (k,) for k folds, one entry a penalty tried; so with the others.
-        starts: weights (1, outputs, r + 1) of a fit of all rows.
+        starts: weights (outputs, r + 1) of a fit of all rows.
     """
 
     losses: list[Tensor] = field(default_factory=list)
@@ -139,17 +143,17 @@ class Search:
         return int(np.argmin(self.means)) if self.losses else 0
 
     def run(
-        self, frame: "Frame", labels: Tensor, classes: int, penalties: list[float], folds: Tensor, tolerance: float,
-        max_iterations: int, stop_ratio: float, advance: Callable[[int], None],
+        self, frame: "Frame", targets: Tensor, task: Task, penalties: list[float], folds: Tensor,
+        tolerance: float, max_iterations: int, stop_ratio: float, advance: Callable[[int], None],
     ) -> None:  # fmt: skip
         """Try the penalties from strong to weak; the arguments are those of `fit`."""
         members = torch.arange(int(folds.max()) + 1, device=folds.device)
         # The last problem has all rows: it goes along, for the final fit to start from.
         masks = torch.cat([(folds != members[:, None]).float(), torch.ones(1, len(folds), device=folds.device)])
-        problems = frame.problems(labels, classes, masks)
+        problems = frame.problems(targets, task, masks)
         for penalty in penalties:
             steps, solved = problems.solve(penalty, tolerance, max_iterations)
-            self.starts.append(problems.weights[-1:].clone())
+            self.starts.append(problems.of_mask(len(masks) - 1).clone())
             loss, hits = problems.held_out()
             self.losses.append(loss[:-1])
             self.hits.append(hits[:-1])
@@ -162,20 +166,20 @@ class Search:
 
 def path(
     features: Tensor,
-    labels: Tensor,
-    classes: int,
+    targets: Tensor,
+    task: Task,
     penalties: list[float],
     tolerance: float = 1e-4,
     max_iterations: int = MAX_ITERATIONS,
 ) -> Path:
     """Fit all rows at each penalty, given from strong to weak; the arguments are those of `fit`."""
     frame = Frame.of(features)
-    problem = frame.problems(labels, classes, torch.ones(1, len(features), device=features.device))
+    problem = frame.problems(targets, task, torch.ones(1, len(features), device=features.device))
     heads, objectives, iterations, converged = [], [], [], []
     for penalty in penalties:
         steps, solved = problem.solve(penalty, tolerance, max_iterations)
-        heads.append(frame.head(problem.weights[0]))
-        objectives.append(problem.objectives[0].clone())
+        heads.append(frame.head(problem.of_mask(0)))
+        objectives.append(problem.objectives.mean())
         iterations.append(steps)
         converged.append(solved)
     weights, biases = zip(*heads, strict=True)
@@ -204,9 +208,9 @@ class Frame:
         """Make the frame of raw features (n, d), which are overwritten."""
         return cls(*standardise(features), *rotate(features))
 
-    def problems(self, labels: Tensor, classes: int, masks: Tensor) -> Problems:
+    def problems(self, targets: Tensor, task: Task, masks: Tensor) -> Problems:
         """Return problems over these rows, with masks (m, n)."""
-        return Problems(self.features, self.moments, labels, classes, masks)
+        return Problems(self.features, self.moments, task, targets, masks)
 
     def turned_back(self, weights: Tensor) -> tuple[Tensor, Tensor]:
         """Turn a solution (outputs, r + 1) into weight (outputs, d) and bias (outputs,) for standardised features."""

@@ -1,6 +1,7 @@
 """Which n samples to train on: nested in n for one seed, stratified, of exact size.
 
-Everything here returns indices and is a pure function of its arguments.
+Everything here returns indices and is a pure function of its arguments. Where samples have several labels, "labels"
+are a matrix of which sample has which, (N, k) of 0 and 1, and `stratify` says what is done.
 """
 
 from functools import lru_cache
@@ -11,6 +12,7 @@ from numpy.typing import ArrayLike, NDArray
 
 from scaling.core.errors import SettingError
 from scaling.core.reading import whole_number
+from scaling.core.stratify import iterative_folds, iterative_subset, iterative_validation
 
 Draw = Literal["stratified", "first"]
 FULL = "full"
@@ -87,6 +89,8 @@ def subset_indices(labels: ArrayLike, n: int | None, seed: int, draw: Draw = "st
         raise SettingError(f"subset.draw={draw}: expected one of stratified, first.")
     if draw == "first" or size == len(labels):
         return np.arange(size)
+    if labels.ndim == 2:
+        return iterative_subset(labels, size, seed)
     classes, class_sizes = np.unique(labels, return_counts=True)
     if size < len(classes):
         raise SettingError(
@@ -114,6 +118,8 @@ def stratified_folds(labels: ArrayLike, folds: int, seed: int) -> NDArray[np.int
         the smallest class has one member: then no split leaves each class on both sides.
     """
     labels = np.asarray(labels)
+    if labels.ndim == 2:
+        return iterative_folds(labels, folds, seed)
     classes, class_sizes = np.unique(labels, return_counts=True)
     count = min(folds, int(class_sizes.min()))
     assignment = np.zeros(len(labels), dtype=np.int64)
@@ -140,6 +146,8 @@ def validation_part(labels: ArrayLike, share: float, seed: int) -> NDArray[np.bo
         Whether each sample is held out, shape (n,). None is where every class has a single member.
     """
     labels = np.asarray(labels)
+    if labels.ndim == 2:
+        return iterative_validation(labels, share, seed)
     held_out = np.zeros(len(labels), bool)
     for label, size in zip(*np.unique(labels, return_counts=True), strict=True):
         count = min(max(1, round(share * int(size))), int(size) - 1)

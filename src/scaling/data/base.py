@@ -1,7 +1,7 @@
 """What a data set is: two splits of labelled samples, verified when they are loaded."""
 
 import hashlib
-from collections.abc import Hashable, Sequence
+from collections.abc import Callable, Hashable
 from dataclasses import dataclass, field
 from functools import cached_property, lru_cache
 from pathlib import Path
@@ -16,6 +16,8 @@ from scaling.data.duplicates import Duplicates, keys
 from scaling.data.duplicates import find as duplicates
 from scaling.data.preprocessing import IMAGES
 from scaling.modalities.base import Samples
+from scaling.tasks import Classification, Task
+from scaling.tasks.base import Targets
 
 #: The modality of samples that are features already.
 VECTORS = "vectors"
@@ -143,17 +145,22 @@ def _state(path: Path) -> Hashable:
 
 @dataclass(frozen=True)
 class Split:
-    """Samples with their labels.
+    """Samples with what is true of them.
 
     Attributes:
-        labels: class of each sample, 0 … classes-1, shape (N,).
+        targets: one row a sample, whole numbers; the data set's task says what they mean.
     """
 
     samples: Samples
-    labels: NDArray[np.int64]
+    targets: Targets
 
     def __len__(self) -> int:
-        return len(self.labels)
+        return len(self.targets)
+
+    @property
+    def labels(self) -> Targets:
+        """The targets, by the name that they have where they are classes."""
+        return self.targets
 
     @cached_property
     def sample_content(self) -> str:
@@ -162,9 +169,9 @@ class Split:
 
     @cached_property
     def content(self) -> str:
-        """SHA-256 of samples and labels: what scores are a function of."""
-        labels = np.ascontiguousarray(self.labels, dtype="<i8")
-        return hashlib.sha256(self.sample_content.encode() + labels.tobytes()).hexdigest()
+        """SHA-256 of samples and targets: what scores are a function of."""
+        targets = np.ascontiguousarray(self.targets, dtype="<i8")
+        return hashlib.sha256(self.sample_content.encode() + targets.tobytes()).hexdigest()
 
 
 @dataclass(frozen=True)
@@ -172,9 +179,11 @@ class Dataset:
     """A loaded data set.
 
     Attributes:
+        class_names: of what a head has an output for.
         label_space: name of what the labels mean; a model's own head fits where it names the same.
         source: where it was read from, for the record.
         notes: sentences that the user should read, each naming what it speaks of.
+        kind: makes the task, of the names of the classes.
     """
 
     name: str
@@ -184,6 +193,12 @@ class Dataset:
     label_space: str | None
     source: str
     notes: tuple[str, ...] = ()
+    kind: Callable[[tuple[str, ...]], Task] = Classification
+
+    @cached_property
+    def task(self) -> Task:
+        """What is to be predicted of the samples."""
+        return self.kind(self.class_names)
 
     def split(self, name: str) -> Split:
         """Return the split called "train" or "test"."""
@@ -193,12 +208,15 @@ class Dataset:
     def duplicates(self) -> Duplicates:
         """Test samples that are training samples too, and samples under several labels."""
         train, test = self.train, self.test
-        return duplicates(train.samples.keys(), train.labels, test.samples.keys(), test.labels)
+        codes = self.task.codes(np.concatenate([train.targets, test.targets]))
+        return duplicates(train.samples.keys(), codes[: len(train)], test.samples.keys(), codes[len(train) :])
 
     @cached_property
     def remarks(self) -> tuple[str, ...]:
         """All that the user should know: the notes, and what exact copies mean for scores. Told once a sweep."""
-        found, said = self.duplicates, list(self.notes)
+        found = self.duplicates
+        own = self.task.notes(self.train.targets, self.test.targets)
+        said = [*self.notes, *(f"{self.name}: {note}" for note in own)]
         if found.leakage:
             first = _first_copy(self.train.samples, self.test.samples, found)
             said.append(f"{self.name}: {found.leakage}{first}. A model fitted to the originals has seen them.")
@@ -263,14 +281,14 @@ def verify(
         DataError: a count, a label, a class or a shape is not as expected.
     """
     for which, split in (("training", dataset.train), ("test", dataset.test)):
-        if len(split.samples) != len(split.labels):
+        if len(split.samples) != len(split):
             raise DataError(
-                f"{dataset.name}: the {which} part has {len(split.samples)} samples but {len(split.labels)} labels"
+                f"{dataset.name}: the {which} part has {len(split.samples)} samples but {len(split)} labels"
                 f" in {dataset.source}.\nFetch the data set again."
             )
         if len(split) == 0:
             raise DataError(f"{dataset.name}: the {which} part in {dataset.source} holds no sample.")
-        _verify_labels(dataset, which, split.labels)
+        dataset.task.check(split.targets, which, dataset.name, dataset.source)
     got = (len(dataset.train), len(dataset.test))
     if sizes is not None and got != sizes:
         raise DataError(
@@ -285,23 +303,3 @@ def verify(
                     f" expected {shape}.\nThe files are damaged or of another data set: fetch them again."
                 )
     return dataset
-
-
-def _verify_labels(dataset: Dataset, which: str, labels: NDArray[np.int64]) -> None:
-    classes = len(dataset.class_names)
-    if labels.min() < 0 or labels.max() >= classes:
-        raise DataError(
-            f"{dataset.name}: labels of the {which} part run from {labels.min()} to {labels.max()},"
-            f" expected 0 to {classes - 1}, in {dataset.source}."
-        )
-    absent = [dataset.class_names[c] for c in range(classes) if not np.any(labels == c)]
-    if absent:
-        raise DataError(
-            f"{dataset.name}: no {which} sample of {_listed(absent)} in {dataset.source}.\n"
-            "Each class needs samples in both parts: add some, or leave the class out of both."
-        )
-
-
-def _listed(names: Sequence[str], most: int = 5) -> str:
-    shown = ", ".join(map(str, names[:most]))
-    return f"class {shown}" + (f" and {len(names) - most} more" if len(names) > most else "")

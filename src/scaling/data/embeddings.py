@@ -15,6 +15,8 @@ from scaling.data.npz import read_npz
 from scaling.data.offsets import listed
 from scaling.data.parquet import read_parquet
 from scaling.data.rows import Content
+from scaling.tasks import Classification, Multilabel
+from scaling.tasks.base import Targets
 
 SHIFTED = (
     "{path}: in {columns} of the features, 32-bit floats can't tell values so far from 0 apart: the smallest value"
@@ -29,7 +31,8 @@ class Embeddings:
 
     A .npz holds the arrays features (N, d), labels (N,) and split (N,), or train_features, train_labels,
     test_features and test_labels; and class_names (K,) where labels are numbers 0 … K-1 that have names. A .parquet
-    holds the columns label and split, and a column of lists called features, or one column a feature.
+    holds the columns label and split, and a column of lists called features, or one column a feature. Labels (N, K)
+    of 0 and 1, or lists of K in a .parquet, say which of K labels each sample has.
 
     Attributes:
         name: the name shown to people; None takes the file's name without its suffix.
@@ -46,13 +49,15 @@ class Embeddings:
         """
         path = self._file()
         content = READERS[path.suffix.lower()](path)
-        names, labels = classes(content, path)
+        several = content.train.labels.ndim == 2
+        names, labels = label_names(content, path) if several else classes(content, path)
         train, test = (
             Split(Vectors(rows.features, content.shifted), codes)
             for rows, codes in zip((content.train, content.test), labels, strict=True)
         )
         notes = (SHIFTED.format(path=path, columns=listed(content.shifted)),) if content.shifted else ()
-        return verify(Dataset(self.name or path.stem, names, train, test, None, str(path), notes))
+        kind = Multilabel if several else Classification
+        return verify(Dataset(self.name or path.stem, names, train, test, None, str(path), notes, kind))
 
     def state(self) -> Hashable:
         """Return the file's time and size: a file that was written again is loaded again."""
@@ -70,6 +75,27 @@ class Embeddings:
         return path
 
 
+def label_names(content: Content, path: Path) -> tuple[tuple[str, ...], tuple[Targets, Targets]]:
+    """Return the names of K labels, their numbers where the file has none, and which label each sample has.
+
+    Raises:
+        DataError: the parts or class_names have other numbers of labels, or labels are classes written one-hot.
+    """
+    parts = (content.train.labels, content.test.labels)
+    counts = {part.shape[1] for part in parts} | ({len(content.class_names)} if content.class_names else set())
+    if len(counts) > 1:
+        raise DataError(
+            f"{path}: labels have {' and '.join(map(str, sorted(counts)))} columns or names.\n"
+            "Both parts, and class_names, need the same labels in the same order."
+        )
+    if all((part.sum(1) == 1).all() for part in parts):
+        raise DataError(
+            f"{path}: every row of labels (N, {counts.pop()}) has exactly one 1: that is one class a sample.\n"
+            "Save labels.argmax(1), with class_names where the classes have names."
+        )
+    return content.class_names or tuple(map(str, range(counts.pop()))), parts
+
+
 def classes(content: Content, path: Path) -> tuple[tuple[str, ...], tuple[NDArray[np.int64], NDArray[np.int64]]]:
     """Number the classes: as class_names has them, else the distinct labels in ascending order.
 
@@ -80,7 +106,7 @@ def classes(content: Content, path: Path) -> tuple[tuple[str, ...], tuple[NDArra
         DataError: the parts have labels of two kinds, there is one class only, or labels don't fit class_names.
     """
     parts = (content.train.labels, content.test.labels)
-    if parts[0].dtype.kind != parts[1].dtype.kind:
+    if parts[0].dtype.kind != parts[1].dtype.kind or parts[1].ndim > 1:
         kinds = ["text" if part.dtype.kind == "U" else "numbers" for part in parts]
         raise DataError(
             f"{path}: train_labels are {kinds[0]}, test_labels are {kinds[1]}.\nSave both as text or both as numbers."

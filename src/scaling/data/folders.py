@@ -1,10 +1,10 @@
 """A user's own images in folders, a folder a class."""
 
 from collections import Counter
-from collections.abc import Iterable, Iterator, Sequence
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from dataclasses import dataclass
 from pathlib import Path
-from typing import cast
+from typing import Any, cast
 
 import numpy as np
 
@@ -12,6 +12,7 @@ from scaling.core.errors import DataError
 from scaling.core.words import class_names
 from scaling.data.base import Dataset, FileImages, Split, verify
 from scaling.data.decoding import HEIF_INSTALL, HEIF_SUFFIXES, Seen, Viewing, is_picture, suffixes
+from scaling.tasks import Classification, Task
 
 LAYOUT = "expected ROOT/train/CLASS/IMAGE and ROOT/test/CLASS/IMAGE"
 PARTS = ("train", "test")
@@ -161,17 +162,18 @@ def _counted(left: Counter[str]) -> str:
     )
 
 
-def file_split(files: Iterable[tuple[Path, int]], viewing: Viewing) -> Split:
-    """Make a split of (file, label) pairs whose headers say that they are images."""
+def file_split(files: Iterable[tuple[Path, Any]], viewing: Viewing) -> Split:
+    """Make a split of (file, target) pairs whose headers say that they are images."""
     files = list(files)
     images = FileImages(tuple(file for file, _ in files), viewing)
     _ = images.seen  # raises where one is none
-    return Split(images, np.array([label for _, label in files], np.int64))
+    targets = np.array([target for _, target in files])
+    return Split(images, targets if targets.ndim > 1 else targets.astype(np.int64))
 
 
 def picture_dataset(
     name: str, classes: tuple[str, ...], train: Split, test: Split, label_space: str | None, source: Path,
-    notes: Sequence[str],
+    notes: Sequence[str], kind: Callable[[tuple[str, ...]], Task] = Classification,
 ) -> Dataset:  # fmt: skip
     """Verify a data set of files, and note what of them isn't read as one might think.
 
@@ -191,7 +193,7 @@ def picture_dataset(
             else []
         ),
     ]
-    return verify(Dataset(name, classes, train, test, label_space, str(source), tuple(notes)))
+    return verify(Dataset(name, classes, train, test, label_space, str(source), tuple(notes), kind))
 
 
 def _on_ranges(seen: Sequence[Seen], source: Path) -> Iterator[str]:

@@ -3,25 +3,33 @@
 from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
+from typing import Any, Literal
 from unicodedata import normalize
 
 from scaling.core.errors import DataError
 from scaling.core.tables import Table, read_table
-from scaling.core.words import class_names
 from scaling.data.base import Dataset
 from scaling.data.decoding import Viewing
 from scaling.data.folders import PARTS, file_split, picture_dataset, required_path, unfetched
+from scaling.tasks import KINDS, Multilabel
+from scaling.tasks.multilabel import SEPARATOR
 
 COLUMNS = ("path", "label", "split")
+SEVERAL = f"if that stands between labels, set dataset.task={Multilabel.kind}"
 
 
 @dataclass(frozen=True)
 class Manifest(Viewing):
-    """A CSV with the columns path, label and split (train or test); paths are relative to the CSV."""
+    """A CSV with the columns path, label and split (train or test); paths are relative to the CSV.
+
+    Attributes:
+        task: "multilabel" takes what stands between | for a label of its own, and an empty cell for none at all.
+    """
 
     path: str | None
     name: str = "manifest"
     label_space: str | None = None
+    task: Literal["classification", "multilabel"] = "classification"
 
     def load(self) -> Dataset:
         """Read the table, then check and label the files.
@@ -31,32 +39,40 @@ class Manifest(Viewing):
         """
         path = required_path(self.path, "dataset.path")
         table = read_table(path, COLUMNS)
-        rows = manifest_rows(table)
-        names = class_names((label for _, _, label, _ in rows), path)
-        codes = {name: code for code, name in enumerate(dict.fromkeys(names.values()))}
-        if len(codes) < 2:
-            raise DataError(f"{path} names {len(codes)} classes, at least 2 are needed.")
-        parts: dict[str, list[tuple[Path, int]]] = {part: [] for part in PARTS}
-        for line, file, label, split in rows:
+        kind = KINDS[self.task]
+        rows = manifest_rows(table, may_be_empty=("label",) if kind.may_be_empty else ())
+        names, targets = kind.read([label for _, _, label, _ in rows], path)
+        if len(names) < 2:
+            raise DataError(f"{path} names {len(names)} classes, at least 2 are needed.")
+        parts: dict[str, list[tuple[Path, Any]]] = {part: [] for part in PARTS}
+        for (line, file, _, split), target in zip(rows, targets, strict=True):
             if (part := split.strip().lower()) not in parts:
                 raise DataError(
                     f"{path}, line {line}: split is {split!r}, expected train or test.\n"
                     "There is no third part: leave these rows out, or make them train."
                 )
-            parts[part].append((_file(path, line, file), codes[names[label]]))
+            parts[part].append((_file(path, line, file), target))
         train, test = (file_split(parts[part], self) for part in PARTS)
         others = [column for column in table.columns if column not in ("", *COLUMNS)]
-        again = len(rows) - sum(len(set(files)) for files in parts.values())
+        joined = sum(SEPARATOR in name for name in names)
+        again = len(rows) - sum(len({(file, target.tobytes()) for file, target in files}) for files in parts.values())
         notes = [
             *([table.note] if table.note else []),
             *([f"{path}: not used: the columns {', '.join(map(repr, others))}"] if others else []),
             *([f"{path}: {again} rows repeat an earlier one"] if again else []),
+            *([f"{path}: {joined} classes have {SEPARATOR} in their names; {SEVERAL}"] if joined else []),
         ]
-        return picture_dataset(self.name, tuple(codes), train, test, self.label_space, path, notes)
+        return picture_dataset(self.name, names, train, test, self.label_space, path, notes, kind)
 
 
-def manifest_rows(table: Table, wanted: Sequence[str] = COLUMNS) -> list[tuple[int, str, str, str]]:
+def manifest_rows(
+    table: Table, wanted: Sequence[str] = COLUMNS, may_be_empty: Sequence[str] = ()
+) -> list[tuple[int, str, str, str]]:
     """Return each row's line, and its cells in three columns.
+
+    Args:
+        wanted: the three columns.
+        may_be_empty: those whose cells need not hold anything.
 
     Raises:
         DataError: a column or a value is missing, or a row has more cells than the header.
@@ -78,7 +94,8 @@ def manifest_rows(table: Table, wanted: Sequence[str] = COLUMNS) -> list[tuple[i
                 "Put cells that hold a comma in quotes."
             )
         first, label, split = (cells[place] if place < len(cells) else "" for place in places)
-        if empty := [name for name, cell in zip(wanted, (first, label, split), strict=True) if not cell.strip()]:
+        found = zip(wanted, (first, label, split), strict=True)
+        if empty := [name for name, cell in found if not cell.strip() and name not in may_be_empty]:
             raise DataError(
                 f"{table.path}, line {line}: a value is missing ({', '.join(empty)}); {', '.join(wanted)} are needed."
             )

@@ -55,7 +55,7 @@ def read_parquet(path: Path) -> Content:
 
 
 def _values(table: Any, name: str, path: Path) -> NDArray[Any]:
-    """Return a column without gaps as numbers or text, or raise DataError."""
+    """Return a column without gaps as numbers or text, of lists as a matrix, or raise DataError."""
     import pyarrow as pa
 
     column = table[name]
@@ -65,6 +65,11 @@ def _values(table: Any, name: str, path: Path) -> NDArray[Any]:
     kind = column.type
     if _is_number(kind):
         return column.to_numpy()
+    if _is_list(kind) and _is_number(kind.value_type):
+        rows = column.to_pylist()
+        if len({len(row) for row in rows}) > 1 or None in {entry for row in rows for entry in row}:
+            raise DataError(f"{path}: the lists of {name} are not all full and of one length.\nSave 0 or 1 for each.")
+        return np.array(rows)
     if any(is_kind(kind) for is_kind in (pa.types.is_string, pa.types.is_large_string, pa.types.is_string_view)):
         return np.array(column.to_pylist(), dtype=np.str_)
     raise DataError(f"{path}: the column {name} is of the type {kind}, expected text or whole numbers.")
@@ -72,12 +77,10 @@ def _values(table: Any, name: str, path: Path) -> NDArray[Any]:
 
 def _listed(file: Any, path: Path) -> tuple[list[str], Blocks]:
     """Return how the column of lists is read; its numbers have no names."""
-    import pyarrow as pa
     from pyarrow import compute
 
     kind = file.schema_arrow.field("features").type
-    lists = (pa.types.is_list, pa.types.is_large_list, pa.types.is_fixed_size_list)
-    if not any(is_list(kind) for is_list in lists) or not _is_number(kind.value_type):
+    if not _is_list(kind) or not _is_number(kind.value_type):
         raise DataError(
             f"{path}: the column features is of the type {kind}, expected lists of numbers.\n"
             "Or leave it out, and give one column a feature."
@@ -139,6 +142,12 @@ def _numbered(batches: Any) -> Iterator[tuple[int, Any]]:
     for batch in batches:
         yield start, batch
         start += batch.num_rows
+
+
+def _is_list(kind: Any) -> bool:
+    import pyarrow as pa
+
+    return pa.types.is_list(kind) or pa.types.is_large_list(kind) or pa.types.is_fixed_size_list(kind)
 
 
 def _is_number(kind: Any) -> bool:

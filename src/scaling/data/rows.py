@@ -21,7 +21,7 @@ BLOCK_ELEMENTS = 1 << 22
 
 @dataclass(frozen=True)
 class Rows:
-    """Features of one part, finite, shape (N, d), with their labels (N,) as int64 or text."""
+    """Features of one part, finite, shape (N, d), with their labels: (N,) as int64 or text, or (N, K) of 0 and 1."""
 
     features: NDArray[np.float32]
     labels: NDArray[Any]
@@ -114,11 +114,13 @@ def narrowed(block: NDArray[Any], start: int, name: str, path: Path) -> NDArray[
 
 
 def checked_labels(array: NDArray[Any], name: str, path: Path) -> NDArray[Any]:
-    """Return labels (N,) as int64 or text; whole floats and booleans are numbers too.
+    """Return labels (N,) as int64 or text; whole floats and booleans are numbers too. Labels (N, K) become 0 and 1.
 
     Raises:
         DataError: they have another shape or kind, or one is missing.
     """
+    if array.ndim == 2 and array.shape[1] > 1:
+        return _matrix(array, name, path)
     one_dimensional(array, name, path)
     if array.dtype.kind in "US":
         texts = as_text(array, name, path)
@@ -137,6 +139,18 @@ def checked_labels(array: NDArray[Any], name: str, path: Path) -> NDArray[Any]:
     elif array.dtype.kind not in "iub":
         raise DataError(f"{path}: {name} is an array of {array.dtype}, expected whole numbers or text.")
     return array.astype(np.int64, copy=False)
+
+
+def _matrix(array: NDArray[Any], name: str, path: Path) -> NDArray[np.uint8]:
+    """Return which sample has which label, or raise DataError at the first entry that is neither 0 nor 1."""
+    known = np.isin(array, (0, 1)) if array.dtype.kind in "fiub" else np.zeros(array.shape, bool)
+    if not known.all():
+        row, column = (int(place[0]) for place in np.nonzero(~known))
+        raise DataError(
+            f"{path}: row {row} of {name} holds {array[row, column]!r} in column {column}, expected 0 or 1: which of"
+            f" {array.shape[1]} labels a sample has.\nFor one class a sample save one number or name a row."
+        )
+    return array.astype(np.uint8)
 
 
 def train_rows(array: NDArray[Any], name: str, path: Path) -> NDArray[np.bool_]:
@@ -187,7 +201,7 @@ def same_length(lengths: dict[str, int], path: Path) -> None:
 def one_dimensional(array: NDArray[Any], name: str, path: Path) -> None:
     """Raise DataError where an array has not one entry a row."""
     if array.ndim != 1:
-        remedy = f"\nSave {name}.argmax(1) of one-hot labels, {name}.ravel() of a column." if array.ndim == 2 else ""
+        remedy = f"\nSave {name}.ravel() of a column." if array.ndim == 2 else ""
         raise DataError(f"{path}: {name} has the shape {array.shape}, expected (samples,).{remedy}")
 
 

@@ -10,7 +10,7 @@ from scaling.core.curves import Curve, Point
 from scaling.figures.style import look
 from scaling.findings import Ahead, Findings
 from scaling.findings.samples import score_of
-from scaling.metrics import Metric, metric_of
+from scaling.metrics import Metric, primary_metric
 
 if TYPE_CHECKING:
     from matplotlib.axes import Axes
@@ -24,7 +24,7 @@ FORECAST = "forecast; on grey more than 4 times the largest n"
 
 def shown_metric(curves: Sequence[Curve], findings: Findings | None) -> Metric:
     """Return what is drawn: what was asked for, else the curves' primary metric."""
-    return findings.metric if findings else metric_of(curves[0].points[0].metric)
+    return findings.metric if findings else primary_metric(curves[0].points[0].metric)
 
 
 def value_of(metric: Metric) -> Callable[[Point], float]:

@@ -7,7 +7,7 @@ from typing import Protocol
 
 from scaling.core.curves import Point
 from scaling.core.errors import SettingError
-from scaling.metrics import Metric, metric_of
+from scaling.metrics import Metric, metric_of, primary_metric
 from scaling.metrics.stored import Samples
 
 
@@ -49,7 +49,8 @@ class SampleSource(Protocol):
 
 def checked_metric(settings: Settings, points: Sequence[Point]) -> Metric:
     """Return the metric that is asked for, else the primary one of the points; its targets have to be within reach."""
-    metric = metric_of(settings.metric or points[0].metric)
+    own = {point.metric for point in points}
+    metric = metric_of(settings.metric, own) if settings.metric else primary_metric(points[0].metric)
     if metric.split != "test":
         raise SettingError(
             f"metric={settings.metric}: of the training samples, which every curve shows beside its test metric.\n"

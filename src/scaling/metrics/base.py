@@ -1,15 +1,19 @@
 """What every family of metrics shares: what a metric is, its interval, and the score of a grid point."""
 
-from collections.abc import Mapping, Sequence
-from dataclasses import dataclass, field
-from math import sqrt
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass, field, fields
+from math import ceil, inf, sqrt
+from typing import Any, Self, TypeVar
 
 import numpy as np
 from numpy.typing import NDArray
 
 from scaling.core.variance import RATE_PSEUDO, components
+from scaling.core.words import about, samples
 
 Floats = NDArray[np.floating]
+#: With more classes than this, the metrics of single classes have no intervals: they would fill the store.
+MOST_CLASSES = 20
 Z_95 = 1.959963984540054  # 97.5 % point of the standard normal distribution
 
 
@@ -80,6 +84,71 @@ class Metric:
     def reaches(self, value: float) -> bool:
         """Say whether a value lies between the bounds."""
         return self.bounds[0] < value < self.bounds[1]
+
+
+@dataclass(frozen=True)
+class Predictions:
+    """What a predictor says of m samples, in arrays of one row a sample; families say what more is kept, or None.
+
+    Attributes:
+        labels: what is true of each sample.
+    """
+
+    labels: NDArray[Any]
+
+    def __len__(self) -> int:
+        return len(self.labels)
+
+    @property
+    def primary(self) -> float:
+        """Value of the family's primary metric."""
+        raise NotImplementedError
+
+    @property
+    def log_loss(self) -> float:
+        """Mean loss of the probabilities."""
+        raise NotImplementedError
+
+    @property
+    def finite(self) -> bool:
+        """Whether all that they say is numbers."""
+        raise NotImplementedError
+
+    def kept(self) -> dict[str, NDArray[Any]]:
+        """Return the arrays from which the primary metric can be recounted."""
+        raise NotImplementedError
+
+    @classmethod
+    def concatenate(cls, parts: Sequence[Self]) -> Self:
+        """Join predictions of consecutive batches."""
+        return _joined(parts, np.concatenate)
+
+    @classmethod
+    def interleaved(cls, shares: Sequence[Self]) -> Self:
+        """Join the shares of W processes, of which process r predicted the samples r, r + W, r + 2W, …"""
+        return _joined(shares, _woven)
+
+    def rearranged(self, places: NDArray[np.integer[Any]]) -> Self:
+        """Return them in another order."""
+        return _joined([self], lambda column: column[0][places])
+
+
+P = TypeVar("P", bound=Predictions)
+
+
+def _joined(parts: Sequence[P], join: Callable[[list[NDArray[Any]]], NDArray[Any]]) -> P:
+    found: dict[str, Any] = {}
+    for name in (entry.name for entry in fields(parts[0])):
+        column = [getattr(part, name) for part in parts]
+        found[name] = None if any(part is None for part in column) else join(column)
+    return type(parts[0])(**found)
+
+
+def _woven(shares: Sequence[NDArray[Any]]) -> NDArray[Any]:
+    joined = np.empty((sum(map(len, shares)), *shares[0].shape[1:]), shares[0].dtype)
+    for first, share in enumerate(shares):
+        joined[first :: len(shares)] = share
+    return joined
 
 
 @dataclass(frozen=True)
@@ -184,3 +253,24 @@ def score(train: Measures, test: Measures, n: int, metrics: Sequence[Metric]) ->
         intervals={**intervals, **test.intervals},
         samples=dict(test.samples),
     )
+
+
+def at_chance(found: Score, metric: Metric, chance: float, how: str, tested: int, variance: float) -> str:
+    """Say in words that a test score is at chance or can't be told from it; nothing where it can.
+
+    It is not ruled out where the lower end of the 95 % interval does not lie above it; that of a score p lies above
+    chance c from z² v / (p − c)² samples on, with v the variance of one sample's value.
+
+    Args:
+        how: what comes to chance.
+        tested: number of test samples.
+    """
+    p, low = found.test_score, found.intervals.get(metric.name, (-inf, inf))[0]
+    if low > chance:
+        return ""
+    reached = f"{how} gives {chance:.4f}"
+    if p <= chance:
+        return f"{metric.words} {p:.4f} is at chance: {reached}"
+    told = f"{metric.words} {p:.4f} can't be told from chance by {samples(tested)} test samples: {reached}"
+    needed = ceil(Z_95**2 * variance / (p - chance) ** 2)
+    return f"{told}; about {about(needed)} would do"

@@ -2,19 +2,19 @@
 
 from collections.abc import Sequence
 from dataclasses import dataclass
-from math import ceil, sqrt
+from math import sqrt
+from typing import Any
 
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
-from scaling.core.words import about, samples
-from scaling.metrics.base import Z_95, Measures, Metric, Score, score
+from scaling.metrics import base
+from scaling.metrics.base import MOST_CLASSES, Z_95, Measures, Metric, Score, score
+from scaling.metrics.ranking import by_class
 
 TOP_K = 5
 #: Bins of equal width in which confidence is held against hits.
 BINS = 15
-#: With more classes than this, the metrics of single classes have no intervals: they would fill the store.
-MOST_CLASSES = 20
 
 PRIMARY = Metric("accuracy", "accuracy", counts=True, complement="error")
 METRICS = (
@@ -34,7 +34,7 @@ Floats = NDArray[np.float64]
 
 
 @dataclass(frozen=True)
-class Predictions:
+class Predictions(base.Predictions):
     """What a predictor says of m samples, reduced to what every score needs.
 
     Attributes:
@@ -46,29 +46,33 @@ class Predictions:
         log_probs: natural logarithm of the probability of every output, shape (m, outputs); None where it is not kept.
     """
 
-    labels: NDArray[np.int64]
     predicted: NDArray[np.int64]
     log_prob: NDArray[np.float32]
     in_top_k: NDArray[np.bool_] | None = None
     log_probs: NDArray[np.float32] | None = None
 
-    @classmethod
-    def concatenate(cls, parts: Sequence["Predictions"]) -> "Predictions":
-        """Join predictions of consecutive batches."""
-        top = [part.in_top_k for part in parts if part.in_top_k is not None]
-        every = [part.log_probs for part in parts if part.log_probs is not None]
-        return cls(
-            labels=np.concatenate([part.labels for part in parts]),
-            predicted=np.concatenate([part.predicted for part in parts]),
-            log_prob=np.concatenate([part.log_prob for part in parts]),
-            in_top_k=np.concatenate(top) if len(top) == len(parts) else None,
-            log_probs=np.concatenate(every) if len(every) == len(parts) else None,
-        )
-
     @property
-    def hits(self) -> float:
+    def primary(self) -> float:
         """Share of samples whose predicted class is the true one."""
         return float(np.mean(self.predicted == self.labels))
+
+    @property
+    def log_loss(self) -> float:
+        """Mean negative logarithm of the probability given to the true class."""
+        return -float(self.log_prob.mean())
+
+    @property
+    def finite(self) -> bool:
+        """Whether the probability of each true class is a number."""
+        return bool(np.isfinite(self.log_prob).all())
+
+    def kept(self) -> dict[str, NDArray[Any]]:
+        """Return true and predicted classes, and what was given to the true ones."""
+        return {
+            "labels": self.labels.astype(np.int32),
+            "predicted": self.predicted.astype(np.int32),
+            "log_prob": self.log_prob.astype(np.float32),
+        }
 
 
 def measure(found: Predictions, class_names: Sequence[str]) -> Measures:
@@ -136,51 +140,6 @@ def macro_f1(labels: ArrayLike, predicted: ArrayLike, classes: int) -> float:
     return float(np.mean(2 * hits / np.maximum(support + claimed, 1)))
 
 
-def auroc(positive: NDArray[np.bool_], scores: NDArray[np.floating]) -> Floats:
-    """Return one value a sample, shape (m,), whose mean is the area under the ROC curve; NaN where a side is empty.
-
-    A positive's placement is the share of negatives below it (ties half), a negative's that of positives above it.
-
-    Source: DeLong, DeLong and Clarke-Pearson (1988), Comparing the areas under two or more correlated receiver
-        operating characteristic curves, Biometrics 44(3).
-    """
-    positives, m = int(positive.sum()), len(positive)
-    if positives in (0, m):
-        return np.full(m, np.nan)
-    ranks, own = _midranks(scores), np.empty(m)
-    own[positive], own[~positive] = _midranks(scores[positive]), _midranks(scores[~positive])
-    # Of all that rank below a sample, those of its own side are taken off: what is left is of the other side.
-    below = ranks - own
-    placement = np.where(positive, below / (m - positives), 1 - below / positives)
-    area = float(placement[positive].mean())
-    return area + np.where(positive, m / positives, m / (m - positives)) * (placement - area)
-
-
-def average_precision(positive: NDArray[np.bool_], scores: NDArray[np.floating]) -> Floats:
-    """Return one value a sample, shape (m,), whose mean is the average precision; NaN without a positive.
-
-    AP is the mean over positives i of T_i / N_i, with N_i the samples that score at least as high as i and T_i the
-    positives among them; the samples' values are its derivatives by each sample's weight.
-    """
-    positives, m = int(positive.sum()), len(positive)
-    if positives == 0:
-        return np.full(m, np.nan)
-    # Samples of one score share their place: the last of them in descending order.
-    _, group = np.unique(-scores, return_inverse=True)
-    count = np.bincount(group)
-    true = np.bincount(group, weights=positive)
-    above, true_above = np.cumsum(count), np.cumsum(true)
-    precision = true_above / above
-    mean = float((true * precision).sum() / positives)
-
-    def from_below(terms: Floats) -> Floats:
-        return np.cumsum(terms[::-1])[::-1]  # over the positives that score no higher
-
-    gained, lost = from_below(true / above), from_below(true * true_above / above**2)
-    shift = positive * (precision[group] - mean + gained[group]) - lost[group]
-    return mean + m / positives * shift
-
-
 def _of_probabilities(
     labels: NDArray[np.integer], log_probs: NDArray[np.float32], class_names: Sequence[str]
 ) -> dict[str, NDArray[np.floating]]:
@@ -195,20 +154,8 @@ def _of_probabilities(
         "ece": gap * np.sign(np.bincount(bins, weights=gap, minlength=BINS))[bins],
         "brier": (probabilities**2).sum(1) - 2 * probabilities[rows, labels] + 1,
     }
-    by_class = [labels == c for c in range(len(class_names))]
-    areas = [auroc(positive, log_probs[:, c]) for c, positive in enumerate(by_class)]
-    precisions = [average_precision(positive, log_probs[:, c]) for c, positive in enumerate(by_class)]
-    for name, found in (("auroc", areas), ("average_precision", precisions)):
-        told = [of for of in found if np.isfinite(of[0])]
-        if told:
-            samples[name] = np.mean(told, axis=0)
-    return samples | {f"auroc/{class_names[c]}": of for c, of in enumerate(areas) if np.isfinite(of[0])}
-
-
-def _midranks(values: NDArray[np.floating]) -> Floats:
-    """Return the number of values below each, ties counting half, shape (m,)."""
-    _, group, count = np.unique(values, return_inverse=True, return_counts=True)
-    return (np.cumsum(count) - (count + 1) / 2)[group]
+    ranked = by_class((labels == c for c in range(len(class_names))), log_probs, class_names)
+    return samples | {name: of for name, of in ranked.items() if not name.startswith("average_precision/")}
 
 
 def _balanced_accuracy(labels: NDArray[np.integer], right: Floats) -> Floats:
@@ -232,19 +179,11 @@ def _macro_f1(labels: NDArray[np.integer], predicted: NDArray[np.integer], right
 def at_chance(found: Score, labels: ArrayLike) -> str:
     """Say in words that a test accuracy is at chance or can't be told from it; nothing where it can.
 
-    Chance is what always naming the test set's largest class comes to. It is not ruled out where the lower end of
-    the 95 % interval does not lie above it; that of a share p lies above c from z² c (1 − c) / (p − c)² samples on.
+    Chance is what always naming the test set's largest class comes to.
 
     Args:
         labels: true classes of the test set, shape (m,).
     """
-    tested, p = len(np.asarray(labels)), found.test_score
+    tested = len(np.asarray(labels))
     chance = float(np.bincount(np.asarray(labels)).max() / tested)
-    if found.intervals[PRIMARY.name][0] > chance:
-        return ""
-    largest = f"always the largest class gives {chance:.4f}"
-    if p <= chance:
-        return f"test accuracy {p:.4f} is at chance: {largest}"
-    told = f"test accuracy {p:.4f} can't be told from chance by {samples(tested)} test samples: {largest}"
-    needed = ceil(Z_95**2 * chance * (1 - chance) / (p - chance) ** 2)
-    return f"{told}; about {about(needed)} would do"
+    return base.at_chance(found, PRIMARY, chance, "always the largest class", tested, chance * (1 - chance))

@@ -9,7 +9,7 @@ from scaling.core.curves import Curve, curves_of, newest_by_fingerprint
 from scaling.core.errors import SettingError, StoreError
 from scaling.core.secrets import mask
 from scaling.findings import Findings, Settings, find
-from scaling.metrics import Metric, metric_of
+from scaling.metrics import Metric, metric_of, primary_metric
 from scaling.report.gaps import Gap, find_gaps
 from scaling.report.published import Published, compare
 from scaling.tracking import KIND, PARENT, RunLinks, RunStore, StoredSamples, opened, to_point
@@ -51,7 +51,7 @@ class Report:
     @property
     def metric(self) -> Metric:
         """What the curves show: what was asked for, else their primary metric."""
-        return self.findings.metric if self.findings else metric_of(self.curves[0].points[0].metric)
+        return self.findings.metric if self.findings else primary_metric(self.curves[0].points[0].metric)
 
     @property
     def flagged(self) -> list[str]:
@@ -106,7 +106,7 @@ def _entries(store: RunStore, sweeps: Sequence[Any], name: str) -> list[Mapping[
 
 def must_have(curves: Sequence[Curve], name: str) -> None:
     """Raise SettingError, naming those there are, where no point has a metric."""
-    wanted = metric_of(name).key
+    wanted = metric_of(name, {point.metric for curve in curves for point in curve.points}).key
     known = {key for curve in curves for point in curve.points for key in point.metrics}
     known |= {f"test/{point.metric}" for curve in curves for point in curve.points}
     if wanted not in known:

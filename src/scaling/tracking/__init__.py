@@ -9,6 +9,7 @@ from scaling.tracking.connection import few_retries, resolve_uri
 from scaling.tracking.delivery import Delivered
 from scaling.tracking.predictions import StoredSamples
 from scaling.tracking.records import (
+    ABSENT,
     BACKBONE,
     CONTRADICTIONS,
     CURVE,
@@ -35,8 +36,8 @@ from scaling.tracking.records import (
 from scaling.tracking.store import RunStore
 
 __all__ = [
-    "BACKBONE", "CONTRADICTIONS", "CURVE", "FINGERPRINT", "FLAG", "KIND", "LEAKAGE", "MACHINE", "METRIC", "PARENT",
-    "POOL", "PRECISION_USED", "REASON", "SWEEP", "Claim", "Delivered", "PointState", "RunLinks", "RunStore",
+    "ABSENT", "BACKBONE", "CONTRADICTIONS", "CURVE", "FINGERPRINT", "FLAG", "KIND", "LEAKAGE", "MACHINE", "METRIC",
+    "PARENT", "POOL", "PRECISION_USED", "REASON", "SWEEP", "Claim", "Delivered", "PointState", "RunLinks", "RunStore",
     "StoredSamples", "Sweep", "fetch_runs", "few_retries", "is_stale", "metric_key", "opened", "point_of",
     "resolve_uri", "to_point",
 ]  # fmt: skip

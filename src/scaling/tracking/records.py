@@ -24,6 +24,7 @@ METRIC = "scaling.metric"  # the name of the primary metric, the one that P stan
 COMMAND = "scaling.command"
 FLAG = "scaling.flag"  # what must be known of a score before it is averaged, such as that it is at chance
 LEAKAGE, CONTRADICTIONS = "scaling.leakage", "scaling.contradictions"  # exact copies in the data set, in words
+ABSENT = "scaling.absent"  # classes that no training sample of the point is of
 PARENT = "mlflow.parentRunId"
 OPENED = "scaling.opened"  # of a sweep: when its command was last started; a reopened run keeps its start time
 GONE = "its process was gone before it finished"

@@ -10,6 +10,7 @@ from torch import Tensor
 from torch.utils.data import Dataset
 
 from scaling.modalities.base import Batch, Read
+from scaling.tasks.base import Targets
 from scaling.training.budget import batch_positions, parts, sample_seeds
 
 #: Augments samples, each by its own seed.
@@ -31,36 +32,36 @@ class Share:
 class TrainingBatches(Dataset[tuple[Batch, Tensor, Tensor]]):
     """Augmented parts of batches by number: part p of step s is number s · parts + p.
 
-    Each comes as samples, labels, and the factor that makes the mean over parts and processes that of the batch.
+    Each comes as samples, targets, and the factor that makes the mean over parts and processes that of the batch.
     """
 
     def __init__(
-        self, read: Read, labels: NDArray[np.int64], batch: int, micro_batch: int | None, seed: int,
+        self, read: Read, targets: Targets, batch: int, micro_batch: int | None, seed: int,
         augment: Augment, share: Share,
     ) -> None:  # fmt: skip
-        self.read, self.labels, self.batch, self.seed = read, labels, batch, seed
+        self.read, self.targets, self.batch, self.seed = read, targets, batch, seed
         self.augment, self.share = augment, share
         self.slices = parts(batch, micro_batch)
 
     def __getitem__(self, number: int) -> tuple[Batch, Tensor, Tensor]:
         step, part = divmod(number, len(self.slices))
         taken = self.slices[part]
-        places = batch_positions(len(self.labels), self.batch, step, self.seed)[taken]
+        places = batch_positions(len(self.targets), self.batch, step, self.seed)[taken]
         mine = self.share.of(len(places))
         factor = len(mine) * len(self.slices) * self.share.processes / self.batch
         if len(mine) == 0:  # more processes than samples: this one's counts for nothing
             mine = np.array([0])
         seeds = sample_seeds(step, self.batch, self.seed)[taken][mine]
         samples = self.augment(self.read(places[mine]), seeds)
-        return samples, torch.from_numpy(self.labels[places[mine]]), torch.tensor(factor)
+        return samples, torch.from_numpy(self.targets[places[mine]]), torch.tensor(factor)
 
 
 class PlainBatches(Dataset[tuple[Batch, Tensor]]):
-    """Consecutive blocks of a process's share of samples, not augmented, with their labels."""
+    """Consecutive blocks of a process's share of samples, not augmented, with their targets."""
 
-    def __init__(self, read: Read, labels: NDArray[np.int64], size: int, share: Share) -> None:
-        self.read, self.labels, self.size = read, labels, size
-        self.places = share.of(len(labels))
+    def __init__(self, read: Read, targets: Targets, size: int, share: Share) -> None:
+        self.read, self.targets, self.size = read, targets, size
+        self.places = share.of(len(targets))
 
     def __len__(self) -> int:
         return -(-len(self.places) // self.size)
@@ -69,4 +70,4 @@ class PlainBatches(Dataset[tuple[Batch, Tensor]]):
         if number >= len(self):
             raise IndexError(number)
         places = self.places[number * self.size : (number + 1) * self.size]
-        return self.read(places), torch.from_numpy(self.labels[places])
+        return self.read(places), torch.from_numpy(self.targets[places])

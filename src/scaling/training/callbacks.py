@@ -11,7 +11,6 @@ import pytorch_lightning as pl
 
 from scaling import machine
 from scaling.core.reporter import Advance, Reporter
-from scaling.metrics.classification import PRIMARY
 from scaling.training.budget import best_round
 from scaling.training.checkpoints import Snapshot
 from scaling.training.module import TuningModule
@@ -46,16 +45,16 @@ class Rounds(pl.Callback):
         """Note the round, and stop where the loss is no number or has not become better for long enough."""
         assert isinstance(module, TuningModule)
         self.done.append(finished_round(trainer, module))
-        self._report(self.done[-1])
+        self._report(self.done[-1], module.task.hits_name)
         losses = [np.inf if end.validation_loss is None else end.validation_loss for end in self.done]
         waited = len(losses) - 1 - best_round(losses)
         stale = self.patience is not None and module.validation_batches is not None and waited >= self.patience
         if stale or not np.isfinite(self.done[-1].loss):
             trainer.should_stop = True
 
-    def _report(self, end: Round) -> None:
+    def _report(self, end: Round, hits: str) -> None:
         values = {
-            "loss": end.loss, "validation_loss": end.validation_loss, f"validation_{PRIMARY.name}": end.validation_hits,
+            "loss": end.loss, "validation_loss": end.validation_loss, f"validation_{hits}": end.validation_hits,
             "samples_per_s": self.samples / max(self.seconds, 1e-9), "peak_memory_bytes": float(machine.peak_memory()),
         }  # fmt: skip
         for name, value in values.items():

@@ -17,7 +17,7 @@ from scaling.core.errors import AdaptationError
 from scaling.core.reporter import Reporter
 from scaling.data.base import Split
 from scaling.lightning import device_of, quiet_trainer
-from scaling.metrics.classification import Predictions
+from scaling.metrics.base import Predictions
 from scaling.modalities.base import Read, row_bytes
 from scaling.models.inference import for_inference
 from scaling.training.batches import PlainBatches, Share, TrainingBatches
@@ -26,7 +26,7 @@ from scaling.training.callbacks import STOPPED, Rounds, Saver
 from scaling.training.checkpoints import Snapshot
 from scaling.training.module import PredictingModule, TuningModule
 from scaling.training.network import Tuned, trains_norms, tuned
-from scaling.training.work import HeadArrays, Round, Work, rearranged
+from scaling.training.work import HeadArrays, Round, Work
 
 #: Samples that are predicted at once where no micro batch is set.
 PREDICTED = 128
@@ -96,16 +96,18 @@ class Run:
         work, recipe, processor = self.work, self.work.recipe, self.work.model.processor()
         each = row_bytes(self.read(places[:1]))
         batches = TrainingBatches(
-            lambda found: self.read(places[found]), work.labels[places], min(budget.batch, len(places)),
+            lambda found: self.read(places[found]), work.targets[places], min(budget.batch, len(places)),
             work.settings.micro_batch, work.seed,
             lambda batch, seeds: processor.augmented(batch, recipe.augment, seeds), self.share,
         )  # fmt: skip
         validation = None
         if held_out is not None:
             size = work.settings.micro_batch or PREDICTED
-            validation = PlainBatches(lambda found: self.read(held_out[found]), work.labels[held_out], size, self.share)
+            validation = PlainBatches(
+                lambda found: self.read(held_out[found]), work.targets[held_out], size, self.share
+            )
         return TuningModule(
-            network, processor, recipe, rate, budget.steps, budget.until(stop), batches, validation,
+            network, processor, work.dataset.task, recipe, rate, budget.steps, budget.until(stop), batches, validation,
             self._workers(each * (work.settings.micro_batch or max(budget.batch, PREDICTED))),
         )  # fmt: skip
 
@@ -146,17 +148,17 @@ class Run:
         reader = self.work.model.processor().reader(split.samples)
         ordered = reader.order(indices[self.share.of(len(indices))])
         places = np.searchsorted(indices, ordered)
-        batches = PlainBatches(lambda found: read(places[found]), split.labels[ordered], size, Share())
+        batches = PlainBatches(lambda found: read(places[found]), split.targets[ordered], size, Share())
         with self.reporter.stage(stage, total=len(indices)) as advance:
             module = PredictingModule(
                 Tuned(ready, network.head, self.work.model, frozen_norms=True), self.work.model.processor(),
-                lambda count: advance(count * self.share.processes),
+                self.work.dataset.task, lambda count: advance(count * self.share.processes),
             )  # fmt: skip
             loader = torch.utils.data.DataLoader(batches, batch_size=None, generator=torch.Generator())
             trainer = quiet_trainer(**self.trainer, precision=self.work.precision)
             with translated_memory_errors(self.work), interruptible():
                 trainer.test(module, loader, verbose=False)
-        return rearranged(Predictions.concatenate(module.parts), np.argsort(ordered))
+        return type(module.parts[0]).concatenate(module.parts).rearranged(np.argsort(ordered))
 
     def test_reader(self) -> Read:
         """Return the reader of the test samples."""

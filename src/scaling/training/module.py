@@ -5,13 +5,12 @@ from typing import Any
 import pytorch_lightning as pl
 import torch
 from torch import Tensor
-from torch.nn.functional import cross_entropy
 from torch.utils.data import DataLoader
 
 from scaling.core.reporter import Advance
-from scaling.lightning import reduce
-from scaling.metrics.classification import Predictions
+from scaling.metrics.base import Predictions
 from scaling.modalities.base import Batch, Processor
+from scaling.tasks.base import Task
 from scaling.training.batches import PlainBatches, TrainingBatches
 from scaling.training.budget import network_seed, rate_factor
 from scaling.training.network import Tuned, check_updates, parameter_groups
@@ -26,15 +25,15 @@ class TuningModule(pl.LightningModule):
     Attributes:
         step: optimiser steps done.
         loss_sum, loss_parts: of the losses since the round began, and their number.
-        validation: summed log-loss, hits and number of the held-out samples seen in the running validation.
+        validation: summed loss, hits and number of the held-out samples seen in the running validation.
     """
 
     def __init__(
-        self, network: Tuned, processor: Processor, recipe: Recipe, rate: float, steps: int,
+        self, network: Tuned, processor: Processor, task: Task, recipe: Recipe, rate: float, steps: int,
         rounds: tuple[int, ...], batches: TrainingBatches, validation: PlainBatches | None, workers: int,
     ) -> None:  # fmt: skip
         super().__init__()
-        self.network, self.processor, self.recipe = network, processor, recipe
+        self.network, self.processor, self.task, self.recipe = network, processor, task, recipe
         self.rate, self.steps, self.rounds = rate, steps, rounds
         self.batches, self.validation_batches, self.workers = batches, validation, workers
         self.step = 0
@@ -49,9 +48,9 @@ class TuningModule(pl.LightningModule):
 
     def training_step(self, batch: tuple[Batch, Tensor, Tensor], batch_idx: int) -> Tensor:
         """Return the loss of a part of a batch."""
-        samples, labels, factor = batch
+        samples, targets, factor = batch
         logits = self.network(self.processor.prepare(samples))
-        loss = cross_entropy(logits, labels, label_smoothing=self.recipe.label_smoothing) * factor
+        loss = self.task.loss(logits, targets, self.recipe.label_smoothing) * factor
         self.loss_sum = self.loss_sum.to(loss.device) + loss.detach()
         self.loss_parts += 1
         return loss
@@ -78,12 +77,11 @@ class TuningModule(pl.LightningModule):
         self.validation = torch.zeros(3, dtype=torch.float64)
 
     def validation_step(self, batch: tuple[Batch, Tensor], batch_idx: int) -> None:
-        """Add up log-loss and hits of held-out samples."""
-        samples, labels = batch
+        """Add up loss and hits of held-out samples."""
+        samples, targets = batch
         logits = self.network(self.processor.prepare(samples))
-        loss = cross_entropy(logits, labels, reduction="sum")
-        hits = (logits.argmax(1) == labels).sum()
-        self.validation += torch.tensor([loss.item(), hits.item(), len(labels)], dtype=torch.float64)
+        loss, hits = self.task.loss(logits, targets, reduction="sum"), self.task.hits(logits, targets)
+        self.validation += torch.tensor([loss.item(), hits.item(), len(targets)], dtype=torch.float64)
 
     def configure_optimizers(self) -> torch.optim.Optimizer:
         """Return AdamW over the groups of parameters."""
@@ -116,14 +114,14 @@ class TuningModule(pl.LightningModule):
 class PredictingModule(pl.LightningModule):
     """Collects a fitted network's predictions, reduced batch by batch to what scores need."""
 
-    def __init__(self, tuned: Tuned, processor: Processor, advance: Advance) -> None:
+    def __init__(self, tuned: Tuned, processor: Processor, task: Task, advance: Advance) -> None:
         super().__init__()
-        self.tuned, self.processor, self.advance = tuned, processor, advance
+        self.tuned, self.processor, self.task, self.advance = tuned, processor, task, advance
         self.parts: list[Predictions] = []
 
     def test_step(self, batch: tuple[Batch, Tensor], batch_idx: int) -> None:
         """Predict one batch."""
-        samples, labels = batch
+        samples, targets = batch
         logits = self.tuned(self.processor.prepare(samples))
-        self.parts.append(reduce(torch.log_softmax(logits, dim=1), labels))
-        self.advance(len(labels))
+        self.parts.append(self.task.decode(self.task.log_probabilities(logits), targets))
+        self.advance(len(targets))

@@ -55,13 +55,12 @@ def tuned(work: Work, head: HeadArrays | None) -> Tuned:
     """Make the network of a training; what is drawn at random follows from the seed alone."""
     backbone = build(work.model)
     network = copy.deepcopy(backbone.network).requires_grad_(True)
-    outputs = len(work.dataset.class_names)
     with torch.random.fork_rng(devices=[]):
         torch.default_generator.manual_seed(work.seed)
         if work.lora is not None:
             network = with_lora(network, work.lora, work.model.id)
         inputs = width(work.model, backbone, work.dataset.train.samples)
-        linear = nn.Linear(inputs, outputs)
+        linear = nn.Linear(inputs, work.dataset.task.outputs)
     if head is not None:
         linear.load_state_dict({"weight": torch.tensor(head[0]), "bias": torch.tensor(head[1])})
     for parameter in network.parameters():

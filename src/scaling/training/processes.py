@@ -18,9 +18,10 @@ from scaling import machine
 from scaling.core.errors import AdaptationError, ScalingError
 from scaling.core.reporter import Advance, Reporter, SilentReporter
 from scaling.core.streams import guard
+from scaling.metrics.base import Predictions
 from scaling.training.batches import Share
 from scaling.training.search import train as train_here
-from scaling.training.work import Trained, Work, interleaved
+from scaling.training.work import Trained, Work
 
 #: Seconds after which the processes are looked at, where none of them says anything.
 POLL_SECONDS = 0.2
@@ -85,8 +86,8 @@ def _shared(work: Work, reporter: Reporter) -> Trained:
     peaks = [share.metrics.get("memory/training_peak_bytes", 0.0) for share in shares]
     return replace(
         first,
-        train=interleaved([share.train for share in shares]),
-        test=interleaved([share.test for share in shares]),
+        train=Predictions.interleaved([share.train for share in shares]),
+        test=Predictions.interleaved([share.test for share in shares]),
         metrics={**first.metrics, "memory/training_peak_bytes": sum(peaks)},
     )
 

@@ -81,7 +81,7 @@ def _train(work: Work, reporter: Reporter, share: Share) -> Trained:
             **peak_memory(), **({EARLIER: checkpoint.earlier} if checkpoint.earlier else {}),
         },
     )  # fmt: skip
-    if not np.isfinite(trained.test.log_prob).all():
+    if not trained.test.finite:
         raise AdaptationError(_diverged([rate]))
     if share.rank == 0 and work.settings.keep:
         checkpoint.keep(network)

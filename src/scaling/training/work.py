@@ -1,15 +1,15 @@
 """What is to be trained and what comes of it: plain values, so that both can be sent to other processes."""
 
-from collections.abc import Sequence
-from dataclasses import dataclass, field, fields, replace
+from dataclasses import dataclass, field
 from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
 
 from scaling.data.base import Dataset
-from scaling.metrics.classification import Predictions
+from scaling.metrics.base import Predictions
 from scaling.models.base import ModelSource
+from scaling.tasks.base import Targets
 from scaling.training.budget import best_round
 from scaling.training.recipe import LoraSettings, Recipe, TrainingSettings
 
@@ -22,7 +22,7 @@ class Work:
     """A network to be trained on a subset.
 
     Attributes:
-        indices, labels: the n samples, shapes (n,).
+        indices, targets: the n samples, (n,), and what is true of them.
         held_out: which of them are held out while rate and steps are chosen, shape (n,); None chooses nothing.
         heads: heads to start from, fitted on the samples not held out, and on all; None for fresh ones.
         precision: resolved.
@@ -34,7 +34,7 @@ class Work:
     dataset: Dataset
     model: ModelSource
     indices: NDArray[np.int64]
-    labels: NDArray[np.int64]
+    targets: Targets
     seed: int
     held_out: NDArray[np.bool_] | None
     heads: tuple[HeadArrays | None, HeadArrays | None]
@@ -100,28 +100,3 @@ class Trained:
     steps: int
     candidates: tuple[Candidate, ...]
     metrics: dict[str, float] = field(default_factory=dict)
-
-
-def rearranged(found: Predictions, places: NDArray[np.int64]) -> Predictions:
-    """Return predictions in another order."""
-    arrays: dict[str, Any] = {field.name: getattr(found, field.name) for field in fields(found)}
-    return replace(found, **{name: values[places] for name, values in arrays.items() if values is not None})
-
-
-def interleaved(shares: Sequence[Predictions]) -> Predictions:
-    """Join the shares of W processes, of which process r predicted the samples r, r + W, r + 2W, …"""
-    tops, every = [share.in_top_k for share in shares], [share.log_probs for share in shares]
-    return Predictions(
-        labels=_woven([share.labels for share in shares]),
-        predicted=_woven([share.predicted for share in shares]),
-        log_prob=_woven([share.log_prob for share in shares]),
-        in_top_k=None if tops[0] is None else _woven([top for top in tops if top is not None]),
-        log_probs=None if every[0] is None else _woven([found for found in every if found is not None]),
-    )
-
-
-def _woven(shares: Sequence[NDArray[Any]]) -> NDArray[Any]:
-    joined = np.empty((sum(map(len, shares)), *shares[0].shape[1:]), shares[0].dtype)
-    for first, share in enumerate(shares):
-        joined[first :: len(shares)] = share
-    return joined
