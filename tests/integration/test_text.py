@@ -47,7 +47,7 @@ def test_a_table_is_checked_run_resumed_and_reported(command, place, capsys):
     assert command("scaling.run", *grid, "adaptation=linear_probe,knn") == 0
     assert "nothing to run" in capsys.readouterr().out
     assert command("scaling.report") == 0
-    rows = list(csv.DictReader(Path("reports/scaling/curves.csv").open(encoding="utf-8")))
+    rows = list(csv.DictReader(Path("reports/scaling/curves.csv").read_text(encoding="utf-8").splitlines()))
     assert {(row["model"], row["dataset"], row["n"]) for row in rows} == {
         ("hashed_ngrams", "remarks", n) for n in ("20", "60")
     }
