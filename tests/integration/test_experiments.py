@@ -4,6 +4,7 @@ from pathlib import Path
 
 import pytest
 from hydra import compose, initialize_config_dir
+from tests.encoders import encoder, sentences
 
 from scaling.config import VERSION_BASE, build, build_dataset, config_path, plain
 from scaling.tracking import KIND, RunStore
@@ -23,12 +24,14 @@ def resnet50(pretrained=False, **settings):
 
 
 @pytest.mark.parametrize("name", NAMES)
-def test_an_experiment_composes_and_its_parts_can_be_made(name):
+def test_an_experiment_composes_and_its_parts_can_be_made(name, tmp_path):
     with initialize_config_dir(config_path(), version_base=VERSION_BASE):
         config = compose("config", overrides=[f"experiment={name}"], return_hydra_config=True)
     assert config.tracking.experiment == name
     assert config.hydra.mode.name == "MULTIRUN"
     settings = plain(config)
+    if name == "setfit_ag_news":  # its encoder lies on a hub
+        settings["model"]["name"] = str(encoder(tmp_path / "encoder", sentences=True))
     build_dataset(settings["dataset"])
     build(settings["adaptation"])
     model = build(settings["model"])
@@ -95,3 +98,26 @@ def test_a_tiny_pixels_experiment_compares_with_published_figures(command, capsy
     assert command("scaling.report", "experiment=fashion_mnist_pixels") == 0
     out = " ".join(capsys.readouterr().out.split())
     assert "published: test accuracy, pixels fashion_mnist knn, n=60000: –, expected 0.85 ± 0.01: not measured" in out
+
+
+def test_a_tiny_few_shot_experiment_runs_on_a_saved_folder(command, place, capsys, monkeypatch):
+    monkeypatch.setenv("HF_HOME", str(place / "cache"))
+    datasets = pytest.importorskip("datasets")
+    topics = datasets.ClassLabel(names=["World", "Sports"])
+    features = datasets.Features({"text": datasets.Value("string"), "label": topics})
+
+    def split(count, seed):
+        texts, labels = sentences(count, seed)
+        return datasets.Dataset.from_dict({"text": texts, "label": labels.tolist()}, features=features)
+
+    datasets.disable_progress_bars()
+    datasets.DatasetDict(train=split(80, 1), test=split(40, 2)).save_to_disk(str(place / "ag"))
+    encoder(place / "encoder", sentences=True)
+    here = ("dataset.path=ag", "model.name=encoder", "n=32", "seed=0,1")
+    assert command("scaling.run", "experiment=setfit_ag_news", *here) == 0
+    assert len(finished("setfit_ag_news")) == 2
+    capsys.readouterr()
+    assert command("scaling.report", "experiment=setfit_ag_news") == 0
+    out = " ".join(capsys.readouterr().out.split())
+    assert "published: test accuracy, mpnet ag_news linear_probe, n=32: 0." in out
+    assert "distilbert ag_news finetune, n=256: –, expected 0.868 ± 0.02: not measured" in out

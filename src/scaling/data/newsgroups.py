@@ -14,6 +14,7 @@ from pathlib import Path
 from typing import Literal
 
 from scaling.core.errors import DataError
+from scaling.core.tables import read_text
 from scaling.data.base import Dataset, verify
 from scaling.data.download import attempt
 from scaling.data.folders import PARTS
@@ -128,11 +129,11 @@ class Newsgroups:
 
     def _tables(self) -> Iterator[Row]:
         for part, file in FILES.items():
-            lines = (self._folder / file).read_text(encoding="utf-8").split("\n")
-            for number, line in enumerate(lines[HEADER_LINES:], HEADER_LINES + 1):
-                label, _, text = line.partition("\t")
+            text, _ = read_text(self._folder / file, "table")
+            for number, line in enumerate(text.split("\n")[HEADER_LINES:], HEADER_LINES + 1):
+                label, _, post = line.partition("\t")
                 if line:
-                    yield Row(f"{self._folder / file}, line {number}", text, label, part)
+                    yield Row(f"{self._folder / file}, line {number}", post, label, part)
 
 
 def subject_and_body(post: str) -> str:

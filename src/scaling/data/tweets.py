@@ -6,7 +6,8 @@ A fifth of the texts, drawn by their hash, is the test set: it depends on neithe
 
 import csv
 import io
-from collections import defaultdict
+from collections import Counter, defaultdict
+from contextlib import suppress
 from dataclasses import dataclass
 from hashlib import sha256
 from pathlib import Path
@@ -42,17 +43,20 @@ class Tweets:
         path = Path(self.data_dir) / "tweets" / FILE
         if not path.is_file():
             self._fetch(path.parent)
-        written = list(csv.DictReader(io.StringIO(path.read_bytes().decode("latin-1"), newline="")))
-        labels: dict[str, list[str]] = defaultdict(list)
-        for row in written:
-            labels[str(row.get("text"))].append(str(row.get("sentiment")))
-        found = {label: sum(row.get("sentiment") == label for row in written) for label in COUNTS}
-        if found != COUNTS or len(written) != sum(COUNTS.values()):
+        reader = csv.DictReader(io.StringIO(path.read_bytes().decode("latin-1"), newline=""))
+        written: list[tuple[str, str]] = []
+        with suppress(csv.Error):  # then there are fewer than there should be
+            written.extend((str(row.get("text")), str(row.get("sentiment"))) for row in reader)
+        found = dict(Counter(label for _, label in written))
+        labels: dict[str, set[str]] = defaultdict(set)
+        for text, label in written:
+            labels[text].add(label)
+        if found != COUNTS:
             raise DataError(
-                f"{path} holds {len(written)} tweets, of these {_counted(found)};\nexpected {_counted(COUNTS)}."
+                f"{path} holds {len(written)} tweets: {_counted(found)[:200]};\nexpected {_counted(COUNTS)}."
                 "\nIt is damaged or another file: delete it and fetch it again."
             )
-        sure = {text: given[0] for text, given in labels.items() if len(set(given)) == 1}
+        sure = {text: given.pop() for text, given in labels.items() if len(given) == 1}
         rows = [Row(f"{path}, {text[:20]!r}", text, label, part_of(text)) for text, label in sure.items()]
         notes = (
             f"{self.name}: {len(written) - len(labels)} repeats of a text are left out, and {len(labels) - len(sure)}"
