@@ -13,9 +13,19 @@ import pytest
 import scaling
 
 ROOT = Path(scaling.__file__).parent
-TORCH = ("torch", "torchvision", "timm", "pytorch_lightning", "lightning", "safetensors")
-HEAVY = ("torch", "torchvision", "timm", "pytorch_lightning", "mlflow", "matplotlib", "plotly")
-TORCH_ROOMS = ("data", "models", "features", "training", "adapt", "tasks", "lightning", "evaluate")
+TORCH = ("torch", "torchvision", "timm", "transformers", "pytorch_lightning", "lightning", "safetensors")
+HEAVY = (
+    "torch",
+    "torchvision",
+    "timm",
+    "transformers",
+    "sklearn",
+    "pytorch_lightning",
+    "mlflow",
+    "matplotlib",
+    "plotly",
+)
+TORCH_ROOMS = ("data", "modalities", "models", "features", "training", "adapt", "tasks", "lightning", "evaluate")
 ROOMS_WITH_TORCH = tuple(f"scaling.{room}" for room in TORCH_ROOMS)
 
 
@@ -193,6 +203,11 @@ def test_features_know_nothing_of_trainings_and_neither_of_adaptations():
     assert importers("scaling.training") & {m for m in MODULES if m.startswith("scaling.features")} == set()
     below = {m for m in MODULES if m.startswith(("scaling.features", "scaling.training"))}
     assert importers("scaling.adapt") & below == set()
+
+
+def test_transformers_and_its_hub_are_imported_by_models_and_texts_alone():
+    found = importers("transformers", "tokenizers", "huggingface_hub", "sentence_transformers")
+    assert found == {f"scaling.{name}" for name in ("modalities.texts", "models.saved", "models.transformers")}
 
 
 def test_peft_is_imported_where_networks_are_trained():

@@ -289,7 +289,7 @@ def test_a_password_of_any_characters_is_masked(password):
 
 def test_an_override_that_cannot_be_read_tells_no_password():
     with pytest.raises(SettingError) as caught:
-        compose(["tracking.uri=http://me:hunter2@host(("])
+        compose(["tracking.uri=[http://me:hunter2@host"])
     assert "hunter2" not in "".join(traceback.format_exception(caught.value.__cause__, limit=0))
     assert "hunter2" not in str(caught.value)
 

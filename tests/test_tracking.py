@@ -164,6 +164,12 @@ def test_a_relative_database_stays_the_same_file_wherever_one_goes(place, monkey
     assert store.uri == f"sqlite:///{place}/runs/mlflow.db"
 
 
+def test_a_scheme_that_there_is_not_is_refused_with_those_there_are():
+    with pytest.raises(StoreError, match=r"(?s)htp://\*\*\*@host: .* knows none by htp://.*Use sqlite:///"):
+        resolve_uri("htp://me:secret@host")
+    assert resolve_uri("postgresql+psycopg2://host/runs") == "postgresql+psycopg2://host/runs"
+
+
 @pytest.mark.parametrize("uri", ["./mlruns", "mlruns", "file:///tmp/mlruns", "file:mlruns"])
 @pytest.mark.parametrize("by", ["setting", "environment"])
 def test_a_store_of_plain_files_is_refused_with_the_remedy(uri, by, monkeypatch):

@@ -58,7 +58,7 @@ def compose(overrides: Sequence[str] = (), config_name: str = "config") -> DictC
         if not from_hydra(error):
             raise
         cleanse(error)
-        raise SettingError(explain(error, overrides, config_name)) from error
+        raise SettingError(mask(explain(error, overrides, config_name))) from error
     finally:
         GlobalHydra.instance().hydra = outer
 

@@ -167,7 +167,7 @@ class Job:
                 "model": {**self.model_identity, **computed},
                 "adaptation": {
                     "name": adaptation.name, "version": adaptation.METHOD_VERSION, **adaptation.identity(),
-                    **self._parts(),
+                    **adaptation.wording(self.dataset, self.model), **self._parts(),
                 },
                 "draw": self.settings["subset"]["draw"],
                 "precision": self.precision,

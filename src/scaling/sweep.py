@@ -150,7 +150,12 @@ def run_grid(
     after, found = [replace(item, state=ran.state(item)) for item in planned], list(ran.points.values())
     if not ran.trouble:
         try:
-            after, found = looked_up(planned, store), _finished([item.point for item in planned], store)
+            # A point whose job came to nothing has no run that tells.
+            after = [
+                item if item.state.state == "done" else replace(item, state=ran.state(item))
+                for item in looked_up(planned, store)
+            ]
+            found = _finished([item.point for item in planned], store)
         except StoreError as error:
             ran.trouble = str(error)
     if todo:

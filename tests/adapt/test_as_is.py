@@ -30,7 +30,7 @@ class Rows:
 
 
 def model(label_space="imagenet1k"):
-    return SimpleNamespace(id="net", label_space=label_space)
+    return SimpleNamespace(id="net", label_space=label_space, labels=None, comparable=False)
 
 
 def data_set(labels, label_space="pets"):

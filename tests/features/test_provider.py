@@ -207,7 +207,7 @@ def test_numbers_that_are_not_finite_are_refused_and_not_stored(provide, monkeyp
 
     monkeypatch.setattr(forward, "features_of", overflowing)
     provider = provide(batch_size=8)
-    with pytest.raises(ModelError, match=r"^Of image 7 .* not finite\.\n.*precision=bf16-mixed"):
+    with pytest.raises(ModelError, match=r"^Of sample 7 .* not finite\.\n.*precision=bf16-mixed"):
         provider.rows("train", FIRST)
     assert not entry_of(provider).present().any()
 

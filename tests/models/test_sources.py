@@ -21,7 +21,11 @@ from scaling.models import Pixels, TimmModel, TorchHubModel, TorchvisionModel, w
 from scaling.models.sources import PINNED, downloads
 
 CONFIGS = sorted(path.stem for path in (Path(config_path()) / "model").glob("*.yaml"))
-NAMELESS = {"timm": ["model.name=resnet18"], "torchvision": ["model.name=resnet34"]}
+NAMELESS = {
+    "timm": ["model.name=resnet18"],
+    "torchvision": ["model.name=resnet34"],
+    "transformers": ["model.name=resnet34"],
+}
 HUB = """
 import torch
 dependencies = ["torch"]
@@ -93,7 +97,8 @@ def test_efficientnet_lite_preprocessing_is_timms_own(network):
 def test_every_model_config_makes_a_model(name):
     source = from_config(name)
     assert source.id == {"timm": "timm/resnet18", "torchvision": "torchvision/resnet34",
-                         "torch_hub": "torch_hub/resnet50"}.get(name, name)  # fmt: skip
+                         "torch_hub": "torch_hub/resnet50",
+                         "transformers": "transformers/resnet34"}.get(name, name)  # fmt: skip
     assert hash(source) == hash(from_config(name))
 
 
@@ -396,13 +401,13 @@ def test_pixels_are_flattened_and_scaled_to_minus_1_to_1():
 
 
 def test_identity_and_planning_need_no_torch():
-    names = [name for name in CONFIGS if name not in ("timm", "torchvision", "torch_hub")]
+    names = [name for name in CONFIGS if name not in ("timm", "torchvision", "torch_hub", "transformers")]
     script = f"""
 import sys
 from scaling.config import build, compose, plain
 for name in {names!r}:
     build(plain(compose(["model=" + name]))["model"]).identity()
-print([name for name in ("torch", "torchvision", "timm") if name in sys.modules])
+print([name for name in ("torch", "torchvision", "timm", "transformers") if name in sys.modules])
 """
     done = subprocess.run([sys.executable, "-c", script], capture_output=True, text=True, check=True)
     assert done.stdout.strip() == "[]"

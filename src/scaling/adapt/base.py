@@ -138,6 +138,10 @@ class Adaptation(Protocol):
         """Return the settings that change a score."""
         ...
 
+    def wording(self, dataset: Dataset, model: ModelSource) -> dict[str, Any]:
+        """Return what changes a score because of how classes are called; nothing where their names say nothing."""
+        return {}
+
     def check(self, dataset: Dataset, model: ModelSource, n: int) -> None:
         """Raise AdaptationError where this can't work; called before any run is opened."""
 

@@ -9,6 +9,7 @@ import zlib
 from collections.abc import Collection, Sequence
 from dataclasses import dataclass
 from pathlib import Path
+from typing import Any
 
 from scaling.core.errors import DataError
 
@@ -55,13 +56,10 @@ def read_table(path: Path, known: Sequence[str], numbers: Collection[str] = ()) 
     Raises:
         DataError: it can't be read, is no CSV, or has numbers that can be read in two ways.
     """
-    text, encoding = _text(path)
+    text, encoding = read_text(path, "CSV")
+    text = DELIMITER_LINE.sub("", text, count=1) if DELIMITER_LINE.match(text) else text
     delimiter = max(DELIMITERS, key=lambda mark: sum(name in known for name in _header(text, mark, known)))
-    reader = csv.reader(io.StringIO(text, newline=""), delimiter=delimiter, strict=True)
-    try:
-        lines = [(reader.line_num, row) for row in reader if any(map(str.strip, row))]
-    except csv.Error as error:
-        raise DataError(f"{path}, line {reader.line_num}: not CSV ({error}).") from None
+    lines, quoted = _lines(text, delimiter, path)
     line = lines[0][0] if lines else 1
     columns, rows = _header(text, delimiter, known), tuple(lines[1:])
     cells = [(number, dict(zip(columns, row, strict=False))) for number, row in rows] if numbers else []
@@ -69,14 +67,42 @@ def read_table(path: Path, known: Sequence[str], numbers: Collection[str] = ()) 
     said = [
         *([] if encoding.startswith("utf-8") else [f"{encoding[:6].upper()} text"]),
         *([] if delimiter == "," else [f"{DELIMITERS[delimiter]} between columns"]),
+        *([] if quoted else ["quotes that belong to the text"]),
         *(["decimal commas"] if decimal_comma else []),
     ]
     note = f"{path} is read as it was written: {', '.join(said)}" if said else ""
     return Table(path, line, columns, rows, decimal_comma, note)
 
 
-def _text(path: Path) -> tuple[str, str]:
-    """Return the text of a file, and its encoding."""
+def _lines(text: str, delimiter: str, path: Path) -> tuple[list[tuple[int, list[str]]], bool]:
+    """Return rows that are not blank with their lines, and whether quotes stand around cells.
+
+    Between tabs they may be part of the text instead, where each line has as many cells as the header then.
+    """
+    csv.field_size_limit(2**31 - 1)  # texts are longer than Python's 131 072 characters
+
+    def rows(**quotes: Any) -> list[tuple[int, list[str]]]:
+        reader = csv.reader(io.StringIO(text, newline=""), delimiter=delimiter, strict=True, **quotes)
+        try:
+            return [(reader.line_num, row) for row in reader if any(map(str.strip, row))]
+        except csv.Error as error:
+            raise DataError(f"{path}, line {reader.line_num}: not CSV ({error}).") from None
+
+    try:
+        return rows(), True
+    except DataError:
+        plain = rows(quoting=csv.QUOTE_NONE) if delimiter == "\t" else []
+        if not plain or any(len(cells) != len(plain[0][1]) for _, cells in plain):
+            raise
+        return plain, False
+
+
+def read_text(path: Path, kind: str) -> tuple[str, str]:
+    """Return the text of a file, compressed or not, and its encoding.
+
+    Raises:
+        DataError: it can't be read, or is not text of this kind.
+    """
     try:
         content = path.read_bytes()
         content = gzip.decompress(content) if path.suffix == ".gz" else content
@@ -84,7 +110,7 @@ def _text(path: Path) -> tuple[str, str]:
         reason = error.strerror if isinstance(error, OSError) and error.strerror else str(error)
         raise DataError(f"{path}: can't be read ({reason}).") from None
     if content.startswith(b"PK\3\4"):
-        raise DataError(f"{path}: a workbook or an archive, no text.\nSave it as CSV UTF-8, and name that file.")
+        raise DataError(f"{path}: a workbook or an archive, no text.\nSave it as {kind} UTF-8, and name that file.")
     # A header begins with a letter of ASCII: where its zero byte stands tells UTF-16 that has no mark.
     unmarked = {b"\0": "utf-16-be"}.get(content[:1], "utf-16-le" if content[1:2] == b"\0" else "utf-8")
     encoding = next((name for mark, name in MARKS.items() if content.startswith(mark)), unmarked)
@@ -94,10 +120,10 @@ def _text(path: Path) -> tuple[str, str]:
         line = content.count(b"\n", 0, error.start) + 1
         raise DataError(
             f"{path}: not a UTF-8 text file ({error.reason} at byte {error.start}, line {line}): it can't be read as"
-            " a CSV file.\nOther encodings can't be told apart. Save it as CSV UTF-8; where it comes from Windows:"
-            f" iconv -f CP1252 -t UTF-8 {path} > NEW.csv"
+            f" a {kind} file.\nOther encodings can't be told apart. Save it as {kind} UTF-8; where it comes from"
+            f" Windows: iconv -f CP1252 -t UTF-8 {path} > NEW{path.suffix}"
         ) from None
-    return DELIMITER_LINE.sub("", text, count=1) if DELIMITER_LINE.match(text) else text, encoding
+    return text, encoding
 
 
 def _header(text: str, delimiter: str, known: Sequence[str]) -> tuple[str, ...]:
@@ -107,9 +133,17 @@ def _header(text: str, delimiter: str, known: Sequence[str]) -> tuple[str, ...]:
         names = next((row for row in reader if any(map(str.strip, row))), [])
     except csv.Error:
         return ()
-    stripped = [name.strip() for name in names]
-    spelling = {name.casefold(): name for name in known if name not in stripped}
-    return tuple(spelling.get(name.casefold(), name) for name in stripped)
+    return as_known([name.strip() for name in names], known)
+
+
+def as_known(names: Sequence[str], known: Sequence[str]) -> tuple[str, ...]:
+    """Return names of columns; those that are looked for and differ in capitals alone are spelled as looked for.
+
+    >>> as_known(["Text", "id"], ["text"])
+    ('text', 'id')
+    """
+    spelling = {name.casefold(): name for name in known if name not in names}
+    return tuple(spelling.get(name.casefold(), name) for name in names)
 
 
 def _decimal_comma(path: Path, cells: Sequence[tuple[int, str, str]]) -> bool:

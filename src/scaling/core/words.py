@@ -1,6 +1,6 @@
 """How numbers are written in sentences, and when two names are one."""
 
-from collections.abc import Iterable
+from collections.abc import Iterable, Sequence
 from unicodedata import category, decomposition, normalize
 
 from scaling.core.errors import DataError
@@ -35,6 +35,18 @@ def class_names(written: Iterable[str], where: object) -> dict[str, str]:
                 " the same.\nSpell them alike where they are one class, else rename one."
             )
     return names
+
+
+def places(names: Sequence[str], among: Sequence[str]) -> list[int] | None:
+    """Return where each name stands among others; None where the two don't name the same.
+
+    >>> places(["Negative", "positive"], ["positive", "negative"])
+    [1, 0]
+    """
+    wanted, known = ([look(normalize("NFC", name)).casefold() for name in both] for both in (names, among))
+    if len(set(known)) < len(known) or sorted(wanted) != sorted(known):
+        return None
+    return [known.index(name) for name in wanted]
 
 
 def look(name: str) -> str:

@@ -6,6 +6,8 @@ from scaling.config import build_dataset, compose, plain
 from scaling.core.errors import ScalingError
 from scaling.core.streams import guard
 from scaling.data.base import Dataset, Vectors
+from scaling.data.texts import lengths
+from scaling.modalities.texts import Texts
 
 
 def fetch(name: str, *overrides: str) -> Dataset:
@@ -29,12 +31,16 @@ def main() -> None:
     except ScalingError as error:
         print(f"error: {error}", file=sys.stderr)
         raise SystemExit(1) from None
+    parts = (dataset.train, dataset.test)
     vectors = dataset.train.samples
     width = f" of {vectors.rows.shape[1]} features" if isinstance(vectors, Vectors) else ""
     print(
         f"{dataset.name}: {len(dataset.train)} training and {len(dataset.test)} test samples{width},"
         f" {len(dataset.class_names)} classes, in {dataset.source}"
     )
+    texts = [text for part in parts if isinstance(part.samples, Texts) for text in part.samples.texts]
+    if texts:
+        print(f"texts: {lengths(texts)}; content: {', '.join(part.content[:12] for part in parts)}")
     for note in dataset.remarks:
         print(f"note: {note}")
 

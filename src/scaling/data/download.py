@@ -1,11 +1,13 @@
-"""Downloads that go through torchvision, which verifies checksums."""
+"""Downloads that go through libraries, which verify checksums; what fails leaves nothing behind."""
 
 import contextlib
 import io
 import os
+import warnings
 from collections.abc import Callable
 from http.client import HTTPException
 from pathlib import Path
+from zipfile import BadZipFile
 
 from scaling.core.errors import DataError
 
@@ -18,7 +20,7 @@ def fetch_with_torchvision(dataset: str, data_dir: str, remedy: str) -> None:
     """
     from torchvision import datasets
 
-    _attempt(lambda: getattr(datasets, dataset)(data_dir, download=True), dataset, data_dir, remedy)
+    attempt(lambda: getattr(datasets, dataset)(data_dir, download=True), dataset, data_dir, remedy)
 
 
 def fetch_archive(url: str, md5: str, data_dir: str, remedy: str) -> None:
@@ -30,7 +32,7 @@ def fetch_archive(url: str, md5: str, data_dir: str, remedy: str) -> None:
     from torchvision.datasets.utils import download_and_extract_archive
 
     name = url.rsplit("/", 1)[-1]
-    _attempt(lambda: download_and_extract_archive(url, data_dir, md5=md5), name, data_dir, remedy)
+    attempt(lambda: download_and_extract_archive(url, data_dir, md5=md5), name, data_dir, remedy)
 
 
 def folders_in(folder: Path) -> set[Path]:
@@ -45,16 +47,21 @@ def remove_empty(folders: set[Path]) -> None:
             path.rmdir()
 
 
-def _attempt(download: Callable[[], object], what: str, data_dir: str, remedy: str) -> None:
+def attempt(download: Callable[[], object], what: str, data_dir: str, remedy: str) -> None:
+    """Call a function that downloads into `data_dir`; new folders that stay empty are removed.
+
+    Raises:
+        DataError: it failed.
+    """
     folder = Path(data_dir)
     existing = next(parent for parent in (folder, *folder.absolute().parents) if parent.exists())
     if not os.access(existing, os.W_OK):
         raise DataError(f"{what} can't be downloaded: {existing} is not writable.\n{remedy}")
     before = folders_in(folder)
     try:
-        with contextlib.redirect_stdout(io.StringIO()):  # torchvision prints each mirror that it tries
+        with contextlib.redirect_stdout(io.StringIO()), warnings.catch_warnings(action="ignore"):  # on each try
             download()
-    except (OSError, RuntimeError, EOFError, HTTPException) as error:
+    except (OSError, RuntimeError, EOFError, HTTPException, BadZipFile, KeyError) as error:
         remove_empty(folders_in(folder) - before)
         reason = (str(error).strip().splitlines() or [type(error).__name__])[0]
         raise DataError(f"{what} is not in {data_dir} and its download failed ({reason}).\n{remedy}") from error

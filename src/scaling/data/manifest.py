@@ -40,7 +40,7 @@ class Manifest(Viewing):
         path = required_path(self.path, "dataset.path")
         table = read_table(path, COLUMNS)
         kind = KINDS[self.task]
-        rows = manifest_rows(table, [column for column in COLUMNS if column != "label" or not kind.may_be_empty])
+        rows = manifest_rows(table, may_be_empty=("label",) if kind.may_be_empty else ())
         names, targets = kind.read([label for _, _, label, _ in rows], path)
         if len(names) < 2:
             raise DataError(f"{path} names {len(names)} classes, at least 2 are needed.")
@@ -65,24 +65,27 @@ class Manifest(Viewing):
         return picture_dataset(self.name, names, train, test, self.label_space, path, notes, kind)
 
 
-def manifest_rows(table: Table, needed: Sequence[str] = COLUMNS) -> list[tuple[int, str, str, str]]:
-    """Return line, path, label and split of each row.
+def manifest_rows(
+    table: Table, wanted: Sequence[str] = COLUMNS, may_be_empty: Sequence[str] = ()
+) -> list[tuple[int, str, str, str]]:
+    """Return each row's line, and its cells in three columns.
 
     Args:
-        needed: the columns that can't be empty.
+        wanted: the three columns.
+        may_be_empty: those whose cells need not hold anything.
 
     Raises:
         DataError: a column or a value is missing, or a row has more cells than the header.
     """
     columns = table.columns
-    if absent := [column for column in COLUMNS if column not in columns]:
+    if absent := [column for column in wanted if column not in columns]:
         raise DataError(
             f"{table.path} lacks the column {', '.join(absent)}: it has {', '.join(columns) or 'none'},"
-            f" expected {', '.join(COLUMNS)}."
+            f" expected {', '.join(wanted)}."
         )
-    if twice := [column for column in COLUMNS if columns.count(column) > 1]:
+    if twice := [column for column in wanted if columns.count(column) > 1]:
         raise DataError(f"{table.path} has the column {twice[0]} {columns.count(twice[0])} times.\nKeep one of them.")
-    places = [columns.index(column) for column in COLUMNS]
+    places = [columns.index(column) for column in wanted]
     rows = []
     for line, cells in table.rows:
         if any(map(str.strip, cells[len(columns) :])):
@@ -90,11 +93,13 @@ def manifest_rows(table: Table, needed: Sequence[str] = COLUMNS) -> list[tuple[i
                 f"{table.path}, line {line}: got {len(cells)} cells, expected the header's {len(columns)}.\n"
                 "Put cells that hold a comma in quotes."
             )
-        path, label, split = (cells[place] if place < len(cells) else "" for place in places)
-        row = dict(zip(COLUMNS, (path, label, split), strict=True))
-        if not all(row[column].strip() for column in needed):
-            raise DataError(f"{table.path}, line {line}: a value is missing; {', '.join(needed)} are needed.")
-        rows.append((line, path, label, split))
+        first, label, split = (cells[place] if place < len(cells) else "" for place in places)
+        found = zip(wanted, (first, label, split), strict=True)
+        if empty := [name for name, cell in found if not cell.strip() and name not in may_be_empty]:
+            raise DataError(
+                f"{table.path}, line {line}: a value is missing ({', '.join(empty)}); {', '.join(wanted)} are needed."
+            )
+        rows.append((line, first, label, split))
     return rows
 
 

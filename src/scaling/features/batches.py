@@ -50,15 +50,19 @@ class BatchSizer:
             return size
         return min(self.best, left)
 
-    def record(self, size: int, seconds: float) -> None:
-        """Learn how long a batch took; only the sizes that are tried count, not what was left at an end."""
+    def record(self, size: int, seconds: float, each: int = 1) -> None:
+        """Learn how long a batch took; only the sizes that are tried count, not what was left at an end.
+
+        Args:
+            each: bytes of a sample: batches of longer samples take longer at any size.
+        """
         timings = self.timings.get(size)
         if timings is None or len(timings) == TRIALS:  # judged already
             return
-        timings.append(seconds)
+        timings.append(seconds / each)
         if len(timings) < TRIALS:
             return
-        rate = size / max(min(timings[1:]), 1e-9)
+        rate = size / max(min(timings[1:]), 1e-15)
         if rate < GAIN * self.rate:
             self.untried.clear()
         if rate > self.rate:

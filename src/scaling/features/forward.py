@@ -17,7 +17,7 @@ from scaling.core.errors import ModelError
 from scaling.features.batches import Batches, BatchSizer
 from scaling.features.store import FeatureEntry
 from scaling.lightning import device_of, quiet_trainer
-from scaling.modalities.base import Batch, Samples, to
+from scaling.modalities.base import Batch, Samples, row_bytes, to
 from scaling.models.base import Backbone, ModelSource, build
 from scaling.models.inference import for_inference
 
@@ -56,19 +56,19 @@ class StoreWriter(pl.Callback):
         """Note the size of the batch, in case memory does not hold it."""
         self.running = len(batch[0])
 
-    def on_predict_batch_end(self, trainer: pl.Trainer, module: Any, outputs: Any, *_: Any) -> None:
+    def on_predict_batch_end(self, trainer: pl.Trainer, module: Any, outputs: Any, batch: Any, *_: Any) -> None:
         """Take a batch's rows, or raise ModelError where they aren't finite."""
         indices, features = (part.cpu().numpy() for part in outputs)
         if not (finite := np.isfinite(features).all(1)).all():
             raise ModelError(
-                f"Of image {indices[~finite][0]} (counted from 0) the network puts out numbers that are not finite.\n"
+                f"Of sample {indices[~finite][0]} (counted from 0) the network puts out numbers that are not finite.\n"
                 "With 16-true and 16-mixed they end at 65 504: take precision=bf16-mixed or 32-true; else the weights"
                 " are damaged."
             )
         self.waiting.append((indices, features))
         self.advance(len(indices))
         now = time.monotonic()
-        self.sizer.record(len(indices), now - self.ended)
+        self.sizer.record(len(indices), now - self.ended, row_bytes(batch[1]))
         self.ended = now
         if time.monotonic() - self.flushed >= FLUSH_SECONDS:
             self.flush()
@@ -156,17 +156,11 @@ def time_forward(
     source: ModelSource, precision: str, trainer: dict[str, Any], samples: Samples, budget: float
 ) -> tuple[float, float]:
     """Run batches of the first samples for about `budget` seconds; return samples and seconds of the best batch."""
-    device = device_of(trainer)
-    forward = forward_pass(source, precision, None, device.type != "cpu")
-    network = forward.network.to(device, HALVES.get(precision))
-    mixed = torch.autocast(device.type, MIXED.get(precision), enabled=precision in MIXED)
-    processor, best, used = source.processor(), (1.0, float("inf")), 0.0
-    reader = processor.reader(samples)
+    encode, best, used = encoder(source, precision, trainer, samples), (1.0, float("inf")), 0.0
     for size in PROBE_BATCHES:
         started = time.perf_counter()
         indices = np.arange(min(size, len(samples)))
-        with torch.inference_mode(), mixed:
-            source.encode(network, processor.prepare(to(reader.read(indices), device))).cpu()
+        encode(indices)
         seconds = time.perf_counter() - started
         if best[1] / best[0] > seconds / len(indices):
             best = (float(len(indices)), seconds)
@@ -174,6 +168,24 @@ def time_forward(
         if used > budget:
             break
     return best
+
+
+def encoder(
+    source: ModelSource, precision: str, trainer: dict[str, Any], samples: Samples
+) -> Callable[[NDArray[np.int64]], Tensor]:
+    """Return a function that computes the features (k, d) of some samples in one batch; nothing is stored."""
+    device = device_of(trainer)
+    forward = forward_pass(source, precision, None, device.type != "cpu")
+    network = forward.network.to(device, HALVES.get(precision))
+    processor = source.processor()
+    reader = processor.reader(samples)
+
+    @torch.inference_mode()
+    def encode(indices: NDArray[np.int64]) -> Tensor:
+        with torch.autocast(device.type, MIXED.get(precision), enabled=precision in MIXED):
+            return source.encode(network, processor.prepare(to(reader.read(indices), device))).cpu()
+
+    return encode
 
 
 @torch.inference_mode()

@@ -128,6 +128,10 @@ class Predictions:
         """Join the shares of W processes, of which process r predicted the samples r, r + W, r + 2W, …"""
         return _joined(shares, _woven)
 
+    def rearranged(self, places: NDArray[np.integer[Any]]) -> Self:
+        """Return them in another order."""
+        return _joined([self], lambda column: column[0][places])
+
 
 P = TypeVar("P", bound=Predictions)
 

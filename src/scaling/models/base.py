@@ -45,10 +45,13 @@ class Backbone:
 class ModelSource(Hashable, Protocol):
     """Settings of a model: hashable, able to say who it is and to build itself."""
 
-    #: What samples it takes.
-    modality: ClassVar[str]
     #: Whether there is a network that could be trained.
     trainable: ClassVar[bool]
+
+    @property
+    def modality(self) -> str:
+        """What samples it takes."""
+        ...
 
     @property
     def id(self) -> str:
@@ -63,6 +66,16 @@ class ModelSource(Hashable, Protocol):
     @property
     def label_space(self) -> str | None:
         """What the head's outputs mean."""
+        ...
+
+    @property
+    def labels(self) -> tuple[str, ...] | None:
+        """Names of the head's outputs, in order, where they are known."""
+        ...
+
+    @property
+    def comparable(self) -> bool:
+        """Whether its features were trained so that those of samples that mean the same lie close together."""
         ...
 
     def processor(self) -> Processor:
@@ -157,6 +170,8 @@ class NetworkSource:
     library: ClassVar[str] = ""
     modality: ClassVar[str] = IMAGES
     trainable: ClassVar[bool] = True
+    labels: ClassVar[tuple[str, ...] | None] = None
+    comparable: ClassVar[bool] = False
 
     def __post_init__(self) -> None:
         if not self.name:
@@ -273,6 +288,13 @@ def working_sizes(source: NetworkSource, batch: Batch, own: int | None, failure:
     near = {side * count for side in SIDES for count in (asked // side, asked // side + 1) if count} - {asked, own}
     ordered = sorted(near, key=lambda side: (abs(side - asked), side))
     return sorted([*itertools.islice(filter(works, ordered), TOLD), own])
+
+
+def refused(name: str, error: Exception) -> ScalingError:
+    """Return the error for samples that a network can't take, where no more is known than what it raised."""
+    if isinstance(error, ScalingError):
+        return error
+    return ModelError(f"{name} can't be run on such samples: {reason_of(error)}")
 
 
 def refused_images(name: str, batch: Batch, error: Exception) -> ScalingError:

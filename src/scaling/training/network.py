@@ -21,8 +21,8 @@ from scaling.training.work import HeadArrays, Work
 DEPTHS = 12
 #: Share of the way that stored statistics move each step where batch norms are trained; torch's own default.
 MOMENTUM = 0.1
-#: Names under which modules of torch, torchvision and timm keep how much they drop at random.
-DRAWING = ("p", "dropout", "attention_dropout", "drop_prob", "drop_rate", "prob")
+#: Names under which modules keep how much they drop at random, besides those with "drop" in them.
+DRAWING = ("p", "prob")
 
 
 class Tuned(nn.Module):
@@ -78,8 +78,8 @@ def frozen_norms(recipe: Recipe, model: ModelSource, lora: LoraSettings | None) 
 
 def draws(network: nn.Module) -> bool:
     """Say whether a network draws anything in training: dropout, or layers that are left out (stochastic depth)."""
-    values = (vars(module).get(name) for module in network.modules() for name in DRAWING)
-    return any(isinstance(value, float) and value > 0 for value in values)
+    named = (item for module in network.modules() for item in vars(module).items())
+    return any(isinstance(value, float) and value > 0 for name, value in named if name in DRAWING or "drop" in name)
 
 
 def trains_norms(work: Work) -> bool:

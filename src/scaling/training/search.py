@@ -70,10 +70,11 @@ def _train(work: Work, reporter: Reporter, share: Share) -> Trained:
     )  # fmt: skip
     if not np.isfinite(rounds[-1].loss):
         raise AdaptationError(_diverged([rate]))
-    subset = type(work.dataset.train)(samples, work.targets)
     trained = Trained(
-        train=run.predict(network, "predict train", subset, read),
-        test=run.predict(network, "predict test", work.dataset.test, run.test_reader()),
+        train=run.predict(network, "predict train", work.dataset.train, work.indices, read),
+        test=run.predict(
+            network, "predict test", work.dataset.test, np.arange(len(work.dataset.test)), run.test_reader()
+        ),
         rate=rate, steps=steps, candidates=candidates,
         metrics={
             **counts(network), "training/samples_per_s": run.meter.samples / max(run.meter.seconds, 1e-9),

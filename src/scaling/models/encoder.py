@@ -1,0 +1,46 @@
+"""A network of transformers as a backbone: one row of features a sample, pooled from what it puts out."""
+
+from typing import Literal
+
+import torch
+from torch import Tensor, nn
+from torch.nn.functional import normalize
+
+#: What features are: what enters the network's own head, the mean or the first token of its last layer, or the
+#: network's own pooling, where its output holds one, else the mean.
+Pooling = Literal["head", "mean", "cls", "own"]
+
+
+class Encoder(nn.Module):
+    """A network of transformers and its pooling.
+
+    Attributes:
+        normalised: whether features are divided by their length.
+    """
+
+    def __init__(self, network: nn.Module, pooling: Pooling, normalised: bool) -> None:
+        super().__init__()
+        self.network, self.pooling, self.normalised = network, pooling, normalised
+
+    def forward(self, batch: dict[str, Tensor]) -> Tensor:
+        """Return features (k, d), as float32."""
+        output = self.network(**batch)
+        if self.pooling == "head":  # cut off, so that what would enter it comes out
+            features = output.logits
+        elif self.pooling == "own" and output.get("pooler_output") is not None:
+            features = output.pooler_output
+        else:
+            features = self._pooled(output.last_hidden_state, batch.get("attention_mask"))
+        features = features.flatten(1).float()
+        return normalize(features) if self.normalised else features
+
+    def _pooled(self, hidden: Tensor, mask: Tensor | None) -> Tensor:
+        """Pool what the last layer puts out: (k, tokens, d), or (k, d, height, width) of a convolutional network."""
+        if hidden.dim() == 4:
+            return hidden.flatten(2).mean(2)
+        if self.pooling == "cls":
+            return hidden[:, 0]
+        if mask is None:
+            return hidden.mean(1)
+        weights = mask.unsqueeze(2).to(torch.float32)
+        return (hidden.float() * weights).sum(1) / weights.sum(1).clamp(min=1)

@@ -1,0 +1,142 @@
+"""Hashed n-grams as features of texts: the baseline without any pre-training. Nothing is fitted to any text."""
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from functools import cached_property
+from typing import TYPE_CHECKING, Any, ClassVar, cast
+
+import numpy as np
+from numpy.typing import NDArray
+
+from scaling.core.errors import ScalingError, SettingError
+from scaling.modalities.base import Batch, Read, Samples
+from scaling.modalities.texts import TEXTS, Texts, check_unaugmented
+from scaling.models.base import Backbone, Failure, refused
+
+if TYPE_CHECKING:
+    from torch import Tensor, nn
+
+#: The one tensor of a batch.
+ROWS = "rows"
+#: What is counted: an analyzer of scikit-learn, and the shortest and longest n-gram.
+COUNTED = (("word", (1, 1)), ("char_wb", (3, 4)))
+
+
+@dataclass(frozen=True)
+class HashedNgrams:
+    """Words, and 3 or 4 letters in a row within them, counted under signed hashes of them.
+
+    A count c becomes the sign of c times log(1 + |c|), and a text's row is divided by its length: sublinear term
+    frequency and the hashing trick (Weinberger et al. 2009, Feature hashing for large scale multitask learning).
+
+    Attributes:
+        width: number of features.
+    """
+
+    id: str = "hashed_ngrams"
+    width: int = 4096
+    label_space: str | None = None
+
+    modality: ClassVar[str] = TEXTS
+    trainable: ClassVar[bool] = False
+    pretrained: ClassVar[bool] = False
+    labels: ClassVar[tuple[str, ...] | None] = None
+    comparable: ClassVar[bool] = False
+
+    def __post_init__(self) -> None:
+        if isinstance(self.width, bool) or not isinstance(self.width, int) or self.width < 1:
+            raise SettingError(f"model.width={self.width}: expected a whole number from 1 up.")
+
+    def processor(self) -> "Hashing":
+        """Return the hashing."""
+        return Hashing(self.width)
+
+    def refusal(self, batch: Batch, error: Exception, failure: Failure) -> ScalingError:
+        """Return the error for samples that can't be taken."""
+        return refused(self.id, error)
+
+    def encode(self, network: "nn.Module", batch: Batch) -> "Tensor":
+        """Return the rows as they are."""
+        return network(batch[ROWS]).float()
+
+    def identity(self) -> dict[str, Any]:
+        """Return what changes the features."""
+        return {"architecture": "hashed_ngrams", "preprocessing": self.processor().identity()}
+
+    def version(self) -> None:
+        """Return nothing: no file is named."""
+
+    def build(self) -> Backbone:
+        """Return a network that changes nothing."""
+        from torch import nn
+
+        return Backbone(nn.Identity(), None, 0)
+
+
+@dataclass(frozen=True)
+class Hashing:
+    """From texts to rows of hashed counts."""
+
+    width: int
+
+    def identity(self) -> dict[str, Any]:
+        """Return the parameters."""
+        return {"width": self.width, "counted": [[kind, *lengths] for kind, lengths in COUNTED]}
+
+    def reader(self, samples: Samples) -> "HashedTexts":
+        """Return how texts are read."""
+        return HashedTexts(cast(Texts, samples), self)
+
+    def prepare(self, batch: Batch) -> Batch:
+        """Return a batch as it is."""
+        return batch
+
+    def check_augment(self, names: Sequence[str]) -> None:
+        """Raise SettingError where texts should be augmented."""
+        check_unaugmented(names)
+
+    def augmented(self, batch: Batch, names: Sequence[str], seeds: NDArray[np.int64]) -> Batch:
+        """Return a batch as it is."""
+        return batch
+
+
+@dataclass(frozen=True)
+class HashedTexts:
+    """Some texts as rows of hashed counts, made anew each time."""
+
+    texts: Texts
+    hashing: Hashing
+
+    slow: ClassVar[bool] = False  # it holds Python's global lock
+    kept_bytes: ClassVar[int] = 0
+
+    def read(self, indices: NDArray[np.int64]) -> Batch:
+        """Return texts as one batch of rows (k, width), float32."""
+        import torch
+
+        texts = self.texts.read(indices)
+        counts = sum(vectorizer.transform(texts) for vectorizer in self._vectorizers).toarray()
+        rows = np.sign(counts) * np.log1p(np.abs(counts))
+        rows /= np.maximum(np.linalg.norm(rows, axis=1, keepdims=True), np.finfo(np.float32).tiny)
+        return {ROWS: torch.from_numpy(rows.astype(np.float32))}
+
+    def held(self, indices: NDArray[np.int64]) -> Read:
+        """Return a reader by place."""
+        return lambda places: self.read(indices[places])
+
+    def order(self, indices: NDArray[np.int64]) -> NDArray[np.int64]:
+        """Return texts as they are: all rows are of one length."""
+        return indices
+
+    def notes(self) -> list[str]:
+        """Return nothing: all of a text is counted."""
+        return []
+
+    @cached_property
+    def _vectorizers(self) -> list[Any]:
+        from sklearn.feature_extraction.text import HashingVectorizer
+
+        return [
+            HashingVectorizer(n_features=self.hashing.width, analyzer=kind, ngram_range=lengths, norm=None)
+            for kind, lengths in COUNTED
+        ]
