@@ -12,6 +12,7 @@ from scaling.core.errors import AdaptationError, SettingError
 from scaling.core.reporter import SilentReporter
 from scaling.data.base import ArrayImages, Dataset, Split
 from scaling.models.base import Backbone
+from scaling.tasks import Multilabel
 
 NAMES = ("cat", "dog", "owl")
 OUTPUTS = 6
@@ -210,3 +211,19 @@ def test_a_label_map_names_classes_in_either_form_of_unicode():
     labels = samples()[1]
     named = replace(data_set(labels), class_names=("cat", "dog", "\u00fclk"))
     AsIs(label_map={"cat": 4, "dog": [0, 5], "u\u0308lk": 2}).check(named, model(), 20)
+
+
+def test_of_several_labels_each_output_stands_alone():
+    features, _ = samples()
+    has = (np.random.default_rng(3).random((40, 3)) < 0.4).astype(np.uint8)
+    head, trainer = linear(), {"accelerator": "cpu", "devices": 1}
+    context = Context(
+        replace(data_set(has), kind=Multilabel), model(), Rows(features), "32-true", trainer, SilentReporter()
+    )
+    context.backbone = Backbone(torch.nn.Identity(), head, 0)
+    logits = head(torch.from_numpy(features)).detach()
+    raw = AsIs(label_space="raw").run(context, Subset(np.arange(5), has[:5], 0))
+    np.testing.assert_allclose(np.exp(raw.test.log_probs), logits[:, :3].sigmoid(), rtol=1e-5)
+    mapped = AsIs(label_map=MAP).run(context, Subset(np.arange(5), has[:5], 0))
+    expected = torch.stack([logits[:, 4], logits[:, [0, 5]].amax(1), logits[:, 2]], 1).sigmoid()
+    np.testing.assert_allclose(np.exp(mapped.test.log_probs), expected, rtol=1e-5)

@@ -1,5 +1,7 @@
 """The vote against scikit-learn's and against brute force in double precision."""
 
+from dataclasses import replace
+
 import numpy as np
 import pytest
 from sklearn.metrics import pairwise_distances
@@ -11,6 +13,7 @@ from scaling.adapt.knn import Knn
 from scaling.core.errors import AdaptationError, SettingError
 from scaling.core.reporter import SilentReporter
 from scaling.data.base import ArrayImages, Dataset, Split, Vectors
+from scaling.tasks import Multilabel
 
 CLASSES = 4
 
@@ -322,3 +325,31 @@ def test_angles_from_0_are_refused_where_columns_were_shifted():
     assert "adaptation.metric=euclidean" in str(error.value)
     Knn(metric="euclidean").check(moved, None, 2)
     Knn().check(Dataset("toy", ("x", "y"), part(()), part(()), None, "here"), None, 2)
+
+
+@pytest.mark.parametrize("k", [1, 7])
+@pytest.mark.parametrize("weights", ["uniform", "distance"])
+def test_of_several_labels_each_gets_the_share_of_neighbours_that_have_it(k, weights):
+    (train, _), (test, _) = samples(90), samples(30, seed=1)
+    rng = np.random.default_rng(2)
+    has, wanted = (rng.random((n, 3)) < [0.1, 0.4, 0.8] for n in (90, 30))
+    context = make_task(train, has.astype(np.uint8), test, wanted.astype(np.uint8), classes=3)
+    context.dataset = replace(context.dataset, kind=Multilabel)
+    settings = Knn(k, metric="euclidean", weights=weights, smoothing=1e-9)
+    outcome = settings.run(context, Subset(np.arange(90), has.astype(np.uint8), 0))
+    reference = KNeighborsClassifier(k, weights=weights, algorithm="brute").fit(train, has)
+    shares = np.stack([given[:, 1] for given in reference.predict_proba(test)], 1)
+    np.testing.assert_allclose(np.exp(outcome.test.log_probs), shares, atol=1e-4)
+    assert outcome.params == {"chosen.k": k}
+
+
+def test_of_several_numbers_of_neighbours_the_one_with_the_best_primary_metric_is_taken():
+    train, _ = samples(90)
+    has = np.column_stack([train[:, 0] > 0, train[:, 1] > 1]).astype(np.uint8)
+    context = make_task(train, has, train, has, classes=2)
+    context.dataset = replace(context.dataset, kind=Multilabel)
+    outcome = Knn((1, 9, 60)).run(context, Subset(np.arange(90), has, 0))
+    rows = outcome.tables["neighbours"]
+    (chosen,) = [row for row in rows if row["chosen"]]
+    assert chosen["leave_one_out_average_precision"] == max(row["leave_one_out_average_precision"] for row in rows)
+    assert outcome.metrics == {"train/average_precision_leave_one_out": chosen["leave_one_out_average_precision"]}

@@ -10,7 +10,7 @@ from sklearn.metrics import log_loss
 from scaling.adapt import newton, softmax
 from scaling.adapt.softmax import fit, path
 from scaling.core.subsets import stratified_folds
-from scaling.tasks import Classification
+from scaling.tasks import Classification, Multilabel
 
 PENALTIES = [1e-4, 1e-3, 1e-2, 1e-1, 1.0]
 
@@ -97,7 +97,7 @@ def scikit_learn(features, labels, penalty):
 
 
 def truth(labels):
-    return torch.from_numpy(labels), Classification(tuple("abcdefghij"[: labels.max() + 1]))
+    return torch.from_numpy(labels), Classification(tuple(map(str, range(labels.max() + 1))))
 
 
 def run(data, penalties=PENALTIES, folds=5, **settings):
@@ -325,3 +325,73 @@ def test_decomposition_that_fails_in_single_precision_is_made_in_double(monkeypa
     found = solve()
     assert found.weight.dtype == torch.float32
     torch.testing.assert_close(found.weight, expected.weight, rtol=1e-3, atol=1e-4)
+
+
+# ---- several labels a sample ------------------------------------------------------------------------------
+
+LABELS = Multilabel(("rare", "common", "frequent", "never", "always"))
+
+
+def several(n=160, d=6, seed=0):
+    """Features in units of their own, and labels of which two are the same for all rows."""
+    rng = np.random.default_rng(seed)
+    features = (rng.normal(size=(n, d)) * 10.0 ** rng.integers(-2, 3, d) + 3).astype(np.float32)
+    logits = standardised(features) @ rng.normal(size=(d, 3)) + [-2.5, -0.5, 1]
+    has = rng.random((n, 3)) < 1 / (1 + np.exp(-logits))
+    return features, np.column_stack([has, np.zeros(n), np.ones(n)]).astype(np.uint8)
+
+
+@pytest.mark.parametrize("penalty", [1e-3, 1e-1, 1.0])
+def test_each_label_is_solved_as_closely_as_by_scikit_learn_alone(penalty):
+    features, has = several()
+    fitted = fit(torch.from_numpy(features.copy()), torch.from_numpy(has), LABELS, [penalty], tolerance=1e-8)
+    weight, bias = (part.double().numpy() for part in fitted.standardised[:2])
+    assert weight.shape == (5, 6)
+    for label in range(3):
+        reference = scikit_learn(standardised(features), has[:, label], penalty)
+        np.testing.assert_allclose(weight[label], reference.coef_[0], atol=2e-3 * np.abs(reference.coef_).max())
+        assert bias[label] == pytest.approx(reference.intercept_[0], abs=2e-3)
+    assert all(fitted.converged)
+
+
+def test_a_label_that_all_rows_share_is_guessed_by_its_odds():
+    features, has = several()
+    fitted = fit(torch.from_numpy(features.copy()), torch.from_numpy(has), LABELS, [1.0])
+    weight, bias = fitted.standardised[:2]
+    assert not weight[3:].any()
+    np.testing.assert_allclose(bias[3:], [np.log(0.5 / 160.5), np.log(160.5 / 0.5)], rtol=1e-5)
+
+
+def test_the_penalty_is_chosen_by_the_mean_over_labels_of_the_held_out_loss():
+    features, has = several()
+    folds = stratified_folds(has, 4, 0)
+    fitted = fit(
+        torch.from_numpy(features.copy()), torch.from_numpy(has), LABELS, PENALTIES, torch.from_numpy(folds),
+        search_tolerance=1e-8,
+    )  # fmt: skip
+    assert fitted.held_out_loss.shape == fitted.held_out_hits.shape == (len(PENALTIES), 4)
+    assert fitted.chosen == int(fitted.held_out_loss.mean(1).argmin())
+    scaled, out = standardised(features), folds == 2
+    losses, hits = [], []
+    for label in range(3):
+        model = scikit_learn(scaled[~out], has[~out, label], PENALTIES[1])
+        given = model.predict_proba(scaled[out])[:, 1]
+        losses.append(log_loss(has[out, label], given, labels=[0, 1]))
+        hits.append(np.mean((given > 0.5) == has[out, label]))
+    inside = (~out).sum()
+    losses += [-np.log((inside + 0.5) / (inside + 1))] * 2
+    assert float(fitted.held_out_loss[1, 2]) == pytest.approx(np.mean(losses), rel=1e-3)
+    assert float(fitted.held_out_hits[1, 2]) == pytest.approx(np.mean([*hits, 1, 1]), abs=0.5 / out.sum())
+
+
+def test_labels_in_groups_give_what_labels_together_give(monkeypatch):
+    features, has = several()
+    folds = torch.from_numpy(stratified_folds(has, 4, 0))
+
+    def found():
+        fitted = fit(torch.from_numpy(features.copy()), torch.from_numpy(has), LABELS, PENALTIES, folds, tolerance=1e-8)
+        return torch.cat([fitted.standardised[0].flatten(), fitted.standardised[1]])
+
+    together = found()
+    monkeypatch.setattr(newton, "LOGIT_ELEMENTS", 1)
+    np.testing.assert_allclose(found(), together, atol=2e-3)

@@ -9,6 +9,7 @@ import pytest
 from scaling.core.errors import DataError
 from scaling.data import Embeddings, Vectors, load, rows
 from scaling.data.rows import checked_features
+from scaling.tasks import Multilabel
 
 pa = pytest.importorskip("pyarrow")
 parquet = pytest.importorskip("pyarrow.parquet")
@@ -340,7 +341,7 @@ TABLE_CASES = {
     "text beside the numbers": (wide(city=np.full(N, "Rome")), ["these hold no numbers: city (", "Leave them out"]),
     "a label is missing": (columns(label=gap(LABELS.tolist())), ["row 5 of label has no value"]),
     "a split is missing": (columns(split=gap(SPLIT.tolist())), ["row 5 of split has no value"]),
-    "labels of another kind": (columns(label=[[1]] * N), ["column label is of the type list<", "expected text or"]),
+    "labels of another kind": (columns(label=[["a"]] * N), ["column label is of the type list<", "expected text or"]),
     "regression": (columns(label=LABELS + 0.5), ["row 0 of label is 2.5"]),
     "validation": (columns(split=np.full(N, "validation")), ["row 0 of split is 'validation'", "no third part"]),
     "no rows": (
@@ -452,3 +453,60 @@ def test_class_names_that_unicode_calls_equal_are_one_name_too_many(tmp_path):
     np.savez(tmp_path / "x.npz", features=np.eye(4), class_names=np.array(["a\u0308", "\u00e4"]), **arrays)
     with pytest.raises(DataError, match="more than once"):
         Embeddings(str(tmp_path / "x.npz")).load()
+
+
+# ---- several labels a sample ------------------------------------------------------------------------------
+
+HAS = np.array([[1, 0, 1], [0, 0, 0], [0, 1, 0]] * 4)
+
+
+@pytest.mark.parametrize("kind", [int, bool, float, np.uint8])
+def test_a_matrix_says_which_sample_has_which_label(npz, table, kind):
+    names = np.array(["cat", "dog", "owl"])
+    sources = [
+        npz(arrays(labels=HAS.astype(kind), class_names=names)),
+        npz(parts(train_labels=HAS[SPLIT == "train"].astype(kind), test_labels=HAS[SPLIT == "test"]), "parts.npz"),
+        table({"features": list(features()), "label": list(HAS.astype(kind)), "split": SPLIT}),
+    ]
+    loaded = [source.load() for source in sources]
+    for dataset in loaded:
+        assert dataset.kind is Multilabel
+        assert dataset.train.targets.tolist() == HAS[SPLIT == "train"].tolist()
+        assert dataset.test.targets.tolist() == HAS[SPLIT == "test"].tolist()
+    assert [dataset.class_names for dataset in loaded] == [("cat", "dog", "owl"), ("0", "1", "2"), ("0", "1", "2")]
+    assert len({(dataset.train.content, dataset.test.content) for dataset in loaded}) == 1
+
+
+def test_content_changes_with_one_label_of_one_sample(npz):
+    other = HAS.copy()
+    other[0, 1] = 1
+    assert npz(arrays(labels=HAS)).load().train.content != npz(arrays(labels=other), "b.npz").load().train.content
+
+
+@pytest.mark.parametrize(
+    ("given", "said"),
+    [
+        (arrays(labels=HAS + 1), ["row 0 of labels holds", "in column 0, expected 0 or 1"]),
+        (arrays(labels=np.where(HAS, np.nan, 0)), ["row 0 of labels holds", "nan"]),
+        (arrays(labels=HAS.astype(str)), ["row 0 of labels holds", "expected 0 or 1", "one number or name a row"]),
+        (arrays(labels=HAS, class_names=np.array(["a", "b"])), ["labels have 2 and 3 columns or names"]),
+        (parts(train_labels=HAS[SPLIT == "train"], test_labels=HAS[SPLIT == "test", :2]), ["have 2 and 3 columns"]),
+        (parts(train_labels=HAS[SPLIT == "train"]), ["Save both"]),
+        (parts(test_labels=HAS[SPLIT == "test"]), ["Save both"]),
+        (arrays(labels=HAS * (SPLIT == "train")[:, None]), ["no test sample in", "has a label"]),
+        (arrays(labels=HAS[:, None]), ["labels has the shape (12, 1, 3)"]),
+    ],
+)
+def test_other_matrices_are_refused(npz, given, said):
+    with pytest.raises(DataError) as error:
+        npz(given).load()
+    for text in said:
+        assert text in str(error.value)
+    assert str(error.value).count("\n") < 3
+
+
+def test_lists_of_labels_with_gaps_or_of_several_lengths_are_refused(table):
+    for row in ([1, 0], [1, None, 0]):
+        rows = [row, *HAS.tolist()[1:]]
+        with pytest.raises(DataError, match="the lists of label are not all full and of one length"):
+            table({"features": list(features()), "label": rows, "split": SPLIT}).load()

@@ -8,6 +8,7 @@ from PIL import Image
 
 from scaling.core.errors import DataError
 from scaling.data import ImageFolder, Manifest
+from scaling.tasks import Multilabel
 
 
 def save(path, seed=0):
@@ -239,3 +240,47 @@ def test_a_link_that_leads_nowhere_is_named_with_its_line(tmp_path, root):
     (tmp_path / "table.csv").write_text(PLAIN)
     with pytest.raises(DataError, match=r"line 2: .*1\.png is a link to \.\./\.git/annex(.|\n)*git annex get"):
         Manifest(str(tmp_path / "table.csv")).load()
+
+
+@pytest.fixture
+def several(root):
+    """Lines of a manifest with several labels a row, and none in one."""
+    return [
+        "images/train/cat/1.png,cat|small,train", "images/train/dog/1.png,,train",
+        "images/test/cat/1.png,dog | cat,test", "images/test/dog/1.png,dog,test",
+    ]  # fmt: skip
+
+
+def test_several_labels_stand_between_separators(tmp_path, several):
+    loaded = Manifest(table(tmp_path, *several), task="multilabel").load()
+    assert loaded.task == Multilabel(("cat", "dog", "small"))
+    assert loaded.train.targets.tolist() == [[1, 0, 1], [0, 0, 0]]
+    assert loaded.test.targets.tolist() == [[1, 1, 0], [0, 1, 0]]
+    said = " ".join(loaded.remarks)
+    assert "manifest: 1 of 2 training and 0 of 2 test samples have no label: they count as" in said
+    assert "no test sample has small: it has no average precision" in said
+    assert "no training sample has dog: it can't be learnt" in said
+
+
+def test_without_the_task_a_separator_is_a_part_of_a_name_and_an_empty_cell_is_refused(tmp_path, several, rows):
+    with pytest.raises(DataError, match=r"line 3: a value is missing; path, label, split are needed"):
+        Manifest(table(tmp_path, *several)).load()
+    joined = [row.replace(",cat,", ",cat|x,") for row in rows]
+    loaded = Manifest(table(tmp_path, *joined)).load()
+    assert loaded.class_names == ("cat|x", "dog")
+    assert any("1 classes have | in their names; if that stands between labels, set" in note for note in loaded.notes)
+
+
+def test_one_label_is_not_enough_and_a_path_is_still_needed(tmp_path, several):
+    with pytest.raises(DataError, match="names 1 classes, at least 2 are needed"):
+        Manifest(table(tmp_path, several[0].replace("|small", ""), several[1]), task="multilabel").load()
+    with pytest.raises(DataError, match="line 2: a value is missing; path, split are needed"):
+        Manifest(table(tmp_path, ",cat|dog,train"), task="multilabel").load()
+
+
+def test_repeated_rows_and_copies_under_other_labels_are_told(tmp_path, several):
+    again = [*several, several[0], "images/train/cat/1.png,dog,test"]
+    loaded = Manifest(table(tmp_path, *again), task="multilabel").load()
+    assert any("1 rows repeat an earlier one" in note for note in loaded.notes)
+    assert loaded.duplicates.copied == 1
+    assert loaded.duplicates.contradicted == 3

@@ -8,8 +8,6 @@ from sklearn.metrics import average_precision_score, f1_score, recall_score, roc
 from scaling.metrics.classification import (
     Predictions,
     at_chance,
-    auroc,
-    average_precision,
     class_recalls,
     macro_f1,
     measure,
@@ -197,17 +195,6 @@ def test_areas_and_precisions_equal_scikit_learns(seed):
     assert values["brier"] == pytest.approx(((given - one_hot) ** 2).sum(1).mean(), abs=1e-6)
 
 
-def test_the_variance_of_an_area_is_delongs():
-    found = probabilities(1)
-    positive, scores = found.labels == 0, found.log_probs[:, 0]
-    wins = (scores[positive][:, None] > scores[~positive]) + 0.5 * (scores[positive][:, None] == scores[~positive])
-    by_positive, by_negative = wins.mean(1), wins.mean(0)
-    delong = by_positive.var(ddof=1) / positive.sum() + by_negative.var(ddof=1) / (~positive).sum()
-    samples = auroc(positive, scores)
-    assert samples.mean() == pytest.approx(wins.mean())
-    assert samples.var() / len(samples) == pytest.approx(delong, rel=0.02)
-
-
 @pytest.mark.parametrize("name", ["auroc", "auroc/c", "average_precision", "brier", "ece", "macro_f1"])
 def test_the_values_of_samples_have_the_metric_as_mean_and_the_bootstraps_variance(name):
     found, rng, names = probabilities(2), np.random.default_rng(0), ("a", "b", "c")
@@ -234,8 +221,6 @@ def test_a_class_without_samples_has_no_area_and_counts_in_no_mean():
     values = measure(Predictions(labels, logs.argmax(1), logs[[0, 1, 2], labels], None, logs), ("a", "b", "c")).values
     assert values["auroc"] == 1.0
     assert "auroc/c" not in values
-    assert np.isnan(auroc(labels == 2, logs[:, 2])).all()
-    assert np.isnan(average_precision(labels == 2, logs[:, 2])).all()
 
 
 def test_a_perfect_area_keeps_an_interval_and_classes_have_theirs():

@@ -49,7 +49,7 @@ class Embeddings:
         """
         path = self._file()
         content = READERS[path.suffix.lower()](path)
-        several = content.train.labels.ndim == 2
+        several = has_several(content, path)
         names, labels = label_names(content, path) if several else classes(content, path)
         train, test = (
             Split(Vectors(rows.features, content.shifted), codes)
@@ -73,6 +73,18 @@ class Embeddings:
                 "Save the embeddings with numpy.savez(FILE, features=…, labels=…, split=…)."
             )
         return path
+
+
+def has_several(content: Content, path: Path) -> bool:
+    """Say whether samples have several labels; DataError where the parts have labels of two kinds."""
+    parts = (content.train.labels, content.test.labels)
+    kinds = ["a matrix" if part.ndim == 2 else "text" if part.dtype.kind == "U" else "numbers" for part in parts]
+    if kinds[0] != kinds[1]:
+        raise DataError(
+            f"{path}: train_labels are {kinds[0]}, test_labels are {kinds[1]}.\nSave both as text, both as numbers, or"
+            " both as a matrix of 0 and 1."
+        )
+    return parts[0].ndim == 2
 
 
 def label_names(content: Content, path: Path) -> tuple[tuple[str, ...], tuple[Targets, Targets]]:
@@ -103,14 +115,9 @@ def classes(content: Content, path: Path) -> tuple[tuple[str, ...], tuple[NDArra
         The classes' names, and the labels 0 … K-1 of both parts.
 
     Raises:
-        DataError: the parts have labels of two kinds, there is one class only, or labels don't fit class_names.
+        DataError: there is one class only, or labels don't fit class_names.
     """
     parts = (content.train.labels, content.test.labels)
-    if parts[0].dtype.kind != parts[1].dtype.kind or parts[1].ndim > 1:
-        kinds = ["text" if part.dtype.kind == "U" else "numbers" for part in parts]
-        raise DataError(
-            f"{path}: train_labels are {kinds[0]}, test_labels are {kinds[1]}.\nSave both as text or both as numbers."
-        )
     labels = np.concatenate(parts)
     if content.class_names is None:
         values, codes = np.unique(labels, return_inverse=True)

@@ -262,13 +262,13 @@ def at_chance(found: Score, metric: Metric, chance: float, how: str, tested: int
     chance c from z² v / (p − c)² samples on, with v the variance of one sample's value.
 
     Args:
-        how: what comes to chance.
+        how: what comes to chance, with its verb.
         tested: number of test samples.
     """
     p, low = found.test_score, found.intervals.get(metric.name, (-inf, inf))[0]
     if low > chance:
         return ""
-    reached = f"{how} gives {chance:.4f}"
+    reached = f"{how} {chance:.4f}"
     if p <= chance:
         return f"{metric.words} {p:.4f} is at chance: {reached}"
     told = f"{metric.words} {p:.4f} can't be told from chance by {samples(tested)} test samples: {reached}"

@@ -186,4 +186,4 @@ def at_chance(found: Score, labels: ArrayLike) -> str:
     """
     tested = len(np.asarray(labels))
     chance = float(np.bincount(np.asarray(labels)).max() / tested)
-    return base.at_chance(found, PRIMARY, chance, "always the largest class", tested, chance * (1 - chance))
+    return base.at_chance(found, PRIMARY, chance, "always the largest class gives", tested, chance * (1 - chance))

@@ -103,10 +103,9 @@ def at_chance(found: Score, labels: NDArray[Any]) -> str:
         labels: which test sample has which label, shape (m, k).
     """
     shares = labels.mean(0)
-    values = found.samples.get(PRIMARY.name, np.zeros(1))
-    return base.at_chance(
-        found, PRIMARY, float(shares[shares > 0].mean()), "the labels' base rates", len(labels), float(values.var())
-    )
+    chance, values = float(shares[shares > 0].mean()), found.samples.get(PRIMARY.name, np.zeros(1))
+    how = "the base rates of the labels give"
+    return base.at_chance(found, PRIMARY, chance, how, len(labels), float(values.var()))
 
 
 def _ratio(numerators: NDArray[np.floating], denominators: NDArray[np.floating]) -> Floats:
