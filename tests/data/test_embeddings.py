@@ -8,7 +8,7 @@ import pytest
 
 from scaling.core.errors import DataError
 from scaling.data import Embeddings, Vectors, load, rows
-from scaling.data.rows import checked_features
+from scaling.data.rows import checked_features, checked_labels
 
 pa = pytest.importorskip("pyarrow")
 parquet = pytest.importorskip("pyarrow.parquet")
@@ -452,3 +452,13 @@ def test_class_names_that_unicode_calls_equal_are_one_name_too_many(tmp_path):
     np.savez(tmp_path / "x.npz", features=np.eye(4), class_names=np.array(["a\u0308", "\u00e4"]), **arrays)
     with pytest.raises(DataError, match="more than once"):
         Embeddings(str(tmp_path / "x.npz")).load()
+
+
+@pytest.mark.parametrize(
+    ("kind", "largest"), [("f2", 2**11), ("f4", 2**24), ("f8", 2**53), ("u8", 2**63)], ids=["f2", "f4", "f8", "u8"]
+)
+def test_labels_that_their_type_rounds_or_cuts_off_are_refused(kind, largest):
+    sound = np.array([0, largest // 2], kind)
+    assert checked_labels(sound, "labels", Path("a.npz")).tolist() == [0, largest // 2]
+    with pytest.raises(DataError, match=r"a.npz: row 1 of labels is .*, too large for a whole number of "):
+        checked_labels(np.array([0, largest], kind), "labels", Path("a.npz"))
