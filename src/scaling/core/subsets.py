@@ -10,7 +10,7 @@ import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
 from scaling.core.errors import SettingError
-from scaling.core.reading import whole_number
+from scaling.core.reading import shown, whole_number
 
 Draw = Literal["stratified", "first"]
 FULL = "full"
@@ -29,7 +29,7 @@ def parse_n(value: object) -> int | None:
     except ValueError:
         n = 0
     if n < 1:
-        raise SettingError(f"n={value}: expected a whole number of training samples from 1 up, or n={FULL}.")
+        raise SettingError(f"n={shown(value)}: expected a whole number of training samples from 1 up, or n={FULL}.")
     return n
 
 
