@@ -9,9 +9,13 @@ import zlib
 from collections.abc import Collection, Sequence
 from dataclasses import dataclass
 from pathlib import Path
+from typing import Any
 
 from scaling.core.errors import DataError
 
+#: How a compressed file begins, whatever its name.
+GZIP = b"\x1f\x8b"
+HEADER = "The first line names the columns, with commas, semicolons, tabs or bars between them."
 DELIMITERS = {",": "commas", ";": "semicolons", "\t": "tabs", "|": "bars"}
 #: How a file begins that says its encoding; UTF-32 first: its mark begins as one of UTF-16 does.
 MARKS = {
@@ -56,14 +60,15 @@ def read_table(path: Path, known: Sequence[str], numbers: Collection[str] = ()) 
         DataError: it can't be read, is no CSV, or has numbers that can be read in two ways.
     """
     text, encoding = _text(path)
-    delimiter = max(DELIMITERS, key=lambda mark: sum(name in known for name in _header(text, mark, known)))
-    reader = csv.reader(io.StringIO(text, newline=""), delimiter=delimiter, strict=True)
+    styles = [(mark, spaced) for spaced in (False, True) for mark in DELIMITERS]
+    style = max(styles, key=lambda style: sum(name in known for name in _header(text, style, known)))
+    delimiter, reader = style[0], _reader(text, style)
     try:
         lines = [(reader.line_num, row) for row in reader if any(map(str.strip, row))]
     except csv.Error as error:
         raise DataError(f"{path}, line {reader.line_num}: not CSV ({error}).") from None
     line = lines[0][0] if lines else 1
-    columns, rows = _header(text, delimiter, known), tuple(lines[1:])
+    columns, rows = _header(text, style, known), tuple(lines[1:])
     cells = [(number, dict(zip(columns, row, strict=False))) for number, row in rows] if numbers else []
     decimal_comma = _decimal_comma(path, [(n, c, row[c].strip()) for n, row in cells for c in numbers if c in row])
     said = [
@@ -79,7 +84,7 @@ def _text(path: Path) -> tuple[str, str]:
     """Return the text of a file, and its encoding."""
     try:
         content = path.read_bytes()
-        content = gzip.decompress(content) if path.suffix == ".gz" else content
+        content = gzip.decompress(content) if content.startswith(GZIP) else content
     except (OSError, EOFError, zlib.error) as error:
         reason = error.strerror if isinstance(error, OSError) and error.strerror else str(error)
         raise DataError(f"{path}: can't be read ({reason}).") from None
@@ -100,11 +105,16 @@ def _text(path: Path) -> tuple[str, str]:
     return DELIMITER_LINE.sub("", text, count=1) if DELIMITER_LINE.match(text) else text, encoding
 
 
-def _header(text: str, delimiter: str, known: Sequence[str]) -> tuple[str, ...]:
-    """Return the names of the columns; nothing where this delimiter makes no CSV of the header."""
-    reader = csv.reader(io.StringIO(text, newline=""), delimiter=delimiter, strict=True)
+def _reader(text: str, style: tuple[str, bool]) -> Any:
+    """Return a reader for a delimiter, and for spaces before quotes or not."""
+    return csv.reader(io.StringIO(text, newline=""), delimiter=style[0], skipinitialspace=style[1], strict=True)
+
+
+def _header(text: str, style: tuple[str, bool], known: Sequence[str]) -> tuple[str, ...]:
+    """Return the names of the columns; nothing where this style makes no CSV of the header."""
+    reader = _reader(text, style)
     try:
-        names = next((row for row in reader if any(map(str.strip, row))), [])
+        names: list[str] = next((row for row in reader if any(map(str.strip, row))), [])
     except csv.Error:
         return ()
     stripped = [name.strip() for name in names]

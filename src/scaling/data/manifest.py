@@ -5,7 +5,7 @@ from pathlib import Path
 from unicodedata import normalize
 
 from scaling.core.errors import DataError
-from scaling.core.tables import Table, read_table
+from scaling.core.tables import HEADER, Table, read_table
 from scaling.core.words import class_names
 from scaling.data.base import Dataset
 from scaling.data.decoding import Viewing
@@ -64,7 +64,7 @@ def manifest_rows(table: Table) -> list[tuple[int, str, str, str]]:
     if absent := [column for column in COLUMNS if column not in columns]:
         raise DataError(
             f"{table.path} lacks the column {', '.join(absent)}: it has {', '.join(columns) or 'none'},"
-            f" expected {', '.join(COLUMNS)}."
+            f" expected {', '.join(COLUMNS)}.\n{HEADER}"
         )
     if twice := [column for column in COLUMNS if columns.count(column) > 1]:
         raise DataError(f"{table.path} has the column {twice[0]} {columns.count(twice[0])} times.\nKeep one of them.")
