@@ -154,7 +154,10 @@ def train_rows(array: NDArray[Any], name: str, path: Path) -> NDArray[np.bool_]:
     """
     one_dimensional(array, name, path)
     if array.dtype.kind not in "US":
-        raise DataError(f"{path}: {name} is an array of {array.dtype}, expected the words train and test.")
+        raise DataError(
+            f"{path}: {name} is an array of {array.dtype}, expected the words train and test.\n"
+            "Save numpy.where(IN_TRAINING, 'train', 'test')."
+        )
     texts = as_text(array, name, path)
     train, test = texts == "train", texts == "test"
     if not (known := train | test).all():
