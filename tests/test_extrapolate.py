@@ -392,3 +392,11 @@ def test_columns_that_were_swapped_are_told():
     assert [
         *swapped({"right": Points(n, error), "loss": Points(n, [3.0, 2.0, 2.0]), "parts": Points(error, error)})
     ] == []
+
+
+def test_an_answer_is_written_through_a_link(extrapolate):
+    Path("there.csv").write_text("old\n")
+    Path("out.csv").symlink_to("there.csv")
+    assert extrapolate(POINTS)[0] == 0
+    assert Path("out.csv").is_symlink()
+    assert Path("there.csv").read_text().startswith("curve,n,error,lower,upper,form\na,1600,")

@@ -275,8 +275,8 @@ def write(path: Path, answers: Sequence[tuple[str, ...]], unit: Unit) -> None:
     content = text.getvalue().encode()
     if path.suffix == ".gz":
         content = gzip.compress(content, mtime=0)
-    # A pipe or /dev/stdout can't be replaced, only written to.
-    special = path.exists() and not path.is_file()
+    # A pipe can't be replaced, only written to; nor must a link be, as /dev/stdout is one, whatever it leads to.
+    special = path.is_symlink() or (path.exists() and not path.is_file())
     beside = path if special else path.with_name(f".{path.name}.{os.getpid()}.part")
     try:
         try:
