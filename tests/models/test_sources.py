@@ -245,7 +245,8 @@ def test_unknown_name_gives_timms_nearest():
 
 
 @pytest.mark.parametrize(
-    ("old", "new"), [("jx_nest_tiny", "nest_tiny model.tag=goog_in1k"), ("vit_tiny_patch16_224_in21k", "augreg_in21k")]
+    ("old", "new"),
+    [("jx_nest_tiny", "nest_tiny_jx"), ("vit_tiny_patch16_224_in21k", "vit_tiny_patch16_224 model.tag=augreg_in21k")],
 )
 def test_a_name_that_timm_gave_up_says_the_new_one(old, new):
     with pytest.raises(ModelError, match=f"{old} is a former name in timm.\nTake model.name=.*{new}"):
