@@ -9,6 +9,9 @@ from pathlib import Path
 import numpy as np
 import pytest
 
+from scaling.core.errors import DataError
+from scaling.extrapolate import Points, rows, swapped
+
 POINTS = "curve,n,error\n" + "".join(f"a,{n},{0.05 + 2 * n**-0.5:.6f}\n" for n in (100, 200, 400, 800))
 TARGETS = "curve,n\na,1600\na,3200\n"
 
@@ -372,3 +375,28 @@ def test_the_answer_can_go_down_a_pipe(place):
     arguments = [sys.executable, "-m", "scaling.extrapolate", "p.csv", "t.csv", "/dev/stdout"]
     done = subprocess.run(arguments, capture_output=True, text=True, check=True)
     assert done.stdout.startswith("curve,n,error,lower,upper,form\na,1600,")
+
+
+@pytest.mark.parametrize("first", ["# made by me", "curve n error", "<html>"])
+def test_a_file_without_its_header_says_what_a_header_is(tmp_path, first):
+    (tmp_path / "points.csv").write_text(f"{first}\n{POINTS}")
+    with pytest.raises(DataError, match=r"no column curve; got .*\nThe first line names the columns, with commas"):
+        list(rows(tmp_path / "points.csv", ("curve", "n"), ("error",)))
+
+
+def test_columns_that_were_swapped_are_told():
+    n, error = [100.0, 200.0, 400.0], [0.5, 0.4, 0.33]
+    assert [*swapped({"a": Points(error, n)})] == [
+        "a: its errors are whole numbers and its n are none: were the columns swapped?"
+    ]
+    assert [
+        *swapped({"right": Points(n, error), "loss": Points(n, [3.0, 2.0, 2.0]), "parts": Points(error, error)})
+    ] == []
+
+
+def test_an_answer_is_written_through_a_link(extrapolate):
+    Path("there.csv").write_text("old\n")
+    Path("out.csv").symlink_to("there.csv")
+    assert extrapolate(POINTS)[0] == 0
+    assert Path("out.csv").is_symlink()
+    assert Path("there.csv").read_text().startswith("curve,n,error,lower,upper,form\na,1600,")

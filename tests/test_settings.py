@@ -131,3 +131,15 @@ def test_python_reads_settings_as_the_command_line_does(place):
 
 def test_nothing_is_none_in_python_and_null_on_the_command_line(place):
     assert evaluate_point(*DIGITS, "n=100", **{"features.batch_size": None, "adaptation.k": [1, 5]}).n == 100
+
+
+@pytest.mark.parametrize("name", ["n", "seed", "model", "dataset", "adaptation", "trainer", "features", "subset.draw"])
+def test_a_setting_that_was_taken_out_is_named(name):
+    with pytest.raises(SettingError, match=f"^{name} is missing"):
+        plain(compose(["dataset=digits", "model=pixels", f"~{name}"]))
+
+
+@pytest.mark.parametrize("override", ["features=null", "data=5", "subset=first", "checkpoints=5"])
+def test_a_node_that_became_a_value_is_named(override):
+    with pytest.raises(SettingError, match=f"^{override.partition('=')[0]}=.*: expected settings, such as "):
+        plain(compose(["dataset=digits", override]))

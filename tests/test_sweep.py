@@ -231,3 +231,15 @@ def test_a_job_that_breaks_off_takes_no_other_with_it(command, capsys, monkeypat
     assert points() == [("FINISHED", 30, 0)]
     assert "n=20     seed=0: OSError: no answer" in err
     assert "pixels digits knn" in out
+
+
+@pytest.mark.parametrize("override", ["n=range(10,10)", "seed=glob(*)"])
+def test_a_grid_without_a_point_is_refused(override, command, capsys, place):
+    assert command("scaling.run", "-m", *DIGITS, override) == 1
+    assert "stands for no value at all" in capsys.readouterr().err
+    assert list(place.iterdir()) == []
+
+
+def test_a_grid_may_be_given_to_the_sweeper(command):
+    assert command("scaling.run", "-m", *DIGITS, "+hydra.sweeper.params.n='20,030'") == 0
+    assert points() == [("FINISHED", 20, 0), ("FINISHED", 30, 0)]

@@ -6,7 +6,7 @@ Hydra imports this module in every application of the environment: everything he
 import functools
 import itertools
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import Any
 
 from hydra._internal.core_plugins.basic_sweeper import BasicSweeper
@@ -23,7 +23,7 @@ class GridSweeperConf:
 
     _target_: str = "hydra_plugins.scaling_sweeper.GridSweeper"
     max_batch_size: int | None = None
-    params: dict[str, str] | None = None
+    params: dict[str, Any] | None = field(default_factory=dict)
 
 
 ConfigStore.instance().store(group="hydra/sweeper", name="scaling_grid", node=GridSweeperConf, provider="scaling")
@@ -62,6 +62,7 @@ class GridSweeper(BasicSweeper):
 
     def sweep(self, arguments: list[str]) -> Any:
         """Run the grid of these overrides."""
+        from scaling.core.errors import SettingError
         from scaling.core.secrets import lift
         from scaling.overrides import alternatives, spelled
         from scaling.point import PointRunner, Result, failure_reason
@@ -75,6 +76,8 @@ class GridSweeper(BasicSweeper):
         parser = OverridesParser.create(config_loader=context.config_loader)
         overrides = parser.parse_overrides([*map(spelled, self._parse_config()), *arguments])
         values = {item.get_key_element(): alternatives(item) for item in overrides}  # of two, the last one
+        if empty := [name for name, alternative in values.items() if not alternative]:
+            raise SettingError(f"{empty[0]}= stands for no value at all, so that there is no point to run.")
         grid = [list(point) for point in itertools.product(*values.values())]
         in_process = config.hydra.launcher._target_.endswith(".BasicLauncher")
 

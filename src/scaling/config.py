@@ -21,7 +21,7 @@ from scaling.core.reading import is_text
 from scaling.core.secrets import cleanse, lift, mask
 from scaling.core.streams import guard
 from scaling.overrides import flags_last, spelled, unreadable
-from scaling.settings import TYPES, read_all, types_of
+from scaling.settings import TYPES, check_complete, read_all, types_of
 
 VERSION_BASE = "1.3"
 TRACEBACK = "SCALING_TRACEBACK"
@@ -82,6 +82,7 @@ def plain(config: DictConfig, overrides: Sequence[str] = (), types: Mapping[str,
         SettingError: a setting is of another type.
     """
     settings = _resolved(config)
+    check_complete(settings, types)
     types = {**types, **types_of(settings)}
     typed = {key.lstrip("+"): text.strip() for key, _, text in (override.partition("=") for override in overrides)}
     names = [name for name in typed if is_text(types.get(name))]

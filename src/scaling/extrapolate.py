@@ -24,7 +24,7 @@ from scaling.core.errors import DataError, ScalingError
 from scaling.core.extrapolation import Forecast, Prediction, forecast
 from scaling.core.extrapolation.observations import LARGEST_ERROR, LARGEST_N
 from scaling.core.streams import guard
-from scaling.core.tables import read_table
+from scaling.core.tables import HEADER, read_table
 from scaling.core.words import look
 
 COLUMNS = ("curve", "n", "error", "lower", "upper", "form")
@@ -165,7 +165,7 @@ def rows(path: Path, required: Sequence[str], values: Sequence[str] = ()) -> Ite
         raise DataError(f"{path}: empty, expected a header with the columns {','.join([*required, *values[:1]])}.")
     for name in (*required, *(values[:1] if not {*values} & {*header} else ())):
         if name not in header:
-            raise DataError(f"{path}, row {table.line}: no column {name}; got {','.join(header)}.")
+            raise DataError(f"{path}, row {table.line}: no column {name}; got {','.join(header)}.\n{HEADER}")
     for name in header:
         if name in known and header.count(name) > 1:
             raise DataError(f"{path}, row {table.line}: column {name} stands there {header.count(name)} times.")
@@ -223,6 +223,13 @@ def alike(curves: Iterable[str]) -> Iterator[str]:
             yield f"{written}: {len(names)} curves, whose names differ in case, spaces or quotes alone"
 
 
+def swapped(curves: dict[str, Points]) -> Iterator[str]:
+    """Yield a line for each curve whose n and errors seem to have changed places."""
+    for name, points in curves.items():
+        if not all(map(float.is_integer, points.n)) and all(x > 1 and x.is_integer() for x in points.error):
+            yield f"{name}: its errors are whole numbers and its n are none: were the columns swapped?"
+
+
 def form(fitted: Forecast, unit: Unit) -> str:
     """Name what was fitted, with what the reader must know: "experts", "constant", "experts (loss; rises)"."""
     shown = [flag for flag in unit.flags(fitted) if flag in SHOWN]
@@ -268,8 +275,8 @@ def write(path: Path, answers: Sequence[tuple[str, ...]], unit: Unit) -> None:
     content = text.getvalue().encode()
     if path.suffix == ".gz":
         content = gzip.compress(content, mtime=0)
-    # A pipe or /dev/stdout can't be replaced, only written to.
-    special = path.exists() and not path.is_file()
+    # A pipe can't be replaced, only written to; nor must a link be, as /dev/stdout is one, whatever it leads to.
+    special = path.is_symlink() or (path.exists() and not path.is_file())
     beside = path if special else path.with_name(f".{path.name}.{os.getpid()}.part")
     try:
         try:
@@ -303,7 +310,7 @@ def main() -> None:
     except ScalingError as error:
         print(f"error: {error}", file=sys.stderr)
         raise SystemExit(1) from None
-    for line in (*warnings(fits, unit), *alike(curves)):
+    for line in (*warnings(fits, unit), *alike(curves), *swapped(curves)):
         print(f"warning: {line}", file=sys.stderr)
 
 

@@ -6,7 +6,7 @@ from dataclasses import fields
 from typing import Any, Literal, get_type_hints
 
 from scaling.core.errors import SettingError
-from scaling.core.reading import read
+from scaling.core.reading import read, shown
 
 #: Types of the settings of a grid point that belong to no class; those of the others are their class's.
 TYPES: Mapping[str, Any] = {
@@ -19,6 +19,8 @@ TYPES: Mapping[str, Any] = {
 }  # fmt: skip
 #: Nodes whose class is no choice.
 CLASSES = {"features": "scaling.features.FeatureSettings"}
+#: What a grid point is made of, beside n and settings of a known type.
+PARTS = ("model", "dataset", "adaptation", "features", "trainer")
 
 
 def types_of(settings: Mapping[str, Any], prefix: str = "") -> dict[str, Any]:
@@ -42,6 +44,19 @@ def _hints(target: str) -> Mapping[str, Any]:
         return {field.name: hints[field.name] for field in fields(made) if field.init}
     except Exception:  # whatever an import raises
         return {}
+
+
+def check_complete(settings: Mapping[str, Any], types: Mapping[str, Any]) -> None:
+    """Raise SettingError where a setting was taken out, or a node was replaced by a value."""
+    parts = PARTS if types is TYPES else ()
+    nodes = {name.partition(".")[0] for name in types if "." in name} | {*parts}
+    for node in sorted(nodes & {*settings}):
+        if not isinstance(settings[node], Mapping):
+            raise SettingError(f"{node}={shown(settings[node])}: expected settings, such as {node}.NAME=VALUE.")
+    for name in (*parts, "n", *types) if parts else types:
+        node, _, key = name.rpartition(".")
+        if node != "trainer" and key not in (settings.get(node, {}) if node else settings):
+            raise SettingError(f"{name} is missing: it may be changed, but not taken out.")
 
 
 def read_all(settings: Mapping[str, Any], types: Mapping[str, Any], prefix: str = "") -> dict[str, Any]:

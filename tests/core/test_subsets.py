@@ -16,6 +16,7 @@ from hypothesis import assume, given, settings
 from hypothesis import strategies as st
 
 from scaling.core.errors import SettingError
+from scaling.core.reading import shown
 from scaling.core.subsets import class_quotas, effective_n, parse_n, stratified_folds, subset_indices, validation_part
 
 GOLDEN = json.loads(Path(__file__).with_name("golden_subsets.json").read_text())
@@ -145,7 +146,7 @@ def test_parse_n_reads_whole_numbers_and_full(asked, n):
 def test_parse_n_refuses_anything_else_and_says_what_it_got(asked):
     with pytest.raises(SettingError) as error:
         parse_n(asked)
-    assert f"n={asked}: expected a whole number of training samples from 1 up, or n=full" in str(error.value)
+    assert f"n={shown(asked)}: expected a whole number of training samples from 1 up, or n=full" in str(error.value)
 
 
 @pytest.mark.parametrize(("asked", "used"), [(5, 5), (60, 60), (61, 60), (None, 60)])

@@ -68,3 +68,16 @@ def test_numbers_that_can_be_read_in_two_ways_are_refused(tmp_path, rows, messag
     with pytest.raises(DataError, match=message) as error:
         table(tmp_path, f"curve;n;error\n{rows}\n")
     assert len(str(error.value).splitlines()) <= 3
+
+
+@pytest.mark.parametrize("rows", ['"a, b", "100", "0.5"', '"a, b",100, 0.5'])
+def test_spaces_before_quotes_are_read(tmp_path, rows):
+    found = table(tmp_path, f'curve, "n", "error"\n{rows}\n')
+    assert (found.columns, found.rows) == (KNOWN, ((2, ["a, b", "100", "0.5"]),))
+
+
+def test_compression_is_told_by_the_content(tmp_path):
+    plain = b"curve,n,error\na,100,0.5\n"
+    assert table(tmp_path, gzip.compress(plain)).rows == ((2, ["a", "100", "0.5"]),)
+    (tmp_path / "t.csv.gz").write_bytes(plain)
+    assert read_table(tmp_path / "t.csv.gz", KNOWN).rows == ((2, ["a", "100", "0.5"]),)

@@ -35,6 +35,7 @@ def test_names_in_two_forms_of_unicode_are_one():
         (["find", "\ufb01nd"], "U+FB01"),  # a ligature
         (["\u2764", "\u2764\ufe0f"], "U+FE0F"),  # a variation of a heart
         (["cat", "c\u00adat"], "U+00AD"),  # a soft hyphen
+        (["t-shirt", "t\u2010shirt"], "U+2010"),  # two hyphens
     ],
 )
 def test_names_that_only_look_the_same_are_refused_with_their_code_points(names, points):

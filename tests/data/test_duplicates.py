@@ -133,3 +133,8 @@ def test_each_file_is_read_once_for_its_hash(folder, monkeypatch):
 
 def test_the_digits_have_none():
     assert Digits().load().remarks == ()
+
+
+def test_minus_zero_is_zero():
+    rows = np.array([[0, 1], [2, 0]], np.float32)
+    assert Vectors(rows).keys().tolist() == Vectors(np.where(rows == 0, np.float32(-0.0), rows)).keys().tolist()

@@ -8,7 +8,7 @@ import pytest
 
 from scaling.core.errors import DataError
 from scaling.data import Embeddings, Vectors, load, rows
-from scaling.data.rows import checked_features
+from scaling.data.rows import checked_features, checked_labels
 from scaling.tasks import Multilabel
 
 pa = pytest.importorskip("pyarrow")
@@ -289,7 +289,7 @@ NPZ_CASES = {
         ["row 4 of split is 'val', expected 'train' or 'test'", "no third part", "make them train"],
     ),
     "another case": (arrays(split=np.char.title(SPLIT)), ["row 0 of split is 'Train'", "lower case"]),
-    "a split of numbers": (arrays(split=np.arange(N) % 2), ["split is an array of int64, expected the words train"]),
+    "a split of numbers": (arrays(split=np.arange(N) % 2), ["split is an array of int64", "'train', 'test')."]),
     "a split of another shape": (arrays(split=SPLIT[:, None]), ["split has the shape (12, 1)", "split.ravel()"]),
     "no test row": (arrays(split=np.full(N, "train")), ["none of the 12 rows of split is 'test'"]),
     "no train row": (arrays(split=np.full(N, "test")), ["none of the 12 rows of split is 'train'"]),
@@ -510,3 +510,13 @@ def test_lists_of_labels_with_gaps_or_of_several_lengths_are_refused(table):
         rows = [row, *HAS.tolist()[1:]]
         with pytest.raises(DataError, match="the lists of label are not all full and of one length"):
             table({"features": list(features()), "label": rows, "split": SPLIT}).load()
+
+
+@pytest.mark.parametrize(
+    ("kind", "largest"), [("f2", 2**11), ("f4", 2**24), ("f8", 2**53), ("u8", 2**63)], ids=["f2", "f4", "f8", "u8"]
+)
+def test_labels_that_their_type_rounds_or_cuts_off_are_refused(kind, largest):
+    sound = np.array([0, largest // 2], kind)
+    assert checked_labels(sound, "labels", Path("a.npz")).tolist() == [0, largest // 2]
+    with pytest.raises(DataError, match=r"a.npz: row 1 of labels is .*, too large for a whole number of "):
+        checked_labels(np.array([0, largest], kind), "labels", Path("a.npz"))

@@ -45,6 +45,26 @@ def test_other_files_and_hidden_folders_are_passed_over(root):
     assert len(ImageFolder(str(root)).load().train) == 2
 
 
+@pytest.mark.parametrize("name", ["__MACOSX", "@eaDir", "$RECYCLE.BIN", "lost+found"])
+def test_folders_of_systems_are_neither_classes_nor_pictures(root, name):
+    for place in ("train", "test", "train/cat", ""):
+        save(root / place / name / "1.png")
+    loaded = ImageFolder(str(root)).load()
+    assert (loaded.class_names, len(loaded.train), loaded.notes) == (("cat", "dog"), 2, ())
+
+
+def test_a_picture_that_lies_in_a_cloud_is_an_error(root):
+    (root / "train" / "cat" / ".2.png.icloud").write_bytes(b"bplist00")
+    with pytest.raises(DataError, match=r"\.2\.png\.icloud only stands for a picture that was not fetched"):
+        ImageFolder(str(root)).load()
+
+
+def test_parts_under_other_names_are_told(root):
+    (root / "train").rename(root / "Training")
+    with pytest.raises(DataError, match=r"no folder .*/train: expected ROOT/train.*\.\nThere are: Training, test\."):
+        ImageFolder(str(root)).load()
+
+
 def test_images_keep_their_sizes(root):
     save(root / "train" / "cat" / "1.png", size=(30, 20))
     shapes = [image.shape for image in ImageFolder(str(root)).load().train.samples.read(EVERY)]

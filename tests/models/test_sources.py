@@ -249,6 +249,15 @@ def test_unknown_name_gives_timms_nearest():
         TimmModel(name="resnet19", id="x").network()
 
 
+@pytest.mark.parametrize(
+    ("old", "new"),
+    [("jx_nest_tiny", "nest_tiny_jx"), ("vit_tiny_patch16_224_in21k", "vit_tiny_patch16_224 model.tag=augreg_in21k")],
+)
+def test_a_name_that_timm_gave_up_says_the_new_one(old, new):
+    with pytest.raises(ModelError, match=f"{old} is a former name in timm.\nTake model.name=.*{new}"):
+        TimmModel(old, "x", pretrained=False).resolved_preprocessing()
+
+
 def test_unknown_name_gives_torchvisions_nearest():
     with pytest.raises(ModelError, match=r"torchvision has no model named resnet19; .* the nearest: .*resnet18"):
         TorchvisionModel(name="resnet19", id="x").identity()

@@ -332,3 +332,24 @@ def test_the_networks_own_names_count_more_than_their_order():
     state = dict(sorted(network(seed=1).state_dict().items(), reverse=True))  # as safetensors reorders them
     fitted, expected = fit(state, "order"), network(seed=1).state_dict()
     assert same({name: fitted[name] for name in expected}, expected)
+
+
+@pytest.mark.parametrize(
+    "change",
+    [
+        lambda value: (value * 100).to(torch.int8),  # quantised, without its scale
+        lambda value: value.to(torch.complex64),
+        lambda value: value.to("meta"),
+        lambda value: value.to_sparse(),
+    ],
+)
+def test_entries_that_hold_other_kinds_of_numbers_are_refused(change):
+    state = nn.Linear(2, 3).state_dict()
+    with pytest.raises(ModelError, match=r"weight holds .*, the network expects torch\.float32"):
+        weights.fit({**state, "weight": change(state["weight"])}, state, Path("a.pt"), "name")
+
+
+@pytest.mark.parametrize("kind", [torch.float16, torch.bfloat16, torch.float64])
+def test_entries_of_another_precision_are_taken(kind):
+    state = nn.Linear(2, 3).state_dict()
+    assert weights.fit({name: value.to(kind) for name, value in state.items()}, state, Path("a.pt"), "name")

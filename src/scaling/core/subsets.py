@@ -11,7 +11,7 @@ import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
 from scaling.core.errors import SettingError
-from scaling.core.reading import whole_number
+from scaling.core.reading import shown, whole_number
 from scaling.core.stratify import iterative_folds, iterative_subset, iterative_validation
 
 Draw = Literal["stratified", "first"]
@@ -31,7 +31,7 @@ def parse_n(value: object) -> int | None:
     except ValueError:
         n = 0
     if n < 1:
-        raise SettingError(f"n={value}: expected a whole number of training samples from 1 up, or n={FULL}.")
+        raise SettingError(f"n={shown(value)}: expected a whole number of training samples from 1 up, or n={FULL}.")
     return n
 
 

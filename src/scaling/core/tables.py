@@ -13,6 +13,9 @@ from typing import Any
 
 from scaling.core.errors import DataError
 
+#: How a compressed file begins, whatever its name.
+GZIP = b"\x1f\x8b"
+HEADER = "The first line names the columns, with commas, semicolons, tabs or bars between them."
 DELIMITERS = {",": "commas", ";": "semicolons", "\t": "tabs", "|": "bars"}
 #: How a file begins that says its encoding; UTF-32 first: its mark begins as one of UTF-16 does.
 MARKS = {
@@ -58,10 +61,11 @@ def read_table(path: Path, known: Sequence[str], numbers: Collection[str] = ()) 
     """
     text, encoding = read_text(path, "CSV")
     text = DELIMITER_LINE.sub("", text, count=1) if DELIMITER_LINE.match(text) else text
-    delimiter = max(DELIMITERS, key=lambda mark: sum(name in known for name in _header(text, mark, known)))
-    lines, quoted = _lines(text, delimiter, path)
+    styles = [(mark, spaced) for spaced in (False, True) for mark in DELIMITERS]
+    style = max(styles, key=lambda style: sum(name in known for name in _header(text, style, known)))
+    delimiter, (lines, quoted) = style[0], _lines(text, style, path)
     line = lines[0][0] if lines else 1
-    columns, rows = _header(text, delimiter, known), tuple(lines[1:])
+    columns, rows = _header(text, style, known), tuple(lines[1:])
     cells = [(number, dict(zip(columns, row, strict=False))) for number, row in rows] if numbers else []
     decimal_comma = _decimal_comma(path, [(n, c, row[c].strip()) for n, row in cells for c in numbers if c in row])
     said = [
@@ -74,7 +78,7 @@ def read_table(path: Path, known: Sequence[str], numbers: Collection[str] = ()) 
     return Table(path, line, columns, rows, decimal_comma, note)
 
 
-def _lines(text: str, delimiter: str, path: Path) -> tuple[list[tuple[int, list[str]]], bool]:
+def _lines(text: str, style: tuple[str, bool], path: Path) -> tuple[list[tuple[int, list[str]]], bool]:
     """Return rows that are not blank with their lines, and whether quotes stand around cells.
 
     Between tabs they may be part of the text instead, where each line has as many cells as the header then.
@@ -82,7 +86,7 @@ def _lines(text: str, delimiter: str, path: Path) -> tuple[list[tuple[int, list[
     csv.field_size_limit(2**31 - 1)  # texts are longer than Python's 131 072 characters
 
     def rows(**quotes: Any) -> list[tuple[int, list[str]]]:
-        reader = csv.reader(io.StringIO(text, newline=""), delimiter=delimiter, strict=True, **quotes)
+        reader = _reader(text, style, **quotes)
         try:
             return [(reader.line_num, row) for row in reader if any(map(str.strip, row))]
         except csv.Error as error:
@@ -91,7 +95,7 @@ def _lines(text: str, delimiter: str, path: Path) -> tuple[list[tuple[int, list[
     try:
         return rows(), True
     except DataError:
-        plain = rows(quoting=csv.QUOTE_NONE) if delimiter == "\t" else []
+        plain = rows(quoting=csv.QUOTE_NONE) if style[0] == "\t" else []
         if not plain or any(len(cells) != len(plain[0][1]) for _, cells in plain):
             raise
         return plain, False
@@ -105,7 +109,7 @@ def read_text(path: Path, kind: str) -> tuple[str, str]:
     """
     try:
         content = path.read_bytes()
-        content = gzip.decompress(content) if path.suffix == ".gz" else content
+        content = gzip.decompress(content) if content.startswith(GZIP) else content
     except (OSError, EOFError, zlib.error) as error:
         reason = error.strerror if isinstance(error, OSError) and error.strerror else str(error)
         raise DataError(f"{path}: can't be read ({reason}).") from None
@@ -126,11 +130,17 @@ def read_text(path: Path, kind: str) -> tuple[str, str]:
     return text, encoding
 
 
-def _header(text: str, delimiter: str, known: Sequence[str]) -> tuple[str, ...]:
-    """Return the names of the columns; nothing where this delimiter makes no CSV of the header."""
-    reader = csv.reader(io.StringIO(text, newline=""), delimiter=delimiter, strict=True)
+def _reader(text: str, style: tuple[str, bool], **quotes: Any) -> Any:
+    """Return a reader for a delimiter, and for spaces before quotes or not."""
+    file = io.StringIO(text, newline="")
+    return csv.reader(file, delimiter=style[0], skipinitialspace=style[1], strict=True, **quotes)
+
+
+def _header(text: str, style: tuple[str, bool], known: Sequence[str]) -> tuple[str, ...]:
+    """Return the names of the columns; nothing where this style makes no CSV of the header."""
+    reader = _reader(text, style)
     try:
-        names = next((row for row in reader if any(map(str.strip, row))), [])
+        names: list[str] = next((row for row in reader if any(map(str.strip, row))), [])
     except csv.Error:
         return ()
     return as_known([name.strip() for name in names], known)

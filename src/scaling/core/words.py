@@ -5,6 +5,9 @@ from unicodedata import category, decomposition, normalize
 
 from scaling.core.errors import DataError
 
+#: Hyphens that no one tells from the one on the keyboard: U+2010, and U+2011, which doesn't break.
+HYPHENS = str.maketrans("\u2010\u2011", "--")
+
 
 def samples(n: float) -> str:
     """Write a number of samples to the last one: 60,000."""
@@ -53,7 +56,7 @@ def look(name: str) -> str:
     """Reduce a name to what is seen of it: without invisible characters, kinds of spaces, and compatible forms."""
     seen = (
         normalize("NFKC", character) if decomposition(character).startswith(("<compat>", "<noBreak>")) else character
-        for character in name
+        for character in name.translate(HYPHENS)
         if category(character) not in ("Cc", "Cf") and not "\ufe00" <= character <= "\ufe0f"
     )
     return " ".join("".join(seen).split())

@@ -130,8 +130,8 @@ class Vectors:
         return hashed.hexdigest()
 
     def keys(self) -> NDArray[np.int64]:
-        """Return a number for each row."""
-        return keys(self.rows, len(self))
+        """Return a number for each row; 0 and -0 are equal."""
+        return keys((row + 0 for row in self.rows), len(self))
 
 
 def _state(path: Path) -> Hashable:

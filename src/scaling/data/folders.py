@@ -16,8 +16,11 @@ from scaling.tasks import Classification, Task
 
 LAYOUT = "expected ROOT/train/CLASS/IMAGE and ROOT/test/CLASS/IMAGE"
 PARTS = ("train", "test")
-#: Files of systems, which nobody takes for pictures.
-SYSTEM_FILES = ("Thumbs.db", "desktop.ini", "Icon\r")
+#: What systems put into folders of pictures: nobody takes it for pictures or classes.
+SYSTEM = (
+    *("Thumbs.db", "desktop.ini", "Icon\r"),
+    *("__MACOSX", "@eaDir", "$RECYCLE.BIN", "System Volume Information", "lost+found"),
+)
 #: Up to which share of their type's range the values of all pictures count as those of another type, as 12 bits in
 #: files of 16; up to which share it is worth a note.
 NARROW, DARK = 1 / 16, 1 / 2
@@ -81,7 +84,11 @@ def required_path(value: str | None, setting: str) -> Path:
 def subfolders(folder: Path, left: Counter[str]) -> list[Path]:
     """Return the class folders below a part, and count files beside them; DataError where the part is missing."""
     if not folder.is_dir():
-        raise DataError(unfetched(folder) if folder.is_symlink() else f"There is no folder {folder}: {LAYOUT}.")
+        if folder.is_symlink():
+            raise DataError(unfetched(folder))
+        others = [entry.name for entry in _entries(folder.parent, Counter()) if entry.is_dir()]
+        there = f"\nThere are: {', '.join(others[:10])}." if others else ""
+        raise DataError(f"There is no folder {folder}: {LAYOUT}.{there}")
     entries = _entries(folder, left)
     left.update(f"{_kind(entry)} outside of class folders" for entry in entries if entry.is_file())
     return [entry for entry in entries if entry.is_dir()]
@@ -130,12 +137,17 @@ def _entries(folder: Path, left: Counter[str]) -> list[Path]:
     except OSError as error:
         raise DataError(f"{folder} can't be read ({error.strerror}).") from error
     hidden = [entry for entry in entries if entry.name.startswith(".")]
+    for entry in hidden:
+        if entry.suffix == ".icloud" and Path(entry.stem).suffix.lower() in suffixes():
+            raise DataError(
+                f"{entry} only stands for a picture that was not fetched.\nFetch it: brctl download {entry.parent}"
+            )
     left.update(
         f"hidden {_kind(entry)}"
         for entry in hidden
         if entry.suffix.lower() in suffixes() and not entry.name.startswith("._")
     )
-    shown = [entry for entry in entries if not entry.name.startswith(".") and entry.name not in SYSTEM_FILES]
+    shown = [entry for entry in entries if not entry.name.startswith(".") and entry.name not in SYSTEM]
     for entry in shown:
         if entry.is_symlink() and not entry.exists():
             raise DataError(unfetched(entry))

@@ -7,7 +7,7 @@ from typing import Any, Literal
 from unicodedata import normalize
 
 from scaling.core.errors import DataError
-from scaling.core.tables import Table, read_table
+from scaling.core.tables import HEADER, Table, read_table
 from scaling.data.base import Dataset
 from scaling.data.decoding import Viewing
 from scaling.data.folders import PARTS, file_split, picture_dataset, required_path, unfetched
@@ -81,7 +81,7 @@ def manifest_rows(
     if absent := [column for column in wanted if column not in columns]:
         raise DataError(
             f"{table.path} lacks the column {', '.join(absent)}: it has {', '.join(columns) or 'none'},"
-            f" expected {', '.join(wanted)}."
+            f" expected {', '.join(wanted)}.\n{HEADER}"
         )
     if twice := [column for column in wanted if columns.count(column) > 1]:
         raise DataError(f"{table.path} has the column {twice[0]} {columns.count(twice[0])} times.\nKeep one of them.")

@@ -100,7 +100,8 @@ def _array(archive: Any, name: str, path: Path) -> NDArray[Any]:
     except ValueError as error:
         if "allow_pickle" not in str(error):
             raise
-        how = f"numpy.stack({name})" if name.endswith("features") else f"{name}.astype(str), or whole numbers"
+        numbers = ", or whole numbers" if name.endswith("labels") else ""
+        how = f"numpy.stack({name})" if name.endswith("features") else f"{name}.astype(str){numbers}"
         raise DataError(
             f"{path}: {name} is an array of Python objects, which only a pickle can hold; none is read.\nSave {how}."
         ) from error

@@ -138,6 +138,13 @@ def checked_labels(array: NDArray[Any], name: str, path: Path) -> NDArray[Any]:
             )
     elif array.dtype.kind not in "iub":
         raise DataError(f"{path}: {name} is an array of {array.dtype}, expected whole numbers or text.")
+    # From here on a type rounds whole numbers, or 64 bits cut them off.
+    limit = min(2 / float(np.finfo(array.dtype).eps), 2.0**63) if array.dtype.kind == "f" else 2**63
+    if array.dtype.kind in "fu" and len(beyond := np.flatnonzero(abs(array) >= limit)):
+        raise DataError(
+            f"{path}: row {beyond[0]} of {name} is {array[beyond[0]]}, too large for a whole number of {array.dtype}.\n"
+            "Number the classes from 0, or save the labels as text."
+        )
     return array.astype(np.int64, copy=False)
 
 
@@ -161,7 +168,10 @@ def train_rows(array: NDArray[Any], name: str, path: Path) -> NDArray[np.bool_]:
     """
     one_dimensional(array, name, path)
     if array.dtype.kind not in "US":
-        raise DataError(f"{path}: {name} is an array of {array.dtype}, expected the words train and test.")
+        raise DataError(
+            f"{path}: {name} is an array of {array.dtype}, expected the words train and test.\n"
+            "Save numpy.where(IN_TRAINING, 'train', 'test')."
+        )
     texts = as_text(array, name, path)
     train, test = texts == "train", texts == "test"
     if not (known := train | test).all():

@@ -138,6 +138,10 @@ class TimmModel(NetworkSource):
 
         if not timm.is_model(self.name.split(".")[0]):
             raise unknown_name("timm", self.name, timm.list_models())
+        if self.name in (former := timm.models.get_deprecated_models()):
+            name, _, tag = (former[self.name] or "").partition(".")
+            new = f"Take model.name={name}{tag and f' model.tag={tag}'}." if name else "It is there no longer."
+            raise ModelError(f"{self.name} is a former name in timm.\n{new}")
         tags = [name.partition(".")[2] for name in timm.list_pretrained(f"{self.name}.*")]
         if self.tag is not None and self.tag not in tags:
             raise SettingError(f"model.tag={self.tag}: timm's {self.name} has {', '.join(tags) or 'no weights'}.")

@@ -183,6 +183,12 @@ def fit(
         is_head = len(odd) <= 2 and found[1:] == wanted[1:]
         hint = f" (if that is its head: model.num_classes={found[0]})" if is_head else ""
         raise _misfit(path, f"{name} has shape {found}, the network expects {wanted}{hint}")
+    for name, own in expected.items():
+        value = named[name]
+        numbers = value.is_floating_point() or not own.is_floating_point()
+        if not numbers or value.is_meta or value.layout != own.layout:
+            kind = "no values" if value.is_meta else f"{value.dtype}, {value.layout}"
+            raise _misfit(path, f"{name} holds {kind}, the network expects {own.dtype} (is the file quantised?)")
     return {name: named[name] for name in expected}
 
 

@@ -4,6 +4,7 @@ import errno
 import gc
 import logging
 import os
+import re
 import sys
 import tempfile
 import time
@@ -324,6 +325,18 @@ def explain(error: Exception, uri: str) -> str:
         )
     if "readonly" in text or "unable to open" in text:
         return f"The store {uri} is not writable.\nGive yourself the permission, or set tracking.uri=sqlite:///PATH/mlflow.db."
+    if answer := re.search(r"failed with error code (\d+)", text):
+        refused = answer[1] in ("401", "403")
+        return f"The MLflow server {uri} answers with {answer[1]}.\n" + (
+            "Set MLFLOW_TRACKING_USERNAME and MLFLOW_TRACKING_PASSWORD, or MLFLOW_TRACKING_TOKEN, to what it takes."
+            if refused
+            else "Check tracking.uri=, its path too, and what stands before the server."
+        )
+    if "SSLError" in text:
+        return (
+            f"The MLflow server {uri} can't be asked by https.\n"
+            "Its certificate is not known here (REQUESTS_CA_BUNDLE=FILE), or it has none: then take http:// for https://."
+        )
     if "API request to" in text or "Max retries exceeded" in text:
         return f"The MLflow server {uri} does not answer.\nStart it, or set tracking.uri= to another store."
     first = (text.strip().splitlines() or [type(error).__name__])[0]
