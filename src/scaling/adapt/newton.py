@@ -81,7 +81,7 @@ class Problems:
         """
         before, self.before = self.before, self.weights.clone()
         iterations, solved = 0, True
-        for members in self.open.split(self.group):
+        for members in self.open.split(self.group) if len(self.open) else ():
             group = _Group(self, members, penalty)
             if before is not None:
                 group.extrapolate(before[members])

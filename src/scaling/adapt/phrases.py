@@ -81,7 +81,7 @@ def head(context: "Context", groups: Sequence[Sequence[str]]) -> "Head":
     weight = SCALE * normalize(torch.stack([found.mean(0) for found in encoded]))
 
     def compare(features: torch.Tensor) -> torch.Tensor:
-        return torch.log_softmax(normalize(features) @ weight.to(features.device).T, dim=1)
+        return context.task.log_probabilities(normalize(features) @ weight.to(features.device).T)
 
     return compare
 
