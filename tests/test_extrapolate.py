@@ -355,7 +355,7 @@ def test_files_that_cannot_be_read(extrapolate, place):
         "missing.csv: can't be read (No such file or directory)"
         in extrapolate(None, None, ("missing.csv", "t", "o"))[2]
     )
-    Path("p.csv.gz").write_text("not compressed")
+    Path("p.csv.gz").write_bytes(b"\x1f\x8bnot compressed")
     assert "p.csv.gz: can't be read" in extrapolate(None, TARGETS, ("p.csv.gz", "t.csv", "o.csv"))[2]
     Path("cut.csv.gz").write_bytes(gzip.compress(POINTS.encode())[:-12])
     assert "cut.csv.gz: can't be read" in extrapolate(None, TARGETS, ("cut.csv.gz", "t.csv", "o.csv"))[2]
