@@ -231,7 +231,10 @@ def test_importing_loads_nothing_heavy(module):
 
 
 #: Words that belong to some rooms alone.
-WORDS = {"accurac": ("scaling.metrics", "scaling.extrapolate")}  # the command reads what others call accuracies
+WORDS = {
+    "accurac": ("scaling.metrics", "scaling.extrapolate"),  # the command reads what others call accuracies
+    "multilabel": ("scaling.metrics", "scaling.tasks", "scaling.data"),
+}
 
 
 @pytest.mark.parametrize(("word", "rooms"), WORDS.items())

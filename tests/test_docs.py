@@ -15,6 +15,7 @@ from scaling.config import compose, plain
 from scaling.core.errors import AdaptationError, DataError
 from scaling.core.extrapolation import forecast
 from scaling.evaluate import Evaluation, Job, evaluate_job
+from scaling.metrics import FAMILIES
 
 ROOT = Path(__file__).resolve().parents[1]
 PAGES = [ROOT / "README.md", *sorted((ROOT / "docs").glob("*.md"))]
@@ -22,7 +23,7 @@ EXTENDING = ROOT / "docs" / "extending.md"
 FENCE = re.compile(r"^```(\w*)\n(.*?)^```$", re.MULTILINE | re.DOTALL)
 #: Files that the page has the reader write. Each block begins with its file's name as a comment.
 EXAMPLES = {
-    "embed_digits.py", "nearest_class_mean.py", "npz_images.py",
+    "embed_digits.py", "grades.py", "nearest_class_mean.py", "npz_images.py", "my_conf/dataset/npz_grades.yaml",
     "my_conf/adaptation/nearest_class_mean.yaml", "my_conf/dataset/npz_images.yaml", "my_conf/dataset/photos.yaml",
     "my_conf/model/mobilenetv3_small.yaml", "my_conf/model/my_resnet18.yaml", "my_conf/model/resnet34.yaml",
 }  # fmt: skip
@@ -104,6 +105,29 @@ def test_the_data_set_reads_what_it_says(written):
     np.savez("floats.npz", **{**arrays, "test_images": arrays["test_images"] / 255})
     with pytest.raises(DataError, match="test_images is float64"):
         Job(settings(written, *here, "dataset.path=floats.npz")).check()
+
+
+def test_the_task_kind_is_drawn_learnt_and_scored(written):
+    digits = Job(settings(written, "model=pixels", "dataset=digits", "adaptation=knn")).dataset
+    arrays = {f"{name}_images": digits.split(name).samples.pixels for name in ("train", "test")}
+    arrays |= {f"{name}_labels": digits.split(name).labels for name in ("train", "test")}
+    np.savez("digits.npz", **arrays)
+    point = ("model=pixels", "dataset=npz_grades", "dataset.path=digits.npz", "n=100")
+    try:
+        found = evaluate(written, *point, "adaptation=linear_probe")
+        test = found.outcome.test
+        off = np.abs(test.predicted - test.labels)
+        assert found.score.metric == "grade_error"
+        assert found.score.test_score == pytest.approx(off.mean())
+        low, high = found.score.intervals["grade_error"]
+        assert (low + high) / 2 == pytest.approx(off.mean())
+        assert high - low == pytest.approx(2 * 1.96 * off.std() / np.sqrt(len(off)), rel=0.01)
+        neighbours = evaluate(written, *point, "adaptation=knn", "adaptation.k=[1,90]")
+        rows = neighbours.outcome.tables["neighbours"]
+        assert rows[0]["leave_one_out_grade_error"] < rows[1]["leave_one_out_grade_error"]  # lower is better
+        assert neighbours.outcome.params == {"chosen.k": 1}
+    finally:
+        FAMILIES.pop("grades")
 
 
 def test_the_embeddings_of_the_page_are_made_and_run(command, written, capsys):

@@ -98,8 +98,9 @@ class Knn(Adaptation):
         predict(vote.of_bank, vote.rows, subset.targets, context, "neighbours of train")
         table = vote.path() if len(subset) > 1 else []
         # Of equals the first, which has the smallest k.
-        primary = context.task.metrics[0].name
-        best = max(table, key=lambda row: row[f"leave_one_out_{primary}"], default=None)
+        metric = context.task.metrics[0]
+        primary = metric.name
+        best = min(table, key=lambda row: metric.error(row[f"leave_one_out_{primary}"]), default=None)
         k = best["k"] if best else vote.ks[0]
         targets = context.dataset.test.targets
         return Outcome(
