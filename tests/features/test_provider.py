@@ -198,14 +198,14 @@ def test_weights_file_that_is_written_anew_gives_other_features(provide, tmp_pat
 
 
 def test_numbers_that_are_not_finite_are_refused_and_not_stored(provide, monkeypatch):
-    made = Pixels.encode
+    made = TorchvisionModel.encode
 
     def overflowing(source, network, batch):
         features, images = made(source, network, batch), batch["images"]
         features[(images == images[-1]).flatten(1).all(1), 3] = torch.inf
         return features
 
-    monkeypatch.setattr(Pixels, "encode", overflowing)
+    monkeypatch.setattr(TorchvisionModel, "encode", overflowing)
     provider = provide(batch_size=8)
     with pytest.raises(ModelError, match=r"^Of sample 7 .* not finite\.\n.*precision=bf16-mixed"):
         provider.rows("train", FIRST)

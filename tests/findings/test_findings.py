@@ -486,9 +486,10 @@ class Small(Store):
         super().__init__()
         self.tested = tested
 
-    def of(self, point):
-        whole = super().of(point)
-        return Predictions(*(part[: self.tested] for part in (whole.labels, whole.predicted, whole.log_prob)))
+    def of(self, point, metric):
+        whole = predicted(point.model, point.seed, point.n, point.error)
+        parts = (whole.labels, whole.predicted, whole.log_prob)
+        return sampled(Predictions(*(part[: self.tested] for part in parts)), metric)
 
 
 def test_a_small_test_set_is_named_where_it_cannot_tell():
