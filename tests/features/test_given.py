@@ -3,7 +3,8 @@
 import numpy as np
 import pytest
 
-from scaling.adapt.base import require_network
+from scaling.adapt import Finetune, LinearProbe
+from scaling.adapt.base import check_network
 from scaling.core.errors import AdaptationError, SettingError
 from scaling.data import Digits
 from scaling.data.base import Dataset, Split, Vectors
@@ -59,6 +60,7 @@ def test_images_and_no_model_are_refused():
 
 
 def test_what_needs_a_network_is_refused_without_one():
-    require_network("finetune", Pixels())
+    check_network(Finetune(), Pixels())
+    check_network(LinearProbe(), Given("clip"))
     with pytest.raises(AdaptationError, match=r"finetune needs the model's network; clip (.|\n)*linear_probe"):
-        require_network("finetune", Given("clip"))
+        check_network(Finetune(), Given("clip"))
