@@ -81,7 +81,7 @@ def cost_of_a_batch() -> list[float]:
             entry = FeatureStore(Path(folder)).create({"benchmark": 2}, len(pixels), features, {})
             sizer = BatchSizer((size,))
             loader = Batches(lambda indices: torch.from_numpy(pixels[indices]), np.arange(len(pixels)), sizer, 0)
-            writer = StoreWriter(entry, sizer, lambda count: None)
+            writer = StoreWriter(entry, loader, lambda count: None)
             trainer: pl.Trainer = quiet_trainer(**TRAINER, callbacks=[writer])
             module = FeatureModule(Nothing(), preprocessing)
             lightning = timed(lambda t=trainer, m=module, b=loader: t.predict(m, b, return_predictions=False))

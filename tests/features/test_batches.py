@@ -214,3 +214,12 @@ def test_without_workers_everything_is_read_where_it_is_used():
     read = lambda indices: names.append(threading.current_thread()) or {"images": torch.from_numpy(indices)}  # noqa: E731
     list(Batches(read, np.arange(5), BatchSizer((2,)), 0))
     assert names == [threading.current_thread()] * 3
+
+
+def test_long_samples_come_in_smaller_batches_of_the_same_size():
+    lengths = np.array([8.0, 8, 8, 3, 3, 2, 1, 1, 1, 1, 1])
+    read, indices = numbers(len(lengths))
+    batches = Batches(read, indices, BatchSizer((8,)), 0, lengths)
+    assert [len(part) for part, _ in batches] == [1, 1, 1, 2, 3, 3]
+    assert list(batches.proposed) == [8, 8, 8, 8, 6, 3]
+    assert [len(part) for part, _ in Batches(read, indices, BatchSizer((4,)), 2, lengths)] == [1, 1, 1, 1, 1, 2, 4]

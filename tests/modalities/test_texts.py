@@ -66,6 +66,12 @@ def test_the_longest_come_first_and_ties_as_they_were(folder):
     assert reader.order(np.array([], np.int64)).tolist() == []
 
 
+def test_texts_count_by_their_tokens_and_short_ones_as_one(folder, monkeypatch):
+    monkeypatch.setattr(module, "UNIT", 4)
+    reader = tokens(folder).reader(Texts(("a", LONG, "a a a a a")))
+    assert reader.lengths(np.array([1, 2, 0])).tolist() == [POSITIONS / 4, 7 / 4, 1]
+
+
 def test_each_text_is_tokenised_once_by_all_readers_of_the_same_texts(folder, monkeypatch):
     texts, seen = Texts(sentences(10)[0]), []
     encoded = module.Tokenised._encoded

@@ -51,6 +51,9 @@ class Decoded:
         """Return the images as they are: all are of one size."""
         return indices
 
+    def lengths(self, indices: NDArray[np.int64]) -> None:
+        """Return nothing: all are of one size."""
+
     def notes(self) -> list[str]:
         """Return nothing: what there is to say of images is said when they are loaded."""
         return []

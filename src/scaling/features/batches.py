@@ -50,16 +50,12 @@ class BatchSizer:
             return size
         return min(self.best, left)
 
-    def record(self, size: int, seconds: float, each: int = 1) -> None:
-        """Learn how long a batch took; only the sizes that are tried count, not what was left at an end.
-
-        Args:
-            each: bytes of a sample: batches of longer samples take longer at any size.
-        """
+    def record(self, size: int, seconds: float) -> None:
+        """Learn how long a batch took; only the sizes that are tried count, not what was left at an end."""
         timings = self.timings.get(size)
         if timings is None or len(timings) == TRIALS:  # judged already
             return
-        timings.append(seconds / each)
+        timings.append(seconds)
         if len(timings) < TRIALS:
             return
         rate = size / max(min(timings[1:]), 1e-15)
@@ -81,10 +77,19 @@ class Batches:
 
     Decoding releases Python's global lock, so threads overlap with each other and with the forward pass, without
     the copies of the process that a DataLoader's workers are.
+
+    Attributes:
+        lengths: of the samples, from 1 up, the longest first; as many go into a batch as make its size when each is
+            as long as its longest. None where all have length 1.
+        proposed: sizes of the batches that were begun and are not yet recorded.
     """
 
-    def __init__(self, read: Read, indices: NDArray[np.int64], sizer: BatchSizer, workers: int) -> None:
-        self.read, self.indices, self.sizer, self.workers = read, indices, sizer, workers
+    def __init__(
+        self, read: Read, indices: NDArray[np.int64], sizer: BatchSizer, workers: int,
+        lengths: NDArray[np.floating] | None = None,
+    ) -> None:  # fmt: skip
+        self.read, self.indices, self.sizer, self.workers, self.lengths = read, indices, sizer, workers, lengths
+        self.proposed: deque[int] = deque()
 
     def __iter__(self) -> Iterator[Numbered]:
         if self.workers == 0:
@@ -109,11 +114,14 @@ class Batches:
                     future.cancel()
 
     def _parts(self) -> Iterator[NDArray[np.int64]]:
+        self.proposed.clear()
         start = 0
         while start < len(self.indices):
             size = self.sizer.propose(len(self.indices) - start)
-            yield self.indices[start : start + size]
-            start += size
+            self.proposed.append(size)
+            count = size if self.lengths is None else max(1, int(size / self.lengths[start]))
+            yield self.indices[start : start + count]
+            start += count
 
     def _load(self, part: NDArray[np.int64]) -> Numbered:
         return torch.from_numpy(part), self.read(part)

@@ -46,15 +46,15 @@ class FeatureModule(pl.LightningModule):
 class StoreWriter(pl.Callback):
     """Writes predicted rows to the store about once a second, and at the end; times the batches."""
 
-    def __init__(self, entry: FeatureEntry, sizer: BatchSizer, advance: Callable[[int], None]) -> None:
-        self.entry, self.sizer, self.advance = entry, sizer, advance
+    def __init__(self, entry: FeatureEntry, batches: Batches, advance: Callable[[int], None]) -> None:
+        self.entry, self.batches, self.advance = entry, batches, advance
         self.waiting: list[tuple[NDArray[np.int64], NDArray[np.float32]]] = []
         self.flushed = self.ended = time.monotonic()
-        self.running = sizer.best
+        self.running = batches.sizer.best
 
     def on_predict_batch_start(self, trainer: pl.Trainer, module: Any, batch: Any, *_: Any) -> None:
         """Note the size of the batch, in case memory does not hold it."""
-        self.running = len(batch[0])
+        self.running = self.batches.proposed[0]
 
     def on_predict_batch_end(self, trainer: pl.Trainer, module: Any, outputs: Any, batch: Any, *_: Any) -> None:
         """Take a batch's rows, or raise ModelError where they aren't finite."""
@@ -68,7 +68,9 @@ class StoreWriter(pl.Callback):
         self.waiting.append((indices, features))
         self.advance(len(indices))
         now = time.monotonic()
-        self.sizer.record(len(indices), now - self.ended, row_bytes(batch[1]))
+        size = self.batches.proposed.popleft()
+        each = row_bytes(batch[1]) * len(indices) / size  # what was read, padding included, for one of its size
+        self.batches.sizer.record(size, (now - self.ended) / each)
         self.ended = now
         if time.monotonic() - self.flushed >= FLUSH_SECONDS:
             self.flush()
@@ -123,8 +125,9 @@ class ForwardPass:
         if workers is None:
             workers = machine.cores() if reader.slow or device_of(trainer).type != "cpu" else 0
         while len(indices):
-            loader = Batches(reader.read, reader.order(indices), self.sizer, workers)
-            writer = StoreWriter(entry, self.sizer, advance)
+            ordered = reader.order(indices)
+            loader = Batches(reader.read, ordered, self.sizer, workers, reader.lengths(ordered))
+            writer = StoreWriter(entry, loader, advance)
             runner = quiet_trainer(**trainer, callbacks=[writer])
             try:
                 runner.predict(FeatureModule(self.network, self.source), loader, return_predictions=False)

@@ -57,7 +57,11 @@ class Reader(Protocol):
         ...
 
     def order(self, indices: NDArray[np.int64]) -> NDArray[np.int64]:
-        """Return samples in the order in which batches are cut from them, such as by length."""
+        """Return samples in the order in which batches are cut from them: the longest first."""
+        ...
+
+    def lengths(self, indices: NDArray[np.int64]) -> NDArray[np.floating] | None:
+        """Return the length of samples, (k,), from 1 up, in units of what one image takes; None where all have 1."""
         ...
 
     def notes(self) -> list[str]:

@@ -21,6 +21,8 @@ from scaling.modalities.base import Batch, Read, Samples
 TEXTS = "texts"
 #: The tensors of a batch of tokens, as the models of transformers name them.
 NAMES = ("input_ids", "token_type_ids", "attention_mask")
+#: Tokens that count as one sample in the size of a batch.
+UNIT = 32
 #: Texts that are tokenised at once.
 BLOCK = 1024
 
@@ -142,9 +144,11 @@ class Tokenised:
 
     def order(self, indices: NDArray[np.int64]) -> NDArray[np.int64]:
         """Return texts by length, the longest first: what memory does not hold shows at once."""
-        self._tokenise(indices)
-        lengths = [row.shape[1] for index in indices if (row := self.rows[index]) is not None]
-        return indices[np.argsort(-np.array(lengths, int), kind="stable")]
+        return indices[np.argsort(-self._counts(indices), kind="stable")]
+
+    def lengths(self, indices: NDArray[np.int64]) -> NDArray[np.floating]:
+        """Return the lengths of texts: a processor is busy with a batch of about a thousand tokens."""
+        return np.maximum(1.0, self._counts(indices) / UNIT)
 
     def notes(self) -> list[str]:
         """Say how many of the texts read so far are cut off."""
@@ -155,6 +159,10 @@ class Tokenised:
             f"{words.samples(cut)} of {words.samples(read)} texts are longer than the {self.tokens.max_length} tokens"
             f" that {self.tokens.reads} reads: the rest of them is not seen"
         ]
+
+    def _counts(self, indices: NDArray[np.int64]) -> NDArray[np.int64]:
+        self._tokenise(indices)
+        return np.array([row.shape[1] for index in indices if (row := self.rows[index]) is not None], np.int64)
 
     def _tokenise(self, indices: NDArray[np.int64]) -> None:
         with self.lock:

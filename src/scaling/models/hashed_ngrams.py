@@ -128,6 +128,9 @@ class HashedTexts:
         """Return texts as they are: all rows are of one length."""
         return indices
 
+    def lengths(self, indices: NDArray[np.int64]) -> None:
+        """Return nothing: all rows are of one length."""
+
     def notes(self) -> list[str]:
         """Return nothing: all of a text is counted."""
         return []
