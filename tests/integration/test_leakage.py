@@ -68,6 +68,6 @@ def test_columns_that_were_shifted_are_named_by_the_sweep(command, capsys, place
     data = ("dataset=embeddings", "dataset.path=far.npz")
     assert command("scaling.run", *data, "adaptation=linear_probe", "n=full") == 0
     assert "note: far.npz: in column 1 of the features, 32-bit floats" in capsys.readouterr().out
-    assert curves_of(RunStore().finished_points())[0].points[0].test_accuracy > 0.9
+    assert curves_of(RunStore().finished_points())[0].points[0].test_score > 0.9
     assert command("scaling.run", *data, "adaptation=knn", "n=full") == 1
     assert "adaptation.metric=euclidean" in capsys.readouterr().err

@@ -255,7 +255,7 @@ def test_unknown_name_gives_timms_nearest():
 )
 def test_a_name_that_timm_gave_up_says_the_new_one(old, new):
     with pytest.raises(ModelError, match=f"{old} is a former name in timm.\nTake model.name=.*{new}"):
-        TimmModel(old, "x", pretrained=False).resolved_preprocessing()
+        TimmModel(old, "x", pretrained=False).processor()
 
 
 def test_unknown_name_gives_torchvisions_nearest():
