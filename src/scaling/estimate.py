@@ -118,6 +118,8 @@ def _width(job: Job) -> int:
     """Return the number of features; that of a network is known once it is built."""
     if job.given:
         return int(job.provider(SilentReporter()).rows("train", np.array([0])).shape[1])
+    if (known := job.model.known_width(job.dataset.train.samples)) is not None:
+        return known
     from scaling.features.forward import width
 
     return width(job.model, build(job.model), job.dataset.train.samples)

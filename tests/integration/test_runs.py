@@ -235,7 +235,7 @@ def test_any_logged_metric_can_be_reported_and_others_are_refused_by_those_there
     assert command("scaling.run", *GRID) == 0
     assert command("scaling.report", "metric=test/macro_f1", "targets=[0.9]") == 0
     with Path("reports/scaling/numbers.csv").open(newline="") as file:
-        shown = {int(row["n"]): float(row["test/macro_f1"]) for row in csv.DictReader(file)}
+        shown = {int(row["n"]): float(row["test_macro_f1"]) for row in csv.DictReader(file)}
     logged: dict[int, list[float]] = {50: [], 100: []}
     for run in points(RunStore()):
         logged[int(run.data.params["n"])].append(run.data.metrics["test/macro_f1"])

@@ -12,7 +12,7 @@ from typing import TYPE_CHECKING, Any, ClassVar, Literal, Protocol
 
 from scaling.core.errors import ModelError, ScalingError, SettingError
 from scaling.data.preprocessing import IMAGENET_MEAN, IMAGENET_STD, IMAGES, Preprocessing
-from scaling.modalities.base import Batch, Processor
+from scaling.modalities.base import Batch, Processor, Samples
 from scaling.models import weights
 
 if TYPE_CHECKING:
@@ -88,6 +88,10 @@ class ModelSource(Hashable, Protocol):
 
     def version(self) -> str | None:
         """Return a hash of the files that the settings name; a notebook may write them anew between two points."""
+        ...
+
+    def known_width(self, samples: Samples) -> int | None:
+        """Return the number of features of a sample, where that is known without a network; else None."""
         ...
 
     def refusal(self, batch: Batch, error: Exception, failure: "Failure") -> ScalingError:
@@ -223,6 +227,9 @@ class NetworkSource:
     def encode(self, network: "nn.Module", batch: Batch) -> "Tensor":
         """Return the features (k, d) of normalised images (k, C, H, W), as float32."""
         return encode_images(network, batch)
+
+    def known_width(self, samples: Samples) -> None:
+        """Return nothing: the network tells it."""
 
     def refusal(self, batch: Batch, error: Exception, failure: Failure) -> ScalingError:
         """Return the error for images that the network can't take, with the sizes that work."""

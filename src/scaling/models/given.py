@@ -31,6 +31,9 @@ class Given:
     def version(self) -> None:
         """Return nothing: no file is named."""
 
+    def known_width(self, samples: Any) -> None:
+        """Return nothing: the features that are given tell it."""
+
     def refusal(self, batch: Any, error: Exception, failure: Any) -> NoReturn:
         """Raise ModelError: there is no network."""
         raise self._no_network()

@@ -51,6 +51,10 @@ class HashedNgrams:
         """Return the hashing."""
         return Hashing(self.width)
 
+    def known_width(self, samples: Samples) -> int:
+        """Return the number of buckets."""
+        return self.width
+
     def refusal(self, batch: Batch, error: Exception, failure: Failure) -> ScalingError:
         """Return the error for samples that can't be taken."""
         return refused(self.id, error)

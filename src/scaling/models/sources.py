@@ -13,6 +13,8 @@ from difflib import get_close_matches
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, ClassVar
 
+import numpy as np
+
 from scaling.core.errors import ModelError, ScalingError, SettingError, UnavailableError
 from scaling.core.identity import digest
 from scaling.data.preprocessing import IMAGES, Preprocessing
@@ -329,6 +331,10 @@ class Pixels:
 
     def version(self) -> None:
         """Return nothing: no file is named."""
+
+    def known_width(self, samples: Any) -> int | None:
+        """Return the number of pixels of an image, where none is resized."""
+        return int(samples.read(np.array([0]))[0].size) if self.input_size is None else None
 
     def refusal(self, batch: Batch, error: Exception, failure: Failure) -> ScalingError:
         """Return the error for images that can't be taken."""

@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Any, ClassVar, Literal
 from scaling.core.errors import ModelError, ScalingError, SettingError
 from scaling.core.identity import digest
 from scaling.data.preprocessing import IMAGES, Preprocessing
-from scaling.modalities.base import Batch
+from scaling.modalities.base import Batch, Samples
 from scaling.modalities.texts import TEXTS, Tokens
 from scaling.models import weights
 from scaling.models.base import Backbone, Failure, find_head, refused, replace_with_identity
@@ -134,6 +134,9 @@ class TransformersModel:
         saved = self.saved
         files = saved.files(("*.json", "*/config.json", *TOKENIZER, *self._code()))
         return content([*files, *(saved.weights() if self.pretrained else [])])
+
+    def known_width(self, samples: Samples) -> None:
+        """Return nothing: the network tells it."""
 
     def refusal(self, batch: Batch, error: Exception, failure: Failure) -> ScalingError:
         """Return the error for samples that can't be taken."""
