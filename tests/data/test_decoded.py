@@ -13,7 +13,7 @@ from scaling import cgroups
 from scaling.core.errors import DataError
 from scaling.data import Preprocessing, base
 from scaling.data.base import ArrayImages, FileImages
-from scaling.data.decoded import Decoded, decoded, kept_bytes
+from scaling.data.decoded import Decoded, decoded
 
 SMALL = Preprocessing(resize=12, crop=12)
 SIZES = ((20, 30), (16, 16), (40, 13), (12, 12), (9, 25), (16, 16))
@@ -151,7 +151,8 @@ def test_the_same_images_at_the_same_geometry_have_one_reader(files, tmp_path):
     assert [decoded(files, SMALL), decoded(test, SMALL)] == readers
 
 
-def test_images_are_kept_in_a_share_of_what_the_container_grants(monkeypatch):
-    monkeypatch.setattr(cgroups, "memory", lambda: 4000.0)
-    assert kept_bytes(10, 100) == 1000
-    assert kept_bytes(10, 101) == 0
+def test_images_are_kept_in_a_share_of_what_the_container_grants(monkeypatch, tmp_path):
+    monkeypatch.setattr(cgroups, "memory", lambda: 8000.0)
+    images = FileImages((tmp_path / "none.png",) * 10)
+    assert decoded(images, Preprocessing(8, 8)).kept_bytes == 10 * 3 * 8 * 8
+    assert decoded(images, Preprocessing(9, 9)).kept_bytes == 0

@@ -244,7 +244,7 @@ def test_any_logged_metric_can_be_reported_and_others_are_refused_by_those_there
     assert command("scaling.report", "metric=test/top5_accurac") == 1
     assert "test/macro_f1" in capsys.readouterr().err
     assert command("scaling.report", "metric=test/class_accuracy/none") == 1
-    assert "They have: test/accuracy, test/balanced_accuracy" in capsys.readouterr().err
+    assert "They have: test/accuracy, test/auroc" in capsys.readouterr().err
     assert command("scaling.report", "threshold=much") == 1
     assert "threshold=much: expected a number" in capsys.readouterr().err
 

@@ -127,5 +127,5 @@ def test_a_plan_counts_a_training_in_passes_and_runs_nothing(command, hub, capsy
     assert command("scaling.run", *small(hub), "plan=true") == 0
     out = capsys.readouterr().out
     assert "from a short probe" in out
-    assert "60 images" in out  # the head's start needs the features of the subset, not of the test set
+    assert "60 samples" in out  # the head's start needs the features of the subset, not of the test set
     assert not Path("mlruns").exists()
