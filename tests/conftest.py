@@ -32,6 +32,8 @@ OUTSIDE = (
 def _nothing_from_outside(monkeypatch: pytest.MonkeyPatch) -> None:
     for name in OUTSIDE:
         monkeypatch.delenv(name, raising=False)
+    for name in [name for name in os.environ if name.startswith(secrets.VARIABLE)]:  # another test's store
+        del os.environ[name]
     monkeypatch.setattr(secrets, "_known", set())
 
 

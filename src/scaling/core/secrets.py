@@ -26,6 +26,8 @@ _PATTERNS = (
     (_NAMED, rf"\1{HIDDEN}"),
     (re.compile(r"\b(Basic|Bearer) [\w+/=.~-]{6,}"), rf"\1 {HIDDEN}"),
 )
+#: Begins the names of the environment's variables in which whole URIs wait.
+VARIABLE = "SCALING_URI_"
 _SECRET_VARIABLE = re.compile(r"(?:PASSWORD|PASSWD|SECRET|TOKEN|KEY)$")
 _known: set[str] = set()
 
@@ -105,7 +107,7 @@ def restore(shown: str) -> str:
 
 
 def _variable(shown: str) -> str:
-    return f"SCALING_URI_{sha256(shown.encode('utf-8', 'replace')).hexdigest()[:16].upper()}"
+    return f"{VARIABLE}{sha256(shown.encode('utf-8', 'replace')).hexdigest()[:16].upper()}"
 
 
 def cleanse(error: BaseException) -> None:
