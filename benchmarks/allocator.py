@@ -19,9 +19,9 @@ IMAGES, SIZE, BATCH = 2048, 64, 64
 def measure(thresholds: bool) -> float:
     """Return images a second of our forward stage, Lightning and store writing included."""
     from scaling import machine
-    from scaling.data import ArrayImages
     from scaling.features import FeatureStore
     from scaling.features.forward import forward_pass
+    from scaling.modalities.images import ArrayImages
 
     if thresholds:
         machine.keep_freed_memory()

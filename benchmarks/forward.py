@@ -16,11 +16,11 @@ from benchmarks.baselines.plain_forward import PlainForward
 from benchmarks.timing import PRECISION, REPEATS, row, spread, timed
 from benchmarks.workload import fashion_mnist, lite0, model
 from scaling import machine
-from scaling.data import ArrayImages
 from scaling.features import FeatureStore
 from scaling.features.batches import Batches, BatchSizer
 from scaling.features.forward import FeatureModule, StoreWriter, forward_pass
 from scaling.lightning import quiet_trainer
+from scaling.modalities.images import ArrayImages
 from scaling.models import NetworkSource
 
 TRAINER = {"accelerator": "cpu", "devices": 1, "precision": PRECISION}

@@ -36,14 +36,13 @@ def settings(folder: str, size: int) -> list[str]:
 
 def run(*grid: Sequence[str]) -> float:
     """Run a grid, the product of lists of overrides, in this process; return its seconds."""
-    from scaling.config import compose, plain
-    from scaling.sweep import run_grid
+    from scaling.runs.spec import composed
+    from scaling.runs.sweep import run_grid
 
-    candidates = [(choice, plain(compose(list(choice)))) for choice in product(*grid)]
+    candidates = [(choice, composed(list(choice))) for choice in product(*grid)]
 
     def launch(runner, points):  # type: ignore[no-untyped-def]
-        composed = (plain(compose(item.overrides), item.overrides) for item in points)
-        return [runner(found, number, points[number].point.fingerprint) for number, found in enumerate(composed)]
+        return [runner(item.spec, number, item.point.fingerprint) for number, item in enumerate(points)]
 
     return timed(lambda: run_grid(candidates, launch))
 

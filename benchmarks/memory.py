@@ -45,8 +45,9 @@ def probe(rows: int, width: int) -> int:
     from scaling.adapt.base import Context, Subset
     from scaling.adapt.linear_probe import LinearProbe
     from scaling.core.reporter import SilentReporter
-    from scaling.data.base import ArrayImages, Dataset, Split
+    from scaling.datasets.base import Dataset, Split
     from scaling.machine import keep_freed_memory, peak_memory
+    from scaling.modalities.images import ArrayImages
 
     keep_freed_memory()
     labels = {"train": np.arange(rows) % CLASSES, "test": np.arange(TEST_ROWS) % CLASSES}

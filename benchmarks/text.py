@@ -22,7 +22,7 @@ from scaling import machine
 from scaling.config import build as configured
 from scaling.config import compose, plain
 from scaling.core.reporter import SilentReporter
-from scaling.data.base import Dataset, Split
+from scaling.datasets.base import Dataset, Split
 from scaling.features import FeatureStore
 from scaling.features.forward import forward_pass
 from scaling.modalities import texts as modality

@@ -14,7 +14,7 @@ from benchmarks.timing import REPEATS, row, spread
 from benchmarks.workload import fashion_mnist, lite0
 from scaling import machine
 from scaling.core.reporter import SilentReporter
-from scaling.data.augment import augmentation
+from scaling.modalities.images.augment import augmentation
 from scaling.models import build
 from scaling.training import Recipe, TrainingSettings, Work
 from scaling.training.batches import Share, held

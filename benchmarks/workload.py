@@ -5,8 +5,8 @@ from functools import cache
 from pathlib import Path
 
 from scaling.config import build, build_dataset, compose, plain
-from scaling.data import Dataset
-from scaling.data.base import load
+from scaling.datasets import Dataset
+from scaling.datasets.base import load
 from scaling.models import NetworkSource
 
 #: Folder of Fashion-MNIST, where it is not in ./data; from BENCH_DATA.

@@ -8,9 +8,10 @@ from typing import Any
 import numpy as np
 
 from scaling.config import compose, plain
-from scaling.data.base import Dataset, Split
+from scaling.datasets.base import Dataset, Split
 from scaling.modalities.texts import Texts
 from scaling.models.transformers import quiet
+from scaling.runs.spec import RunSpec
 
 GOOD = ("good", "great", "fine", "lovely", "happy")
 BAD = ("bad", "awful", "poor", "sad", "angry")
@@ -48,10 +49,10 @@ class Remarks:
         return dataset()
 
 
-def settings(*overrides: str) -> dict[str, Any]:
+def settings(*overrides: str) -> RunSpec:
     """Return the settings of a grid point on it."""
     found = plain(compose(["trainer=cpu", "n=40", *overrides]))
-    return {**found, "dataset": {"_target_": "tests.encoders.Remarks", "augment": []}}
+    return RunSpec.read({**found, "dataset": {"_target_": "tests.encoders.Remarks", "augment": []}})
 
 
 def tokenizer(folder: Path, **told: Any) -> None:

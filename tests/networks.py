@@ -7,8 +7,8 @@ from typing import Any
 
 import pytest
 
-from scaling.config import compose, plain
-from scaling.evaluate import Evaluation, Job, evaluate_job
+from scaling.runs.job import Evaluation, Job, evaluate_job
+from scaling.runs.spec import composed
 
 HUBCONF = '''
 import torch
@@ -110,6 +110,6 @@ def evaluate(overrides: tuple[str, ...]) -> Callable[..., Evaluation]:
     """Evaluate the short training, with further overrides."""
 
     def run(*more: str, reporter: Any = None) -> Evaluation:
-        return finished(Job(plain(compose([*overrides, *more]))), reporter)
+        return finished(Job(composed([*overrides, *more])), reporter)
 
     return run

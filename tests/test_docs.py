@@ -6,16 +6,15 @@ import shlex
 import sys
 from collections.abc import Callable, Iterator
 from pathlib import Path
-from typing import Any
 
 import numpy as np
 import pytest
 
-from scaling.config import compose, plain
 from scaling.core.errors import AdaptationError, DataError
 from scaling.core.extrapolation import forecast
-from scaling.evaluate import Evaluation, Job, evaluate_job
 from scaling.metrics import FAMILIES
+from scaling.runs.job import Evaluation, Job, evaluate_job
+from scaling.runs.spec import RunSpec, composed
 
 ROOT = Path(__file__).resolve().parents[1]
 PAGES = [ROOT / "README.md", *sorted((ROOT / "docs").glob("*.md"))]
@@ -51,8 +50,8 @@ def written(place: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[Path]:
         sys.modules.pop(module, None)
 
 
-def settings(place: Path, *overrides: str) -> dict[str, Any]:
-    return plain(compose([f"hydra.searchpath=[file://{place / 'my_conf'}]", "trainer=cpu", *overrides]))
+def settings(place: Path, *overrides: str) -> RunSpec:
+    return composed([f"hydra.searchpath=[file://{place / 'my_conf'}]", "trainer=cpu", *overrides])
 
 
 def evaluate(place: Path, *overrides: str) -> Evaluation:
@@ -158,10 +157,10 @@ def test_the_folder_of_photos_is_read(written):
 @pytest.mark.parametrize(("name", "width", "outputs"), [("resnet34", 512, 1000), ("mobilenetv3_small", 1024, 1000)])
 def test_the_models_are_built(written, name, width, outputs):
     job = Job(settings(written, f"model={name}", "model.pretrained=false", "dataset=digits"))
-    backbone = job.model.build()
+    backbone = job.spec.model.build()
     assert (backbone.head.in_features, backbone.head.out_features) == (width, outputs)
-    assert job.model.processor().crop == 64  # what digits asks for
-    assert job.model.id == name
+    assert job.spec.model.processor().crop == 64  # what digits asks for
+    assert job.spec.model.id == name
 
 
 def test_own_weights_are_loaded_and_known_by_content(written):
@@ -173,11 +172,11 @@ def test_own_weights_are_loaded_and_known_by_content(written):
         network = resnet18(num_classes=37)
     torch.save(network.state_dict(), "my_resnet18.pth")
     job = Job(settings(written, "model=my_resnet18", "dataset=digits"))
-    backbone = job.model.build()
+    backbone = job.spec.model.build()
     assert torch.equal(backbone.head.weight, network.fc.weight)
     assert torch.equal(backbone.network.conv1.weight, network.conv1.weight)
     assert job.model_identity["weights"].startswith("sha256:")
-    assert job.model.label_space == "my_classes"
+    assert job.spec.model.label_space == "my_classes"
 
 
 def test_the_command_of_the_page_runs(command, written, capsys):

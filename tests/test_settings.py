@@ -9,7 +9,7 @@ from scaling import evaluate_point
 from scaling.config import compose, config_path, plain
 from scaling.core.errors import SettingError
 from scaling.core.reading import is_text
-from scaling.evaluate import Job
+from scaling.runs.spec import composed
 from scaling.settings import TYPES, types_of
 
 GROUPS = [
@@ -114,7 +114,7 @@ def test_a_value_of_another_type_is_refused_by_name(override):
 
 @pytest.mark.parametrize("n", ["0200", "200.0", "2e2", "'200'", "2_00"])
 def test_n_has_one_reading(n):
-    assert Job(settings(f"n={n}")).n_asked == 200
+    assert composed([f"n={n}"]).n == 200
 
 
 def test_a_class_that_cannot_be_had_is_said_when_it_is_made():

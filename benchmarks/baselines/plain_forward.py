@@ -8,7 +8,7 @@ import time
 import torch
 from torch import Tensor, nn
 
-from scaling.data import Preprocessing
+from scaling.modalities.images import Preprocessing
 from scaling.models.inference import for_inference
 
 SIZES = (16, 32, 64, 128, 256)

@@ -12,7 +12,7 @@ import torch
 from torch import Tensor, nn
 from torch.nn.functional import cross_entropy
 
-from scaling.data import Preprocessing
+from scaling.modalities.images import Preprocessing
 
 
 class PlainTraining:

@@ -1,4 +1,4 @@
-"""A Hydra sweeper that runs a grid through `scaling.sweep`: finished points are dropped before jobs start.
+"""A Hydra sweeper that runs a grid through `scaling.runs.sweep`: finished points are dropped before jobs start.
 
 Hydra imports this module in every application of the environment: everything heavy waits until it is used.
 """
@@ -7,7 +7,7 @@ import functools
 import itertools
 from collections.abc import Sequence
 from dataclasses import dataclass, field
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from hydra._internal.core_plugins.basic_sweeper import BasicSweeper
 from hydra.core.config_store import ConfigStore
@@ -15,6 +15,9 @@ from hydra.core.override_parser.overrides_parser import OverridesParser
 from hydra.core.plugins import Plugins
 from hydra.types import HydraContext, TaskFunction
 from omegaconf import DictConfig
+
+if TYPE_CHECKING:
+    from scaling.runs.spec import RunSpec
 
 
 @dataclass
@@ -48,13 +51,15 @@ class Task:
         from hydra.core.hydra_config import HydraConfig
 
         from scaling.config import plain
+        from scaling.runs.spec import RunSpec
 
         hydra = HydraConfig.get()
-        return self.runner(plain(config, hydra.overrides.task), hydra.job.num, self.planned[hydra.job.num])
+        spec = RunSpec.read(plain(config, hydra.overrides.task))
+        return self.runner(spec, hydra.job.num, self.planned[hydra.job.num])
 
 
 class GridSweeper(BasicSweeper):
-    """Expands a grid as Hydra's basic sweeper does, and hands it to `scaling.sweep.run_grid`."""
+    """Expands a grid as Hydra's basic sweeper does, and hands it to `scaling.runs.sweep.run_grid`."""
 
     def setup(self, *, hydra_context: HydraContext, task_function: TaskFunction, config: DictConfig) -> None:
         """Keep what a launcher needs; it is made once it is known what is to be run."""
@@ -65,8 +70,8 @@ class GridSweeper(BasicSweeper):
         from scaling.core.errors import SettingError
         from scaling.core.secrets import lift
         from scaling.overrides import alternatives, spelled
-        from scaling.point import PointRunner, Result, failure_reason
-        from scaling.sweep import Planned, run_grid
+        from scaling.runs.point import PointRunner, Result, failure_reason
+        from scaling.runs.sweep import Planned, run_grid
 
         assert self.hydra_context is not None
         assert self.config is not None
@@ -98,10 +103,11 @@ class GridSweeper(BasicSweeper):
 
         return run_grid(self._compose(grid), launch, in_process)
 
-    def _compose(self, grid: list[list[str]]) -> list[tuple[list[str], dict[str, Any]]]:
+    def _compose(self, grid: list[list[str]]) -> list[tuple[list[str], "RunSpec"]]:
         """Resolve the settings of each point. Composing is slow (about 0.1 s): n and seed are only filled in."""
         from scaling.config import plain, quoted
         from scaling.core.secrets import lift
+        from scaling.runs.spec import RunSpec
 
         assert self.hydra_context is not None
         assert self.config is not None
@@ -120,5 +126,5 @@ class GridSweeper(BasicSweeper):
             if tracking["uri"] != (uri := tracking["uri"] and lift(str(tracking["uri"]))):
                 settings["tracking"] = {**tracking, "uri": uri}
                 overrides = [*overrides, f"tracking.uri={quoted(uri)}"]
-            points.append((overrides, settings))
+            points.append((overrides, RunSpec.read(settings)))
         return points

@@ -2,10 +2,10 @@
 
 from typing import Any
 
-from scaling.config import compose, plain
 from scaling.core.reading import shown
-from scaling.evaluate import Job, evaluate_job
 from scaling.metrics import Score
+from scaling.runs.job import Job, evaluate_job
+from scaling.runs.spec import composed
 
 
 def evaluate_point(*overrides: str, **settings: Any) -> Score:
@@ -22,7 +22,7 @@ def evaluate_point(*overrides: str, **settings: Any) -> Score:
     True
     """
     given = [*overrides, *(f"{name}={shown(value)}" for name, value in settings.items())]
-    job = Job(plain(compose(given), given))
+    job = Job(composed(given))
     score = evaluate_job(job).score
     job.forget_checkpoint()
     return score

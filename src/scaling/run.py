@@ -17,17 +17,18 @@ from scaling.config import VERSION_BASE, config_path, plain, run_application, st
 @stops_on_user_errors
 def application(config: DictConfig) -> Any:
     """Run one grid point; in a multirun the sweeper calls its own function instead."""
-    from scaling.point import PointRunner, Result
-    from scaling.sweep import Planned, run_grid
+    from scaling.runs.point import PointRunner, Result
+    from scaling.runs.spec import RunSpec
+    from scaling.runs.sweep import Planned, run_grid
 
     assert HydraConfig.get().mode == RunMode.RUN
 
-    settings = plain(config, HydraConfig.get().overrides.task)
+    spec = RunSpec.read(plain(config, HydraConfig.get().overrides.task))
 
     def launch(runner: PointRunner, points: Sequence[Planned]) -> list[Result]:
-        return [runner(settings, position, item.point.fingerprint) for position, item in enumerate(points)]
+        return [runner(spec, position, item.point.fingerprint) for position, item in enumerate(points)]
 
-    run_grid([((), settings)], launch)
+    run_grid([((), spec)], launch)
 
 
 def main() -> None:

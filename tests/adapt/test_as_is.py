@@ -10,7 +10,8 @@ from scaling.adapt.as_is import AsIs
 from scaling.adapt.base import Context, Subset
 from scaling.core.errors import AdaptationError, SettingError
 from scaling.core.reporter import SilentReporter
-from scaling.data.base import ArrayImages, Dataset, Split
+from scaling.datasets.base import Dataset, Split
+from scaling.modalities.images import ArrayImages
 from scaling.models.base import Backbone
 from scaling.tasks import Multilabel
 

@@ -9,9 +9,9 @@ import torch
 from tests.networks import Listener, network, small
 
 from scaling.adapt import Finetune
-from scaling.config import compose, plain
 from scaling.core.errors import AdaptationError, SettingError
-from scaling.evaluate import Job, evaluate_job
+from scaling.runs.job import Job, evaluate_job
+from scaling.runs.spec import composed
 
 
 def same(one, other):
@@ -72,7 +72,7 @@ def test_training_helps_where_nothing_was_learned_before(evaluate):
 def test_without_steps_worth_the_name_the_network_is_the_linear_probe(evaluate, hub):
     still = ("adaptation.learning_rates=[1e-12]", "adaptation.patience=null", "adaptation.max_steps=1",
              "adaptation.min_steps=1")  # fmt: skip
-    tuned, probe = evaluate(*still), evaluate_job(Job(plain(compose([*network(hub), "adaptation=linear_probe"]))))
+    tuned, probe = evaluate(*still), evaluate_job(Job(composed([*network(hub), "adaptation=linear_probe"])))
     assert np.mean(tuned.outcome.test.predicted == probe.outcome.test.predicted) > 0.99  # but for ties
     assert tuned.outcome.test.log_prob == pytest.approx(probe.outcome.test.log_prob, abs=1e-4)
     assert not np.array_equal(evaluate(*still, "adaptation.head=fresh").outcome.test.predicted,
@@ -89,7 +89,7 @@ def test_parts_of_a_batch_make_the_same_step(evaluate, micro_batch, close):
 
 def test_devices_micro_batches_and_checkpoints_are_no_part_of_a_point(hub):
     def fingerprint(*more):
-        return Job(plain(compose([*small(hub, "wide"), *more]))).point.fingerprint
+        return Job(composed([*small(hub, "wide"), *more])).point.fingerprint
 
     plainly = fingerprint()
     assert fingerprint("trainer=ddp", "trainer.micro_batch=4", "checkpoints.dir=x", "keep_checkpoint=true") == plainly
@@ -98,14 +98,14 @@ def test_devices_micro_batches_and_checkpoints_are_no_part_of_a_point(hub):
 
 def test_what_batch_norms_see_is_part_of_a_point_where_they_are_trained(hub):
     def fingerprint(*more):
-        return Job(plain(compose([*small(hub), "adaptation.batch_norm=train", *more]))).point.fingerprint
+        return Job(composed([*small(hub), "adaptation.batch_norm=train", *more])).point.fingerprint
 
     assert len({fingerprint(), fingerprint("trainer.micro_batch=4"), fingerprint("trainer=ddp")}) == 3
 
 
 def test_parts_are_part_of_a_point_where_anything_is_drawn_for_each(hub):
     def fingerprint(*more):
-        return Job(plain(compose([*small(hub), *more]))).point.fingerprint
+        return Job(composed([*small(hub), *more])).point.fingerprint
 
     assert len({fingerprint(), fingerprint("trainer.micro_batch=4"), fingerprint("trainer=ddp")}) == 3
     lora = ("model.name=wide", "adaptation=lora", "trainer.micro_batch=4")
@@ -157,7 +157,7 @@ def test_memory_that_the_images_themselves_do_not_fit_is_told_too(evaluate, monk
     def full(*_):
         raise MemoryError
 
-    monkeypatch.setattr("scaling.data.decoded.Decoded.held", full)
+    monkeypatch.setattr("scaling.modalities.images.decoded.Decoded.held", full)
     with pytest.raises(AdaptationError, match="The memory does not hold"):
         evaluate()
 
@@ -177,9 +177,9 @@ def test_ctrl_c_in_a_training_is_one_for_whoever_called(evaluate, monkeypatch):
 
 def test_an_n_that_leaves_nothing_to_validate_on_names_the_smallest_that_does(hub):
     with pytest.raises(AdaptationError, match=r"The smallest n that works is 11\."):
-        Job(plain(compose([*small(hub), "n=10"]))).check()
-    Job(plain(compose([*small(hub), "n=11"]))).check()
-    Job(plain(compose([*small(hub), "n=10", "adaptation.learning_rates=[0.1]", "adaptation.patience=null"]))).check()
+        Job(composed([*small(hub), "n=10"])).check()
+    Job(composed([*small(hub), "n=11"])).check()
+    Job(composed([*small(hub), "n=10", "adaptation.learning_rates=[0.1]", "adaptation.patience=null"])).check()
 
 
 @pytest.mark.parametrize(
@@ -219,12 +219,12 @@ def test_whole_numbers_are_the_same_setting_as_fractions():
 
 def test_what_has_no_network_is_refused(hub):
     with pytest.raises(AdaptationError, match="pixels has none"):
-        Job(plain(compose(["model=pixels", "dataset=digits", "adaptation=finetune", "n=50"]))).check()
+        Job(composed(["model=pixels", "dataset=digits", "adaptation=finetune", "n=50"])).check()
 
 
 def test_processes_are_a_whole_number(hub):
     with pytest.raises(SettingError, match=r"trainer.devices=auto: with trainer.strategy=ddp expected a number"):
-        Job(plain(compose([*small(hub), "trainer=ddp", "trainer.devices=auto"]))).check()
+        Job(composed([*small(hub), "trainer=ddp", "trainer.devices=auto"])).check()
 
 
 @pytest.mark.parametrize(
@@ -239,11 +239,11 @@ def test_processes_are_a_whole_number(hub):
 )
 def test_settings_of_how_a_training_is_run_are_checked_too(hub, override, message):
     with pytest.raises(SettingError, match=message):
-        Job(plain(compose([*small(hub), override]))).check()
+        Job(composed([*small(hub), override])).check()
 
 
 def test_half_precision_weights_are_not_trained(hub, place, monkeypatch):
-    job = Job(plain(compose(small(hub))))
+    job = Job(composed(small(hub)))
     job.__dict__["precision"] = "16-true"
     with pytest.raises(SettingError, match="16-true"):
         evaluate_job(job)

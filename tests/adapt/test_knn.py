@@ -12,7 +12,9 @@ from scaling.adapt.base import Context, Subset
 from scaling.adapt.knn import Knn
 from scaling.core.errors import AdaptationError, SettingError
 from scaling.core.reporter import SilentReporter
-from scaling.data.base import ArrayImages, Dataset, Split, Vectors
+from scaling.datasets.base import Dataset, Split
+from scaling.modalities.images import ArrayImages
+from scaling.modalities.vectors import Vectors
 from scaling.tasks import Multilabel
 
 CLASSES = 4

@@ -10,7 +10,8 @@ from scaling.adapt.base import Context, Subset
 from scaling.adapt.linear_probe import LinearProbe
 from scaling.core.errors import SettingError
 from scaling.core.reporter import SilentReporter
-from scaling.data.base import ArrayImages, Dataset, Split
+from scaling.datasets.base import Dataset, Split
+from scaling.modalities.images import ArrayImages
 
 CLASSES = 3
 

@@ -8,8 +8,9 @@ from tests.encoders import encoder, settings
 from scaling.adapt.as_is import AsIs
 from scaling.adapt.phrases import SCALE, by_class
 from scaling.core.errors import AdaptationError, ScalingError, SettingError
-from scaling.evaluate import Job, evaluate_job
 from scaling.models import build
+from scaling.runs.job import Job, evaluate_job
+from scaling.runs.spec import composed
 
 NAMES = ("bad", "good")
 
@@ -81,9 +82,8 @@ def test_where_nothing_is_compared_the_identity_is_what_it_was():
 
 
 def test_phrases_for_images_and_phrases_beside_a_head_are_refused():
-    from scaling.config import compose, plain
 
     with pytest.raises(AdaptationError, match="phrases are texts, and pixels reads images"):
-        Job(plain(compose(["model=pixels", "dataset=digits", "adaptation=as_is", "adaptation.phrases='a {}'"]))).check()
+        Job(composed(["model=pixels", "dataset=digits", "adaptation=as_is", "adaptation.phrases='a {}'"])).check()
     with pytest.raises(SettingError, match="takes the place of the model's own head"):
         AsIs(phrases="{}", label_space="raw")

@@ -6,10 +6,11 @@ import pytest
 from scaling.adapt import Finetune, LinearProbe
 from scaling.adapt.base import check_network
 from scaling.core.errors import AdaptationError, SettingError
-from scaling.data import Digits
-from scaling.data.base import Dataset, Split, Vectors
+from scaling.datasets import Digits
+from scaling.datasets.base import Dataset, Split
 from scaling.features import GivenFeatures
 from scaling.features.given import check_match
+from scaling.modalities.vectors import Vectors
 from scaling.models import Given, Pixels
 
 

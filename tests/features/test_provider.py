@@ -11,10 +11,10 @@ from torchvision.transforms import v2
 
 from scaling.core.errors import ModelError, SettingError, StoreError
 from scaling.core.subsets import subset_indices
-from scaling.data import Dataset, Digits, Preprocessing, Split
-from scaling.data.base import FileImages
+from scaling.datasets import Dataset, Digits, Split
 from scaling.features import FeatureEntry, FeatureProvider, FeatureSettings, FeatureStore, forward
 from scaling.features.store import DESCRIPTION, ROWS
+from scaling.modalities.images import FileImages, Preprocessing
 from scaling.models import Pixels, TimmModel, TorchvisionModel
 from scaling.models.base import build
 

@@ -7,13 +7,12 @@ from tests.networks import finished, network
 from timm.models import mlp_mixer, swin_transformer
 
 from scaling.api import evaluate_point
-from scaling.config import compose, plain
 from scaling.core.errors import ModelError, UnavailableError
-from scaling.data import Preprocessing
-from scaling.data.base import ArrayImages
-from scaling.evaluate import Job
 from scaling.features.trial import check
+from scaling.modalities.images import ArrayImages, Preprocessing
 from scaling.models import TimmModel, TorchHubModel, TorchvisionModel
+from scaling.runs.job import Job
+from scaling.runs.spec import composed
 
 #: timm's vision transformer of patches of 16 px, made for 160 px.
 VIT = ("model=timm", "model.name=test_vit3", "model.pretrained=false", "dataset=digits", "trainer=cpu", "n=30")
@@ -208,7 +207,7 @@ def test_features_that_are_stored_need_no_network(command, place, monkeypatch):
 
 @pytest.mark.parametrize("adaptation", ["finetune", "lora"])
 def test_a_network_at_another_size_is_trained(place, adaptation):
-    job = Job(plain(compose([*VIT, "model.input_size=32", f"adaptation={adaptation}", *ONE])))
+    job = Job(composed([*VIT, "model.input_size=32", f"adaptation={adaptation}", *ONE]))
     assert len(finished(job).outcome.test.predicted) == 500
 
 
@@ -218,4 +217,4 @@ def test_outputs_beside_the_main_one_are_no_part_of_a_training(hub):
 
 def test_a_network_that_fits_is_found_fit(hub, place):
     (place / "hubconf.py").write_text(HUB)
-    Job(plain(compose([*network(place, "pooled"), "model.input_size=32"]))).check_network()
+    Job(composed([*network(place, "pooled"), "model.input_size=32"])).check_network()

@@ -34,7 +34,7 @@ CASES = {
 
 @pytest.mark.parametrize("case", CASES)
 def test_bad_input_is_refused_before_anything_is_written(case, command, capsys, place, monkeypatch):
-    from scaling.data import fashion_mnist
+    from scaling.datasets import fashion_mnist
 
     monkeypatch.setattr(fashion_mnist, "DEBIAN", place / "nowhere")
     arguments, words = CASES[case]
@@ -50,7 +50,7 @@ def test_bad_input_is_refused_before_anything_is_written(case, command, capsys, 
 def test_a_failed_download_says_what_else_supplies_the_data(command, capsys, place, monkeypatch):
     from torchvision import datasets
 
-    from scaling.data import fashion_mnist
+    from scaling.datasets import fashion_mnist
 
     def unreachable(*_, **__):
         (place / "data" / "FashionMNIST" / "raw").mkdir(parents=True)

@@ -8,7 +8,7 @@ import pytest
 from tests.conftest import DIGITS, spawn
 from tests.servers import door, mlflow_server
 
-from scaling import point
+from scaling.runs import point
 from scaling.tracking import KIND, RunStore
 
 USER, PASSWORD = "somebody", "p@ss/w:rd"

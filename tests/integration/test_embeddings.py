@@ -8,10 +8,11 @@ import pytest
 from tests.conftest import DIGITS
 
 import scaling
-from scaling.config import compose, plain
+from scaling.config import compose
 from scaling.core.errors import ScalingError
-from scaling.data import Digits
-from scaling.evaluate import Job
+from scaling.datasets import Digits
+from scaling.runs.job import Job
+from scaling.runs.spec import composed
 from scaling.tracking import KIND, RunStore
 
 EMBEDDINGS = ("dataset=embeddings", "dataset.path=emb.npz", "adaptation=knn")
@@ -36,7 +37,7 @@ def points():
 
 
 def job(*overrides):
-    return Job(plain(compose([*EMBEDDINGS, "n=100", *overrides])))
+    return Job(composed([*EMBEDDINGS, "n=100", *overrides]))
 
 
 @pytest.mark.parametrize("adaptation", ["knn", "knn_euclidean", "linear_probe"])
@@ -111,15 +112,15 @@ def test_neither_precision_nor_the_encoders_name_changes_the_fingerprint(columns
     before = job()
     for override in ("precision=bf16-mixed", "precision=16-true", "model.id=clip"):
         assert job(override).check().fingerprint == before.check().fingerprint
-    assert job("precision=bf16-mixed", "trainer=cpu").precision == "32-true"
+    assert job("precision=bf16-mixed", "trainer=cpu").spec.precision == "32-true"
     assert job("model.id=clip").point.model == "clip"
 
 
 def test_how_features_are_computed_is_no_part_of_what_is_given(columns, monkeypatch):
-    from scaling import evaluate
+    from scaling.runs import job as jobs
 
     before = job().point.fingerprint
-    monkeypatch.setattr(evaluate, "FEATURE_VERSION", 99)
+    monkeypatch.setattr(jobs, "FEATURE_VERSION", 99)
     assert job().point.fingerprint == before
 
 
@@ -165,5 +166,8 @@ def test_an_adaptation_that_asks_for_the_network_is_told(columns, monkeypatch):
 
 
 def test_the_data_command_says_what_is_in_a_file(columns, command, capsys):
-    assert command("scaling.data.__main__", "embeddings", "dataset.path=emb.npz") == 0
-    assert "emb: 1297 training and 500 test samples of 64 features, 10 classes, in emb.npz" in capsys.readouterr().out
+    assert command("scaling.data", "embeddings", "dataset.path=emb.npz") == 0
+    head, train, test = capsys.readouterr().out.splitlines()
+    assert head == "emb: 1297 training and 500 test samples, 10 classes, in emb.npz"
+    assert train.startswith("train: 64 features each, content ")
+    assert test.startswith("test: 64 features each, content ")

@@ -44,7 +44,7 @@ def test_memory_is_told_by_the_sweep_the_runs_and_the_report(command, capsys, no
 def test_memory_is_told_before_anything_runs(command, capsys, noise):
     assert command("scaling.run", *noise, "plan=true") == 0
     assert f"note: noise: {LEAKED}." in capsys.readouterr().out
-    assert command("scaling.data.__main__", "embeddings", noise[1]) == 0
+    assert command("scaling.data", "embeddings", noise[1]) == 0
     assert f"note: noise: {LEAKED}." in capsys.readouterr().out
 
 

@@ -10,8 +10,8 @@ from PIL import Image
 from sklearn.metrics import average_precision_score
 from tests.networks import SHORT
 
-from scaling.config import compose, plain
-from scaling.evaluate import Job, evaluate_job
+from scaling.runs.job import Job, evaluate_job
+from scaling.runs.spec import composed
 from scaling.tracking import KIND, RunStore
 
 NAMES = ("cat", "dog", "owl", "fox")
@@ -50,7 +50,7 @@ def points():
 
 
 def job(*overrides):
-    return Job(plain(compose(list(overrides))))
+    return Job(composed(list(overrides)))
 
 
 def table(path):

@@ -69,7 +69,7 @@ def test_shapes_in_the_transparency_alone_are_learned(command, place):
     assert accuracies() == [1.0]
 
 
-@pytest.mark.parametrize("module", ["scaling.run", "scaling.data.__main__"])
+@pytest.mark.parametrize("module", ["scaling.run", "scaling.data"])
 def test_what_is_left_out_is_told(command, place, capsys, module):
     def save(pixels, path, part, number):
         image = Image.fromarray(pixels)

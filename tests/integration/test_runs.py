@@ -100,7 +100,7 @@ def digits_with_notes(monkeypatch):
     """The digits, with notes of which one is markup to a careless terminal."""
     from dataclasses import replace
 
-    from scaling.data import Digits, base
+    from scaling.datasets import Digits, base
 
     load = Digits.load
     monkeypatch.setattr(Digits, "load", lambda self: replace(load(self), notes=("digits: [bold] 3 of 9", "second")))
@@ -118,8 +118,8 @@ def test_what_a_data_set_has_to_say_is_told_once_a_sweep(more, command, capsys, 
 
 
 def test_what_a_data_set_has_to_say_is_told_by_its_own_command(command, capsys, digits_with_notes):
-    assert command("scaling.data.__main__", "digits") == 0
-    assert capsys.readouterr().out.splitlines()[1:] == ["note: digits: [bold] 3 of 9", "note: second"]
+    assert command("scaling.data", "digits") == 0
+    assert capsys.readouterr().out.splitlines()[3:] == ["note: digits: [bold] 3 of 9", "note: second"]
 
 
 def test_a_larger_sweep_runs_only_what_is_new(command, capsys):

@@ -37,10 +37,10 @@ def points(experiment="scaling"):
 
 def test_a_table_is_checked_run_resumed_and_reported(command, place, capsys):
     table(place / "remarks.csv")
-    assert command("scaling.data.__main__", "text_table", "dataset.path=remarks.csv") == 0
+    assert command("scaling.data", "text_table", "dataset.path=remarks.csv") == 0
     out = capsys.readouterr().out
     assert "remarks: 60 training and 40 test samples, 2 classes, in remarks.csv" in out
-    assert "characters; content: " in out
+    assert "characters, content " in out
     grid = ("-m", "dataset=text_table", "dataset.path=remarks.csv", "model=hashed_ngrams", "n=20,full")
     assert command("scaling.run", *grid, "adaptation=linear_probe,knn") == 0
     assert "4 points: 4 done" in capsys.readouterr().out

@@ -10,8 +10,8 @@ import torch
 from tests.conftest import DIGITS, spawn
 from tests.networks import small
 
-from scaling.config import compose, plain
-from scaling.evaluate import Job, evaluate_job
+from scaling.runs.job import Job, evaluate_job
+from scaling.runs.spec import composed
 from scaling.tracking import FLAG, KIND, PRECISION_USED, REASON, RunStore
 from scaling.training.module import TuningModule
 
@@ -76,7 +76,7 @@ def test_a_training_that_is_killed_twice_ends_as_one_that_was_not(command, place
     reasons = {run.data.tags[REASON] for run in runs if run.info.status == "KILLED"}
     assert reasons == {"interrupted", "its process was gone before it finished"}
     assert list(checkpoints.iterdir()) == []
-    whole = evaluate_job(Job(plain(compose([*small(hub), *LONG])))).score.metrics()
+    whole = evaluate_job(Job(composed([*small(hub), *LONG]))).score.metrics()
     (finished,) = [run for run in runs if run.info.status == "FINISHED"]
     assert {name: finished.data.metrics[name] for name in whole if "class" not in name} == {
         name: value for name, value in whole.items() if "class" not in name

@@ -5,9 +5,9 @@ import pytest
 from tests.encoders import settings
 
 from scaling.core.errors import AdaptationError, SettingError
-from scaling.evaluate import Job, evaluate_job
 from scaling.modalities.texts import Texts
 from scaling.models import HashedNgrams, build
+from scaling.runs.job import Job, evaluate_job
 
 TEXTS = Texts(("a good film", "a bad film", "", "A GOOD film", "a good film a good film"))
 

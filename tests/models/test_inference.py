@@ -11,7 +11,7 @@ from torch import nn
 from torch.nn.modules.batchnorm import _BatchNorm
 from torchvision import models
 
-from scaling.data import Digits
+from scaling.datasets import Digits
 from scaling.models import TimmModel
 from scaling.models.base import build, encode_images
 from scaling.models.inference import for_inference, round_filters

@@ -16,7 +16,7 @@ from torchvision.models.vision_transformer import VisionTransformer, interpolate
 
 from scaling.config import build, compose, config_path, plain
 from scaling.core.errors import ModelError, SettingError
-from scaling.data import Digits
+from scaling.datasets import Digits
 from scaling.models import Pixels, TimmModel, TorchHubModel, TorchvisionModel, weights
 from scaling.models.sources import PINNED, downloads
 

@@ -14,13 +14,13 @@ from tests.networks import SHORT, Listener, finished
 from scaling.config import build as configured
 from scaling.config import compose, plain
 from scaling.core.errors import AdaptationError, ModelError, ScalingError, SettingError
-from scaling.data import Preprocessing
-from scaling.data.base import ArrayImages
-from scaling.evaluate import Job, evaluate_job
 from scaling.features.forward import first_sample
+from scaling.modalities.images import ArrayImages, Preprocessing
 from scaling.modalities.texts import Texts
 from scaling.models import TransformersModel, build, weights
 from scaling.models.size import flops
+from scaling.runs.job import Job, evaluate_job
+from scaling.runs.spec import composed
 from scaling.training.network import draws
 
 TEXTS = Texts(("a good film", "the meal was really bad today", "sad"))
@@ -266,9 +266,9 @@ def test_another_modality_than_the_datas_is_refused_when_a_point_is_planned(tmp_
     encoder(tmp_path, "ViTModel", **IMAGE)
     with pytest.raises(SettingError, match="small reads images, and remarks holds texts"):
         small(tmp_path).check()
-    settings = plain(compose(["model=transformers", f"model.name={folder}", "dataset=digits", "model.id=small"]))
+    spec = composed(["model=transformers", f"model.name={folder}", "dataset=digits", "model.id=small"])
     with pytest.raises(SettingError, match="small reads texts, and digits holds images"):
-        Job(settings).check()
+        Job(spec).check()
 
 
 def test_weights_of_another_network_are_refused(folder, tmp_path):

@@ -4,9 +4,8 @@ import numpy as np
 import pytest
 import torch
 
-from scaling.data import ArrayImages, Preprocessing
-from scaling.data.augment import augmented
-from scaling.data.base import FileImages
+from scaling.modalities.images import ArrayImages, FileImages, Preprocessing
+from scaling.modalities.images.augment import augmented
 from scaling.training.batches import PlainBatches, Share, TrainingBatches
 
 LABELS = np.arange(10) % 3
@@ -85,7 +84,7 @@ def test_held_images_are_read_once(monkeypatch):
     assert read(np.array([2, 0]))["images"][:, 0, 0, 0].tolist() == [7, 1]
     assert read(np.array([1]))["images"][:, 0, 0, 0].tolist() == [4]
     assert reads == [1, 4, 7]
-    monkeypatch.setattr("scaling.data.decoded.MEMORY_SHARE", 0.0)
+    monkeypatch.setattr("scaling.modalities.images.decoded.MEMORY_SHARE", 0.0)
     read = Preprocessing().reader(images).held(np.array([1, 4, 7]))
     assert read(np.array([2, 0]))["images"][:, 0, 0, 0].tolist() == [7, 1]
     assert reads[3:] == [1, 4, 7, 7, 1]
@@ -94,7 +93,7 @@ def test_held_images_are_read_once(monkeypatch):
 def test_files_are_decoded_once(tmp_path, monkeypatch):
     from PIL import Image
 
-    from scaling.data import base
+    from scaling.datasets import base
 
     paths = tuple(tmp_path / f"{i}.png" for i in range(3))
     for i, path in enumerate(paths):

@@ -11,9 +11,9 @@ from tests.adapt.test_finetune import same
 from tests.networks import Listener, finished, small
 
 from scaling import machine
-from scaling.config import compose, plain
 from scaling.core.errors import AdaptationError, StoreError
-from scaling.evaluate import Job
+from scaling.runs.job import Job
+from scaling.runs.spec import composed
 from scaling.training import TrainingSettings
 from scaling.training.checkpoints import FORMAT, Checkpoint, Progress
 from scaling.training.module import TuningModule
@@ -35,7 +35,7 @@ def uninterrupted(hub, tmp_path_factory):
 
     def run(micro_batch):
         places = (f"checkpoints.dir={folder}/checkpoints", f"features.dir={folder}/features")
-        return finished(Job(plain(compose([*small(hub), *places, f"trainer.micro_batch={micro_batch}"]))))
+        return finished(Job(composed([*small(hub), *places, f"trainer.micro_batch={micro_batch}"])))
 
     return {micro_batch: run(micro_batch) for micro_batch in ("null", "6")}
 

@@ -10,7 +10,7 @@ from scaling.adapt import phrases
 from scaling.adapt.base import Adaptation, Context, Outcome, Subset
 from scaling.core.errors import AdaptationError, SettingError
 from scaling.core.words import class_names, places
-from scaling.data.base import Dataset
+from scaling.datasets.base import Dataset
 from scaling.modalities.texts import Texts
 from scaling.models.base import ModelSource
 

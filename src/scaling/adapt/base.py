@@ -11,7 +11,7 @@ from numpy.typing import NDArray
 from scaling.core.costs import Cost
 from scaling.core.errors import AdaptationError
 from scaling.core.reporter import Reporter
-from scaling.data.base import VECTORS, Dataset
+from scaling.datasets.base import Dataset
 from scaling.features.provider import Features
 from scaling.metrics.base import Predictions
 from scaling.models.base import Backbone, ModelSource, build
@@ -168,7 +168,7 @@ class Adaptation(Protocol):
 
 def check_network(adaptation: Adaptation, model: ModelSource) -> None:
     """Raise AdaptationError where features are given and an adaptation needs the network behind them."""
-    if adaptation.needs_network and model.modality == VECTORS:
+    if adaptation.needs_network and model.given:
         raise AdaptationError(
             f"{adaptation.name} needs the model's network; {model.id} stands for embeddings, which come without one.\n"
             "Take an adaptation that works on features: adaptation=linear_probe or adaptation=knn."

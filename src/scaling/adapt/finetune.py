@@ -11,7 +11,7 @@ from scaling.adapt.base import DIVERGED, Adaptation, Context, Outcome, Subset
 from scaling.adapt.linear_probe import LinearProbe
 from scaling.core.errors import AdaptationError, SettingError
 from scaling.core.subsets import validation_part
-from scaling.data.base import Dataset
+from scaling.datasets.base import Dataset
 from scaling.models.base import ModelSource, build
 from scaling.tasks.base import Task
 from scaling.training import LoraSettings, Recipe, Trained, Work
@@ -86,7 +86,7 @@ class Finetune(Recipe, Adaptation):
         return model.trainable and _draws(model, model.version())
 
     def passes(self, n: int, m: int) -> float:
-        """Return the forward passes of one image that training on n and predicting m samples take at most."""
+        """Return the forward passes of one sample that training on n and predicting m samples take at most."""
         budget = self.budget(n)
         trainings = 1 + (len(self.learning_rates) if self.searches else 0)
         validated = self.validation * n * self.rounds * (trainings - 1)

@@ -9,9 +9,10 @@ from numpy.typing import NDArray
 from scaling.adapt.base import Adaptation, Context, Outcome, Subset, positive_number
 from scaling.core.costs import Cost
 from scaling.core.errors import AdaptationError, SettingError
-from scaling.data.base import Dataset, Vectors
-from scaling.data.offsets import listed
+from scaling.datasets.base import Dataset
+from scaling.datasets.offsets import listed
 from scaling.metrics.base import Predictions
+from scaling.modalities.vectors import Vectors
 from scaling.models.base import ModelSource
 from scaling.tasks.base import Targets, Task
 

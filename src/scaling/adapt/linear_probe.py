@@ -11,7 +11,7 @@ from scaling.adapt.base import Adaptation, Context, Outcome, Subset, positive_nu
 from scaling.core.costs import LOGIT_ELEMENTS, Cost
 from scaling.core.errors import SettingError
 from scaling.core.subsets import stratified_folds
-from scaling.data.base import Dataset
+from scaling.datasets.base import Dataset
 from scaling.models.base import ModelSource
 
 if TYPE_CHECKING:

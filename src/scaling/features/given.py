@@ -8,7 +8,8 @@ import numpy as np
 from numpy.typing import NDArray
 
 from scaling.core.errors import SettingError
-from scaling.data.base import VECTORS, Dataset, Vectors
+from scaling.datasets.base import Dataset
+from scaling.modalities.vectors import VECTORS, Vectors
 from scaling.models.base import ModelSource
 
 #: Given features are 32-bit floats and pass through no network, whatever precision is asked for.

@@ -11,7 +11,7 @@ from numpy.typing import NDArray
 
 from scaling.core.errors import SettingError
 from scaling.core.reporter import Reporter, SilentReporter
-from scaling.data.base import Dataset
+from scaling.datasets.base import Dataset
 from scaling.features.store import FeatureEntry, FeatureStore
 from scaling.models.base import ModelSource, build
 

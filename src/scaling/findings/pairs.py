@@ -52,7 +52,7 @@ OF_WEIGHTS = frozenset(
 def _but_for_weights(curve: Curve) -> tuple[object, ...]:
     point = curve.points[0]
     kept = tuple(sorted((key, value) for key, value in point.settings.items() if key not in OF_WEIGHTS))
-    # Without a network's name (pixels, given embeddings) there is nothing that could be trained from scratch.
+    # Without the name of a network there is nothing that could be trained from scratch.
     network = point.settings.get("model.name") or curve.curve_id
     return point.dataset, point.adaptation, network, kept
 

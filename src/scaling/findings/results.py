@@ -240,7 +240,7 @@ class ModelSize:
 
     Attributes:
         parameters: weights of the network, head included.
-        flops: floating-point operations for the features of one image at the input size (a multiply–add is two).
+        flops: floating-point operations for the features of one sample at the input size (a multiply–add is two).
         exponent, asymptote, saturation: from the curve's statements.
         error: error at the largest n that the data set's curves share, at its own where they share none.
         bounds: central 90 % interval of each of the three that is told; infinite where it is open.

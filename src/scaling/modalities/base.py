@@ -16,7 +16,7 @@ Read = Callable[[NDArray[np.int64]], Batch]
 
 
 class Samples(Protocol):
-    """N samples, known by content; nothing here knows of models."""
+    """N samples, known by content; nothing here knows of models. Modalities subclass it."""
 
     modality: ClassVar[str]
 
@@ -29,6 +29,19 @@ class Samples(Protocol):
     def keys(self) -> NDArray[np.int64]:
         """Return a number for each sample, (N,), equal for equal samples within this process."""
         ...
+
+    @property
+    def stale(self) -> bool:
+        """Whether samples were found to be others than their content was made of."""
+        return False
+
+    def place(self, index: int) -> str:
+        """Say where a sample is found; empty where nothing names the place."""
+        return ""
+
+    def described(self) -> str:
+        """Say in a few words what is particular about these samples; empty where nothing is."""
+        return ""
 
 
 class Reader(Protocol):

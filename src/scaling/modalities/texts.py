@@ -7,14 +7,15 @@ from collections import deque
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from functools import lru_cache
+from statistics import median
 from typing import Any, ClassVar, cast
 
 import numpy as np
 from numpy.typing import NDArray
 
 from scaling.core import words
+from scaling.core.duplicates import keys
 from scaling.core.errors import ModelError, SettingError
-from scaling.data.duplicates import keys
 from scaling.modalities.base import Batch, Read, Samples
 
 #: The modality, and the one name under which raw texts stand in a batch.
@@ -28,7 +29,7 @@ BLOCK = 1024
 
 
 @dataclass(frozen=True, eq=False)
-class Texts:
+class Texts(Samples):
     """N texts, as they are."""
 
     texts: tuple[str, ...]
@@ -41,6 +42,11 @@ class Texts:
     def read(self, indices: NDArray[np.int64]) -> list[str]:
         """Return texts."""
         return [self.texts[index] for index in indices]
+
+    def described(self) -> str:
+        """Say how long the texts are."""
+        lengths = [len(text) for text in self.texts]
+        return f"median {median(lengths):,.0f}, longest {max(lengths):,} characters"
 
     def content(self) -> str:
         """Return the SHA-256 over each text's SHA-256, in UTF-8."""

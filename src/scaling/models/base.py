@@ -11,8 +11,10 @@ from functools import lru_cache, partial
 from typing import TYPE_CHECKING, Any, ClassVar, Literal, Protocol
 
 from scaling.core.errors import ModelError, ScalingError, SettingError
-from scaling.data.preprocessing import IMAGENET_MEAN, IMAGENET_STD, IMAGES, Preprocessing
 from scaling.modalities.base import Batch, Processor, Samples
+from scaling.modalities.images import Preprocessing
+from scaling.modalities.images.preprocessing import IMAGENET_MEAN, IMAGENET_STD
+from scaling.modalities.images.samples import IMAGES
 from scaling.models import weights
 
 if TYPE_CHECKING:
@@ -45,6 +47,8 @@ class Backbone:
 class ModelSource(Hashable, Protocol):
     """Settings of a model: hashable, able to say who it is and to build itself."""
 
+    #: Whether features come with the data set, so that nothing is computed.
+    given: ClassVar[bool]
     #: Whether there is a network that could be trained.
     trainable: ClassVar[bool]
 
@@ -173,6 +177,7 @@ class NetworkSource:
 
     library: ClassVar[str] = ""
     modality: ClassVar[str] = IMAGES
+    given: ClassVar[bool] = False
     trainable: ClassVar[bool] = True
     labels: ClassVar[tuple[str, ...] | None] = None
     comparable: ClassVar[bool] = False

@@ -4,7 +4,7 @@ from dataclasses import dataclass
 from typing import Any, ClassVar, NoReturn
 
 from scaling.core.errors import ModelError
-from scaling.data.base import VECTORS
+from scaling.modalities.vectors import VECTORS
 
 
 @dataclass(frozen=True)
@@ -18,6 +18,7 @@ class Given:
     id: str = "given"
 
     modality: ClassVar[str] = VECTORS
+    given: ClassVar[bool] = True
     trainable: ClassVar[bool] = False
     pretrained: ClassVar[bool] = True
     label_space: ClassVar[str | None] = None

@@ -38,6 +38,7 @@ class HashedNgrams:
     label_space: str | None = None
 
     modality: ClassVar[str] = TEXTS
+    given: ClassVar[bool] = False
     trainable: ClassVar[bool] = False
     pretrained: ClassVar[bool] = False
     labels: ClassVar[tuple[str, ...] | None] = None

@@ -9,7 +9,8 @@ from typing import Any, Literal
 
 from scaling.core.errors import ModelError
 from scaling.core.identity import digest
-from scaling.data.preprocessing import IMAGES, Preprocessing
+from scaling.modalities.images import Preprocessing
+from scaling.modalities.images.samples import IMAGES
 from scaling.modalities.texts import TEXTS
 from scaling.models import weights
 

@@ -17,8 +17,9 @@ import numpy as np
 
 from scaling.core.errors import ModelError, ScalingError, SettingError, UnavailableError
 from scaling.core.identity import digest
-from scaling.data.preprocessing import IMAGES, Preprocessing
 from scaling.modalities.base import Batch
+from scaling.modalities.images import Preprocessing
+from scaling.modalities.images.samples import IMAGES
 from scaling.models import weights
 from scaling.models.base import (
     IMAGENET_PREPROCESSING,
@@ -310,6 +311,7 @@ class Pixels:
     label_space: str | None = None
 
     modality: ClassVar[str] = IMAGES
+    given: ClassVar[bool] = False
     trainable: ClassVar[bool] = False
     labels: ClassVar[tuple[str, ...] | None] = None
     comparable: ClassVar[bool] = False

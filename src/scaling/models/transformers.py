@@ -8,8 +8,9 @@ from typing import TYPE_CHECKING, Any, ClassVar, Literal
 
 from scaling.core.errors import ModelError, ScalingError, SettingError
 from scaling.core.identity import digest
-from scaling.data.preprocessing import IMAGES, Preprocessing
 from scaling.modalities.base import Batch, Samples
+from scaling.modalities.images import Preprocessing
+from scaling.modalities.images.samples import IMAGES
 from scaling.modalities.texts import TEXTS, Tokens
 from scaling.models import weights
 from scaling.models.base import Backbone, Failure, find_head, refused, replace_with_identity
@@ -63,6 +64,7 @@ class TransformersModel:
     label_space: str | None = None
     init_seed: int = 0
 
+    given: ClassVar[bool] = False
     trainable: ClassVar[bool] = True
 
     def __post_init__(self) -> None:

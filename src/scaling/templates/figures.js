@@ -188,7 +188,7 @@ const drawings = {
                hoverinfo: "text", marker: { symbol: curve.symbol, size: 11, color: ink(curve.colour, look) }, meta: "size" };
     });
     const shown = layout(look, traces, state.size, state.quantity, null, false);
-    if (traces.some((trace) => trace.x[0] <= 0)) shown.xaxis.type = "linear"; // raw pixels have no parameters
+    if (traces.some((trace) => trace.x[0] <= 0)) shown.xaxis.type = "linear"; // a model without weights has no parameters
     return [traces, shown];
   },
 };

@@ -15,7 +15,7 @@ from numpy.typing import NDArray
 from scaling import machine
 from scaling.core.errors import AdaptationError
 from scaling.core.reporter import Reporter
-from scaling.data.base import Split
+from scaling.datasets.base import Split
 from scaling.lightning import device_of, quiet_trainer
 from scaling.metrics.base import Predictions
 from scaling.modalities.base import Read, row_bytes

@@ -174,7 +174,7 @@ def check_share(work: Work, share: Share) -> None:
 
 
 def check_norms(work: Work) -> None:
-    """Refuse to cut a batch into single images where batch norms need the statistics of several."""
+    """Refuse to cut a batch into single samples where batch norms need the statistics of several."""
     micro_batch, processes, batch = work.settings.micro_batch, work.settings.processes, min(work.batches)
     if batch < 2 or can_be_cut(work, micro_batch):  # a batch of one is asked for as it is
         return

@@ -6,7 +6,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from scaling.data.base import Dataset
+from scaling.datasets.base import Dataset
 from scaling.metrics.base import Predictions
 from scaling.models.base import ModelSource
 from scaling.tasks.base import Targets

@@ -1,0 +1,18 @@
+"""Data sets: load, verify, hand out samples and labels. No torch at import."""
+
+from scaling.datasets.base import Dataset, DataSource, Split, load
+from scaling.datasets.cifar import Cifar
+from scaling.datasets.digits import Digits
+from scaling.datasets.embeddings import Embeddings
+from scaling.datasets.fashion_mnist import FashionMnist
+from scaling.datasets.folders import ImageFolder
+from scaling.datasets.hugging_face import HuggingFace
+from scaling.datasets.manifest import Manifest
+from scaling.datasets.newsgroups import Newsgroups
+from scaling.datasets.text_table import TextTable
+from scaling.datasets.tweets import Tweets
+
+__all__ = [
+    "Cifar", "DataSource", "Dataset", "Digits", "Embeddings", "FashionMnist", "HuggingFace", "ImageFolder", "Manifest",
+    "Newsgroups", "Split", "TextTable", "Tweets", "load",
+]  # fmt: skip

@@ -1,0 +1,151 @@
+"""Texts through Hugging Face's library `datasets`: from its hub, or from a folder on this machine. No code is run."""
+
+from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import dataclass
+from importlib.util import find_spec
+from pathlib import Path
+from typing import Any
+
+from scaling.core.errors import DataError
+from scaling.datasets.base import Dataset
+from scaling.datasets.labelled_texts import Row, text_dataset
+from scaling.datasets.rows import lacks
+
+TEXT_COLUMNS = ("text", "sentence", "content")
+LABEL_COLUMNS = ("label", "labels")
+#: Where test texts are looked for; test sets of benchmarks often come without labels.
+TEST_SPLITS = ("test", "validation", "valid", "val", "dev")
+#: From here on the library runs no code that lies beside the data.
+OLDEST = 4
+#: How it writes that a label is not given away.
+WITHHELD = (None, -1)
+
+
+@dataclass(frozen=True)
+class HuggingFace:
+    """A data set of the hub, a folder that `save_to_disk` wrote, or a folder of data files.
+
+    Attributes:
+        config: which of several data sets that lie under one name.
+        revision: branch, tag or commit on the hub.
+        text_column, label_column: None takes the first of `TEXT_COLUMNS` and `LABEL_COLUMNS` that is there.
+        test_split: None takes the first of `TEST_SPLITS` that has labels.
+        name: the name shown to people; None takes the last part of the path, and the config.
+        label_space: what the labels mean, where a model's own head should be evaluated on them.
+    """
+
+    path: str | None
+    config: str | None = None
+    revision: str | None = None
+    text_column: str | None = None
+    label_column: str | None = None
+    train_split: str = "train"
+    test_split: str | None = None
+    name: str | None = None
+    label_space: str | None = None
+
+    def load(self) -> Dataset:
+        """Load the splits, and take texts and labels out of them.
+
+        Raises:
+            DataError: the library is missing or can't load it, or a split, column, value or class is missing.
+        """
+        if not self.path:
+            raise DataError("This data set needs dataset.path=NAME_OR_FOLDER.")
+        splits = self._loaded()
+        if self.train_split not in splits:
+            raise DataError(
+                f"{self.path} has no split {self.train_split}: it has {', '.join(splits)}.\n"
+                "Name the one to train on: dataset.train_split=NAME"
+            )
+        features = splits[self.train_split].features
+        text, label = (
+            self._column(features, *asked)
+            for asked in (("text", self.text_column, TEXT_COLUMNS), ("label", self.label_column, LABEL_COLUMNS))
+        )
+        test, note = self._test(splits, label)
+        parts = {"train": self.train_split, "test": test}
+        names = getattr(features[label], "names", None)  # those of a ClassLabel, whose values are numbers
+        named = dict(enumerate(names or ()))
+        rows = [
+            Row(f"{self.path}, {split} row {number}", written, named.get(code) if names else code, part)
+            for part, split in parts.items()
+            for number, (written, code) in enumerate(_pairs(splits[split], text, label))
+        ]
+        others = [column for column in features if column not in (text, label)]
+        unused = [split for split in splits if split not in parts.values()]
+        notes = [
+            *([note] if note else []),
+            *([f"{self.path}: not used: the columns {', '.join(map(repr, others))}"] if others else []),
+            *([f"{self.path}: not used: the splits {', '.join(unused)}"] if unused else []),
+        ]
+        name = self.name or "_".join(filter(None, (Path(self.path).name, self.config)))
+        return text_dataset(name, self.path, rows, self.label_space, names, notes)
+
+    def _loaded(self) -> Mapping[str, Any]:
+        """Return the splits by name."""
+        if find_spec("datasets") is None:
+            raise DataError(
+                "hugging_face needs the Python package datasets.\nInstall it: pip install 'scaling-curves[hub]'"
+            )
+        import datasets
+
+        if int(datasets.__version__.split(".")[0]) < OLDEST:
+            raise DataError(
+                f"hugging_face needs datasets {OLDEST} or newer, got {datasets.__version__}: earlier ones run code that"
+                " lies beside data.\nInstall it: pip install 'scaling-curves[hub]'"
+            )
+        path = str(self.path)
+        folder = Path(path).expanduser()
+        saved = any((folder / file).is_file() for file in ("dataset_dict.json", "state.json"))
+        shown = datasets.is_progress_bar_enabled()
+        datasets.disable_progress_bars()
+        try:
+            found = (
+                datasets.load_from_disk(str(folder))
+                if saved
+                else datasets.load_dataset(
+                    str(folder) if folder.is_dir() else path, self.config, revision=self.revision
+                )
+            )
+        except Exception as error:  # the library hands on whatever its readers raise
+            said = " ".join(str(error).split())[:300] or type(error).__name__
+            raise DataError(
+                f"dataset.path={path} can't be loaded: {said}\n"
+                "Expected the name of a data set on the hub, or a folder that save_to_disk wrote."
+            ) from error
+        finally:
+            if shown:
+                datasets.enable_progress_bars()
+        if not isinstance(found, dict):
+            raise DataError(f"{path} has no splits.\nSave a DatasetDict with the splits train and test.")
+        return found
+
+    def _column(self, features: Mapping[str, Any], what: str, asked: str | None, usual: Sequence[str]) -> str:
+        """Return the column that a setting names, or the first usual one."""
+        found = next((name for name in ([asked] if asked else usual) if name in features), None)
+        if found is None:
+            remedy = f"a column {asked or ' or '.join(usual)}; name another with dataset.{what}_column=NAME"
+            raise lacks(Path(str(self.path)), [asked or usual[0]], list(features), remedy)
+        return found
+
+    def _test(self, splits: Mapping[str, Any], label: str) -> tuple[str, str]:
+        """Return the split that is the test part, and what to say of it."""
+        if self.test_split is not None and self.test_split not in splits:
+            raise DataError(f"{self.path} has no split {self.test_split}: it has {', '.join(splits)}.")
+        there = [name for name in ([self.test_split] if self.test_split else TEST_SPLITS) if name in splits]
+        blind = [name for name in there if all(code in WITHHELD for _, code in _pairs(splits[name], label, label))]
+        found = next((name for name in there if name not in blind), None)
+        if found is None:
+            said = f"its split {blind[0]} has no labels" if blind else f"it has {', '.join(splits)}"
+            raise DataError(f"{self.path} has no test part: {said}.\nName a split with labels: dataset.test_split=NAME")
+        if found == (self.test_split or "test"):
+            return found, ""
+        why = f"{blind[0]} has no labels" if blind else "there is no test"
+        return found, f"{self.path}: the split {found} is the test part: {why}"
+
+
+def _pairs(split: Any, *columns: str) -> Iterator[tuple[Any, ...]]:
+    """Yield the values of two columns, row by row; other columns, such as pictures, are not decoded."""
+    found = split.select_columns(list(dict.fromkeys(columns)))[:]
+    return zip(*(found[column] for column in columns), strict=True)
