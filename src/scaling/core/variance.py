@@ -57,11 +57,6 @@ class Components:
         """The part of it that all seeds share, which more seeds don't average out."""
         return max(self.samples - self.residual, 0.0) / (self.seeds * self.tested)
 
-    @property
-    def mean_variance(self) -> float:
-        """Variance of the mean over seeds and test samples, both sources counted once."""
-        return self.between / (self.seeds * self.tested) + self.shared_variance
-
 
 def t_quantile(freedom: float, probability: float) -> float:
     """Return a quantile of Student's t distribution; endless freedom gives the normal one."""

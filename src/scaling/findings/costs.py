@@ -6,7 +6,6 @@ import numpy as np
 
 from scaling.core.curves import Curve, Point
 from scaling.findings.results import Cost
-from scaling.findings.samples import score_of
 from scaling.metrics import Metric
 
 #: Stages of a run that are neither fitting nor predicting.
@@ -25,7 +24,7 @@ def cost(curve: Curve, n: int, metric: Metric) -> Cost:
     """Return what a point of a curve takes at one n, means over seeds."""
     points = curve.at(n)
     fit = _mean(fit_seconds(point) for point in points)
-    scores = [value for point in points if np.isfinite(value := score_of(point, metric))]
+    scores = curve.logged(metric.key, n)
     per_hour = float(np.mean(scores)) / (fit / 3600) if fit and scores and metric.higher_is_better else None
     return Cost(
         curve_id=curve.curve_id,
