@@ -8,10 +8,11 @@ from pathlib import Path
 from typing import Any
 
 from scaling import machine
-from scaling.adapt.base import DIVERGED, Adaptation, Context, Outcome, Subset, check_network, positive_number
+from scaling.adapt.base import DIVERGED, Adaptation, Context, Outcome, Subset, check_network
 from scaling.config import build, build_dataset, known_precision, resolve_precision
 from scaling.core.errors import SettingError
 from scaling.core.identity import GridPoint, digest
+from scaling.core.reading import Count, read
 from scaling.core.reporter import Reporter, SilentReporter
 from scaling.core.subsets import FULL, effective_n, parse_n, subset_indices
 from scaling.data.base import VECTORS, Dataset, DataSource, load
@@ -20,7 +21,7 @@ from scaling.features.given import GivenFeatures, check_match
 from scaling.features.provider import FEATURE_VERSION, FeatureProvider, Features, FeatureSettings
 from scaling.metrics import Score
 from scaling.models.base import ModelSource
-from scaling.training.recipe import TrainingSettings, whole
+from scaling.training.recipe import TrainingSettings
 
 #: The strategy with which several processes share a training.
 DISTRIBUTED = "ddp"
@@ -41,10 +42,7 @@ class Job:
     @cached_property
     def seed(self) -> int:
         """The seed; 0 is one like any other."""
-        seed = self.settings["seed"]
-        if not whole(seed, 0):
-            raise SettingError(f"seed={seed}: expected a whole number from 0 up.")
-        return seed
+        return self.settings["seed"]
 
     @cached_property
     def n_asked(self) -> int | None:
@@ -86,12 +84,8 @@ class Job:
                 " point.\nLeave it out. For gradient accumulation set trainer.micro_batch=."
             )
         processes, micro_batch = 1, trainer.get("micro_batch")
-        if trainer.get("strategy") == DISTRIBUTED and not whole(processes := trainer.get("devices")):
-            raise SettingError(f"trainer.devices={processes}: with trainer.strategy=ddp expected a number from 1 up.")
-        if micro_batch is not None and not whole(micro_batch):
-            raise SettingError(f"trainer.micro_batch={micro_batch}: expected a whole number from 1 up, or null.")
-        if not positive_number(places["seconds"]) and places["seconds"] != 0:
-            raise SettingError(f"checkpoints.seconds={places['seconds']}: expected a number from 0 up.")
+        if trainer.get("strategy") == DISTRIBUTED:
+            processes = read(Count, trainer.get("devices"), "with trainer.strategy=ddp trainer.devices")
         fingerprint = self.point.fingerprint
         return TrainingSettings(
             processes, micro_batch, Path(places["dir"]) / f"{fingerprint}.pt", fingerprint, places["seconds"],

@@ -11,6 +11,7 @@ from functools import lru_cache, partial
 from typing import TYPE_CHECKING, Any, ClassVar, Literal, Protocol
 
 from scaling.core.errors import ModelError, ScalingError, SettingError
+from scaling.core.reading import Checked, Count
 from scaling.data.preprocessing import IMAGENET_MEAN, IMAGENET_STD, IMAGES, Preprocessing
 from scaling.modalities.base import Batch, Processor, Samples
 from scaling.models import weights
@@ -127,19 +128,13 @@ def _build(source: ModelSource, version: str | None) -> Backbone:
     return source.build()
 
 
-def check_size(size: Any) -> None:
-    """Raise SettingError where an input size is no number of pixels."""
-    if size is not None and (isinstance(size, bool) or not isinstance(size, int) or size < 1):
-        raise SettingError(f"model.input_size={size}: expected a positive number of pixels, the side of a square.")
-
-
 @lru_cache(maxsize=8)
 def _state_digest(source: "NetworkSource", version: str | None) -> str:
     return weights.state_digest(source.network())
 
 
 @dataclass(frozen=True)
-class NetworkSource:
+class NetworkSource(Checked):
     """A network from a library; subclasses say which.
 
     Attributes:
@@ -165,12 +160,13 @@ class NetworkSource:
     weights_need: str | None = None
     tag: str | None = None
     preprocessing: Preprocessing | Literal["to_tensor"] | None = None
-    input_size: int | None = None
+    input_size: Count | None = None
     num_classes: int | None = None
     label_space: str | None = None
     head: str | None = None
     init_seed: int = 0
 
+    node: ClassVar[str] = "model"
     library: ClassVar[str] = ""
     modality: ClassVar[str] = IMAGES
     trainable: ClassVar[bool] = True
@@ -178,18 +174,15 @@ class NetworkSource:
     comparable: ClassVar[bool] = False
 
     def __post_init__(self) -> None:
+        super().__post_init__()
         if not self.name:
             raise SettingError(f"model={self.library} needs model.name=NAME, the library's name of a network.")
-        check_size(self.input_size)
 
     def processor(self) -> Preprocessing:
         """Return the preprocessing with nothing left open."""
         if self.preprocessing == "to_tensor":
             return TO_TENSOR.at_size(self.input_size)
-        if isinstance(self.preprocessing, str):
-            raise SettingError(
-                f"model.preprocessing={self.preprocessing}: expected to_tensor or null (the model's own)."
-            )
+        assert not isinstance(self.preprocessing, str)
         return (self.preprocessing or self.native_preprocessing()).at_size(self.input_size)
 
     def identity(self) -> dict[str, Any]:

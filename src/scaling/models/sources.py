@@ -17,6 +17,7 @@ import numpy as np
 
 from scaling.core.errors import ModelError, ScalingError, SettingError, UnavailableError
 from scaling.core.identity import digest
+from scaling.core.reading import Checked, Count
 from scaling.data.preprocessing import IMAGES, Preprocessing
 from scaling.modalities.base import Batch
 from scaling.models import weights
@@ -25,7 +26,6 @@ from scaling.models.base import (
     Backbone,
     Failure,
     NetworkSource,
-    check_size,
     encode_images,
     refused_images,
 )
@@ -297,7 +297,7 @@ class TorchHubModel(NetworkSource):
 
 
 @dataclass(frozen=True)
-class Pixels:
+class Pixels(Checked):
     """Raw pixels as features, scaled to −1 … 1: the baseline without any pre-training.
 
     Attributes:
@@ -305,17 +305,15 @@ class Pixels:
     """
 
     id: str = "pixels"
-    input_size: int | None = None
+    input_size: Count | None = None
     pretrained: bool = False
     label_space: str | None = None
 
+    node: ClassVar[str] = "model"
     modality: ClassVar[str] = IMAGES
     trainable: ClassVar[bool] = False
     labels: ClassVar[tuple[str, ...] | None] = None
     comparable: ClassVar[bool] = False
-
-    def __post_init__(self) -> None:
-        check_size(self.input_size)
 
     def processor(self) -> Preprocessing:
         """Return the scaling."""
