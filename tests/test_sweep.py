@@ -14,7 +14,8 @@ from scaling.config import compose, plain
 from scaling.core.errors import SweepError
 from scaling.point import Result
 from scaling.sweep import run_grid
-from scaling.tracking import KIND, RunStore
+from scaling.tracking import RunStore
+from scaling.tracking.records import KIND
 
 
 @pytest.fixture(autouse=True)

@@ -9,19 +9,8 @@ import numpy as np
 from numpy.typing import NDArray
 
 from scaling.adapt.base import Adaptation, Context, Subset
-from scaling.core.costs import (
-    ARITHMETIC,
-    EARLIER,
-    NEGLIGIBLE,
-    POINT_SECONDS,
-    PROBE,
-    PROCESS_BYTES,
-    RUN_BYTES,
-    UNKNOWN,
-    Cost,
-    Estimate,
-    Rate,
-)
+from scaling.core import costs
+from scaling.core.costs import Cost, Estimate, Rate
 from scaling.core.identity import digest
 from scaling.core.reporter import SilentReporter
 from scaling.data.base import Split, Vectors
@@ -29,7 +18,8 @@ from scaling.evaluate import Job
 from scaling.features import FeatureProvider, GivenFeatures
 from scaling.machine import keep_freed_memory, peak_memory
 from scaling.models import build
-from scaling.tracking import BACKBONE, CURVE, MACHINE, RunStore
+from scaling.tracking import RunStore
+from scaling.tracking.records import BACKBONE, CURVE, MACHINE
 
 #: Seconds after which a probe of the forward pass is enough.
 PROBE_SECONDS = 1.0
@@ -68,7 +58,7 @@ def estimate(jobs: Sequence[Job], store: RunStore) -> Estimate:
     forward_seconds = sum(work.samples * rate.seconds for work, rate in forward)
     fit_seconds = sum(cost.multiply_adds * rates[job.point.curve_id].seconds for job, cost in fits)
     features = sum(work.samples * (widths[key] * 4 + 4) for key, work in passes.items())
-    runs = sum(8 * len(job.subset) + 12 * len(job.dataset.test) + RUN_BYTES for job in jobs)
+    runs = sum(8 * len(job.subset) + 12 * len(job.dataset.test) + costs.RUN_BYTES for job in jobs)
     largest = max(len(job.subset) for job in jobs)
     peaks = [
         metrics.get("memory/peak_bytes", 0.0)
@@ -76,13 +66,13 @@ def estimate(jobs: Sequence[Job], store: RunStore) -> Estimate:
         for metrics in runs
         if metrics["n"] <= largest
     ]
-    base = max(PROCESS_BYTES + max(map(_held, jobs)), peak_memory())
+    base = max(costs.PROCESS_BYTES + max(map(_held, jobs)), peak_memory())
     return Estimate(
         points=len(jobs),
         samples=sum(work.samples for work in passes.values()),
         forward_seconds=forward_seconds,
         forward_source=_sources(rate for _, rate in forward),
-        fit_seconds=fit_seconds + POINT_SECONDS * len(jobs),
+        fit_seconds=fit_seconds + costs.POINT_SECONDS * len(jobs),
         fit_source=_sources(rates.values()),
         disk=features + runs,
         memory=max([base + max(cost.memory for _, cost in fits), *peaks]),
@@ -129,11 +119,11 @@ def _forward_rate(work: _Passes, store: RunStore) -> Rate:
     """Return the seconds a sample takes."""
     job = work.job
     if not job.model.trainable:  # no network, no time
-        return Rate(0.0, ARITHMETIC)
+        return Rate(0.0, costs.ARITHMETIC)
     computed = f"metrics.features_computed >= {FEWEST_SAMPLES}"
     found = store.metrics_of({BACKBONE: job.backbone_id, MACHINE: job.machine}, computed)
     measured = [(metrics["features_computed"], _seconds(metrics, _of_features)) for metrics in found]
-    return Rate.of(measured, EARLIER) or Rate.of([_try_forward(job)], PROBE) or Rate(0.0, ARITHMETIC)
+    return Rate.of(measured, costs.EARLIER) or Rate.of([_try_forward(job)], costs.PROBE) or Rate(0.0, costs.ARITHMETIC)
 
 
 def _fit_rates(
@@ -151,22 +141,22 @@ def _fit_rates(
             continue
         width = widths[_pass_id(job)]
         trained = _passes_through(job, len(job.subset)) is not None
-        if cost.multiply_adds < NEGLIGIBLE and not trained:
-            rates[curve] = Rate(0.0, ARITHMETIC)
+        if cost.multiply_adds < costs.NEGLIGIBLE and not trained:
+            rates[curve] = Rate(0.0, costs.ARITHMETIC)
             continue
         measured = [
             (_cost(job, int(metrics["n"]), width).multiply_adds, _seconds(metrics, _of_fit))
             for metrics in earlier[curve]
         ]
-        if (rate := Rate.of(measured, EARLIER)) is None:
+        if (rate := Rate.of(measured, costs.EARLIER)) is None:
             if trained:
                 rates[curve] = _forward_rate(_Passes(job), store)
                 continue
             key = digest({"adaptation": job.adaptation.identity(), "name": job.adaptation.name, "width": width})
             if job.adaptation.cost(1, 1, 1, 2) is None:  # what it does with made-up features can't be known
-                probes[key] = Rate(0.0, UNKNOWN)
+                probes[key] = Rate(0.0, costs.UNKNOWN)
             elif key not in probes:
-                probes[key] = Rate.of([_try_fit(job, width)], PROBE) or Rate(0.0, ARITHMETIC)
+                probes[key] = Rate.of([_try_fit(job, width)], costs.PROBE) or Rate(0.0, costs.ARITHMETIC)
             rate = probes[key]
         rates[curve] = rate
     return rates
@@ -230,7 +220,7 @@ def _try_fit(job: Job, width: int) -> tuple[float, float]:
 def _sources(rates: Iterable[Rate]) -> str:
     """Join how rates are known, each once; what took too little to measure counts only where nothing else does."""
     found = {rate.source for rate in rates}
-    return ", ".join(sorted(found - {ARITHMETIC} or found))
+    return ", ".join(sorted(found - {costs.ARITHMETIC} or found))
 
 
 def _held(job: Job) -> float:

@@ -11,10 +11,10 @@ from scaling.core.reading import Bounds, Count, hints, read, shown
 TYPES: Mapping[str, Any] = {
     "seed": Annotated[int, Bounds(0)], "precision": str, "subset.draw": Literal["stratified", "first"], "data.dir": str,
     "checkpoints.dir": str, "checkpoints.seconds": Annotated[float, Bounds(0)], "keep_checkpoint": bool,
-    "force": bool, "plan": bool, "progress": bool, "tracking.uri": str | None, "tracking.experiment": str, "trainer.accelerator": str,
-    "trainer.benchmark": bool | None, "trainer.deterministic": bool | Literal["warn"] | None,
-    "trainer.devices": int | str | tuple[int, ...], "trainer.micro_batch": Count | None, "trainer.num_nodes": int,
-    "trainer.strategy": str,
+    "force": bool, "plan": bool, "progress": bool, "tracking.uri": str | None, "tracking.experiment": str,
+    "trainer.accelerator": str, "trainer.benchmark": bool | None, "trainer.num_nodes": int, "trainer.strategy": str,
+    "trainer.deterministic": bool | Literal["warn"] | None, "trainer.devices": int | str | tuple[int, ...],
+    "trainer.micro_batch": Count | None,
 }  # fmt: skip
 #: Nodes whose class is no choice.
 CLASSES = {"features": "scaling.features.FeatureSettings"}

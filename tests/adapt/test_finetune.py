@@ -190,7 +190,7 @@ def test_an_n_that_leaves_nothing_to_validate_on_names_the_smallest_that_does(hu
         ({"learning_rates": (0.1, 0.01)}, "adaptation.learning_rates=[0.1, 0.01]: expected a list"),
         (
             {"learning_rates": ("fast",)},
-            "adaptation.learning_rates=[fast]: expected a list, each entry a number above 0",
+            "adaptation.learning_rates=[fast]: expected a list, each entry a number",
         ),
         ({"learning_rates": (float("nan"),)}, "adaptation.learning_rates=[nan]: expected a list"),
         ({"learning_rates": 0.1}, "adaptation.learning_rates=0.1: expected a list, each entry a number above 0"),

@@ -12,7 +12,8 @@ from scaling.config import compose, plain
 from scaling.core.errors import ScalingError
 from scaling.data import Digits
 from scaling.evaluate import Job
-from scaling.tracking import KIND, RunStore
+from scaling.tracking import RunStore
+from scaling.tracking.records import KIND
 
 EMBEDDINGS = ("dataset=embeddings", "dataset.path=emb.npz", "adaptation=knn")
 

@@ -17,7 +17,8 @@ from scaling.report import FILES, Gap, Published, Report, collect, compare, find
 from scaling.report.files import write_points
 from scaling.report.page import render
 from scaling.report.tables import main_table
-from scaling.tracking import FINGERPRINT, REASON, RunStore
+from scaling.tracking import RunStore
+from scaling.tracking.records import FINGERPRINT, REASON
 
 POINT = Point(
     curve_id="c", model="net", dataset="digits", adaptation="knn", n=10, n_requested="10", seed=0,

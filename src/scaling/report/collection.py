@@ -12,7 +12,10 @@ from scaling.findings import Findings, Settings, find
 from scaling.metrics import Metric, metric_of, primary_metric
 from scaling.report.gaps import Gap, find_gaps
 from scaling.report.published import Published, compare
-from scaling.tracking import KIND, PARENT, RunLinks, RunStore, StoredSamples, opened, to_point
+from scaling.tracking import RunStore
+from scaling.tracking.artifacts import RunLinks
+from scaling.tracking.predictions import StoredSamples
+from scaling.tracking.records import KIND, PARENT, opened, to_point
 
 #: Of so many sweeps, the newest, the page shows configuration and environment.
 SWEEPS_SHOWN = 5

@@ -5,7 +5,7 @@ from dataclasses import dataclass
 from typing import Any
 
 from scaling.core.curves import base_label
-from scaling.tracking import FINGERPRINT, REASON
+from scaling.tracking.records import FINGERPRINT, REASON
 
 
 @dataclass(frozen=True)
