@@ -1,7 +1,7 @@
 """What the pending points of a grid will cost: from earlier runs on such a machine, else from a short probe."""
 
 import time
-from collections.abc import Callable, Iterable, Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from typing import cast
 
@@ -122,7 +122,7 @@ def _forward_rate(work: _Passes, store: RunStore) -> Rate:
         return Rate(0.0, costs.ARITHMETIC)
     computed = f"metrics.features_computed >= {FEWEST_SAMPLES}"
     found = store.metrics_of({BACKBONE: job.backbone_id, MACHINE: job.machine}, computed)
-    measured = [(metrics["features_computed"], _seconds(metrics, _of_features)) for metrics in found]
+    measured = [(metrics["features_computed"], costs.feature_seconds(metrics)) for metrics in found]
     return Rate.of(measured, costs.EARLIER) or Rate.of([_try_forward(job)], costs.PROBE) or Rate(0.0, costs.ARITHMETIC)
 
 
@@ -145,7 +145,7 @@ def _fit_rates(
             rates[curve] = Rate(0.0, costs.ARITHMETIC)
             continue
         measured = [
-            (_cost(job, int(metrics["n"]), width).multiply_adds, _seconds(metrics, _of_fit))
+            (_cost(job, int(metrics["n"]), width).multiply_adds, costs.fit_seconds(metrics) or 0.0)
             for metrics in earlier[curve]
         ]
         if (rate := Rate.of(measured, costs.EARLIER)) is None:
@@ -176,20 +176,6 @@ def _cost(job: Job, n: int, width: int) -> Cost:
 def _cost_of(adaptation: Adaptation, n: int, m: int, d: int, classes: int) -> Cost:
     """Return what an adaptation says of its cost, else that of reading all features once."""
     return adaptation.cost(n, m, d, classes) or Cost((n + m) * d * classes, (n + m) * d * 4)
-
-
-def _of_features(stage: str) -> bool:
-    return stage.startswith("features_of_")
-
-
-def _of_fit(stage: str) -> bool:
-    return not _of_features(stage) and stage not in ("load_s", "logging_s")
-
-
-def _seconds(metrics: Mapping[str, float], stages: Callable[[str], bool]) -> float:
-    """Return the seconds that a run spent in some of its stages."""
-    timed = {name.removeprefix("time/"): value for name, value in metrics.items() if name.startswith("time/")}
-    return sum(value for stage, value in timed.items() if stages(stage))
 
 
 def _try_forward(job: Job) -> tuple[float, float]:

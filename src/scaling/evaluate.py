@@ -9,7 +9,7 @@ from typing import Any
 
 from scaling import machine
 from scaling.adapt.base import DIVERGED, Adaptation, Context, Outcome, Subset, check_network
-from scaling.config import build, build_dataset, known_precision, resolve_precision
+from scaling.config import build, build_dataset, resolve_precision
 from scaling.core.errors import SettingError
 from scaling.core.identity import GridPoint, digest
 from scaling.core.reading import Count, read
@@ -54,7 +54,7 @@ class Job:
         """The precision that will really be used; features that are given have theirs, and no forward pass."""
         asked = str(self.settings["precision"])
         if self.given:
-            return known_precision(asked) and GIVEN_PRECISION
+            return GIVEN_PRECISION
         return resolve_precision(asked, str(self.trainer.get("accelerator", "auto")))
 
     @cached_property

@@ -7,9 +7,11 @@ from typing import Annotated, Any, Literal
 from scaling.core.errors import SettingError
 from scaling.core.reading import Bounds, Count, hints, read, shown
 
+Precision = Literal["32-true", "bf16-mixed", "bf16-true", "16-mixed", "16-true"]
 #: Types of the settings of a grid point that belong to no class; those of the others are their class's.
 TYPES: Mapping[str, Any] = {
-    "seed": Annotated[int, Bounds(0)], "precision": str, "subset.draw": Literal["stratified", "first"], "data.dir": str,
+    "seed": Annotated[int, Bounds(0)], "precision": Precision, "subset.draw": Literal["stratified", "first"],
+    "data.dir": str,
     "checkpoints.dir": str, "checkpoints.seconds": Annotated[float, Bounds(0)], "keep_checkpoint": bool,
     "force": bool, "plan": bool, "progress": bool, "tracking.uri": str | None, "tracking.experiment": str,
     "trainer.accelerator": str, "trainer.benchmark": bool | None, "trainer.num_nodes": int, "trainer.strategy": str,

@@ -110,14 +110,8 @@ def plan_table(rows: Iterable[tuple[GridPoint, str, str]]) -> Table:
     table.add_column("seed", justify="right")
     table.add_column("state", overflow="fold")
     for point, state, why in rows:
-        table.add_row(
-            point.model,
-            point.dataset,
-            point.adaptation,
-            str(point.n),
-            str(point.seed),
-            f"{state} {why}".strip(),
-        )
+        names = (point.model, point.dataset, point.adaptation, str(point.n), str(point.seed))
+        table.add_row(*names, f"{state} {why}".strip())
     return table
 
 

@@ -15,7 +15,7 @@ from scaling.core.curves import curves_of
 from scaling.core.errors import AdaptationError
 from scaling.findings import find
 from scaling.metrics.columns import COLUMNS
-from scaling.report import FILES
+from scaling.report.files import FILES
 from scaling.tracking import RunStore
 from scaling.tracking.predictions import StoredSamples
 from scaling.tracking.records import CURVE, FINGERPRINT, KIND, PARENT, REASON, SWEEP

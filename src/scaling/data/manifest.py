@@ -7,7 +7,7 @@ from typing import Any, Literal
 from unicodedata import normalize
 
 from scaling.core.errors import DataError
-from scaling.core.tables import HEADER, Table, read_table
+from scaling.core.tables import HEADER, CsvTable, read_table
 from scaling.data.base import Dataset
 from scaling.data.decoding import Viewing
 from scaling.data.folders import PARTS, file_split, picture_dataset, required_path, unfetched
@@ -66,7 +66,7 @@ class Manifest(Viewing):
 
 
 def manifest_rows(
-    table: Table, wanted: Sequence[str] = COLUMNS, may_be_empty: Sequence[str] = ()
+    table: CsvTable, wanted: Sequence[str] = COLUMNS, may_be_empty: Sequence[str] = ()
 ) -> list[tuple[int, str, str, str]]:
     """Return each row's line, and its cells in three columns.
 

@@ -12,7 +12,7 @@ from scaling.core.crossover import Crossing, crossing, differences
 from scaling.core.ranks import association, concordance
 from scaling.core.variance import components
 from scaling.core.words import about
-from scaling.findings.pairs import ALL_PAIRS, NO_DRAWS, Pair, Rows
+from scaling.findings.pairs import ALL_PAIRS, NO_DRAWS, Pair, PairedRows
 from scaling.findings.results import Comparison, Crossover, Floats, Ranks
 from scaling.metrics import Metric
 
@@ -92,7 +92,7 @@ class Duel:
     residual: list[float] = field(default_factory=list)
     drawn: list[bool] = field(default_factory=list)
 
-    def add(self, n: int, rows: Rows, metric: Metric) -> None:
+    def add(self, n: int, rows: PairedRows, metric: Metric) -> None:
         """Take the pair's rows at the next n."""
         sign = 1.0 if metric.higher_is_better else -1.0
         scores = sign * (rows.scores[0] - rows.scores[1])

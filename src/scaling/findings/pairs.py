@@ -74,7 +74,7 @@ def pairs_at(means: Mapping[str, float], higher: bool, always: Collection[Pair])
 
 
 @dataclass(frozen=True)
-class Rows:
+class PairedRows:
     """Two curves at one n, reduced to the seeds that both have; values (S, m) where both have predictions."""
 
     a: Block
@@ -84,7 +84,7 @@ class Rows:
     seeds: int
 
 
-def paired_rows(a: Block, b: Block) -> Rows | None:
+def paired_rows(a: Block, b: Block) -> PairedRows | None:
     """Pair two curves seed by seed; None where they share no seed."""
     common = sorted(set(a.seeds) & set(b.seeds))
     if not common:
@@ -92,10 +92,10 @@ def paired_rows(a: Block, b: Block) -> Rows | None:
     left, right = ([block.seeds.index(seed) for seed in common] for block in (a, b))
     scores = (a.scores[left], b.scores[right])
     if a.values is None or b.values is None or a.test_set != b.test_set:  # two test sets
-        return Rows(a, b, scores, None, len(common))
+        return PairedRows(a, b, scores, None, len(common))
     # Seeds that share subset and result are one measurement.
     once = slice(0, 1) if a.same and b.same else slice(None)
-    return Rows(a, b, scores, (a.values[left][once], b.values[right][once]), len(common))
+    return PairedRows(a, b, scores, (a.values[left][once], b.values[right][once]), len(common))
 
 
 #: A comparison before its error is known from the pair's comparisons at all n, and what it will be known from.

@@ -213,7 +213,7 @@ class Pretraining:
 
 
 @dataclass(frozen=True)
-class Cost:
+class CurveCost:
     """What a point of a curve takes at one n, means over seeds.
 
     Attributes:
@@ -308,7 +308,7 @@ class Findings:
     ranks: tuple[Ranks, ...]
     crossovers: tuple[Crossover, ...]
     pretraining: tuple[Pretraining, ...]
-    costs: tuple[Cost, ...]
+    costs: tuple[CurveCost, ...]
     complexity: Complexity
     notes: tuple[str, ...]
     caveats: tuple[str, ...]

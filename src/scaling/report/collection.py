@@ -10,7 +10,7 @@ from scaling.core.errors import SettingError, StoreError
 from scaling.core.secrets import mask
 from scaling.findings import Findings, Settings, find
 from scaling.metrics import Metric, metric_of, primary_metric
-from scaling.report.gaps import Gap, find_gaps
+from scaling.report.gaps import MissingPoint, find_gaps
 from scaling.report.published import Published, compare
 from scaling.tracking import RunStore
 from scaling.tracking.artifacts import RunLinks
@@ -43,7 +43,7 @@ class Report:
 
     experiment: str
     curves: list[Curve]
-    gaps: list[Gap]
+    gaps: list[MissingPoint]
     duplicates: dict[str, int]
     published: list[Published]
     parent: str | None
