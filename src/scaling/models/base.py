@@ -128,6 +128,18 @@ def _build(source: ModelSource, version: str | None) -> Backbone:
     return source.build()
 
 
+class Untrained(Checked):
+    """What models share that nobody trains: neither names of outputs nor files."""
+
+    node: ClassVar[str] = "model"
+    trainable: ClassVar[bool] = False
+    labels: ClassVar[tuple[str, ...] | None] = None
+    comparable: ClassVar[bool] = False
+
+    def version(self) -> None:
+        """Return nothing: no file is named."""
+
+
 @lru_cache(maxsize=8)
 def _state_digest(source: "NetworkSource", version: str | None) -> str:
     return weights.state_digest(source.network())

@@ -8,10 +8,11 @@ from typing import TYPE_CHECKING, Any, ClassVar, cast
 import numpy as np
 from numpy.typing import NDArray
 
-from scaling.core.errors import ScalingError, SettingError
+from scaling.core.errors import ScalingError
+from scaling.core.reading import Count
 from scaling.modalities.base import Batch, Read, Samples
 from scaling.modalities.texts import TEXTS, Texts, check_unaugmented
-from scaling.models.base import Backbone, Failure, refused
+from scaling.models.base import Backbone, Failure, Untrained, refused
 
 if TYPE_CHECKING:
     from torch import Tensor, nn
@@ -23,7 +24,7 @@ COUNTED = (("word", (1, 1)), ("char_wb", (3, 4)))
 
 
 @dataclass(frozen=True)
-class HashedNgrams:
+class HashedNgrams(Untrained):
     """Words, and 3 or 4 letters in a row within them, counted under signed hashes of them.
 
     A count c becomes the sign of c times log(1 + |c|), and a text's row is divided by its length: sublinear term
@@ -34,18 +35,11 @@ class HashedNgrams:
     """
 
     id: str = "hashed_ngrams"
-    width: int = 4096
+    width: Count = 4096
     label_space: str | None = None
 
     modality: ClassVar[str] = TEXTS
-    trainable: ClassVar[bool] = False
     pretrained: ClassVar[bool] = False
-    labels: ClassVar[tuple[str, ...] | None] = None
-    comparable: ClassVar[bool] = False
-
-    def __post_init__(self) -> None:
-        if isinstance(self.width, bool) or not isinstance(self.width, int) or self.width < 1:
-            raise SettingError(f"model.width={self.width}: expected a whole number from 1 up.")
 
     def processor(self) -> "Hashing":
         """Return the hashing."""
@@ -66,9 +60,6 @@ class HashedNgrams:
     def identity(self) -> dict[str, Any]:
         """Return what changes the features."""
         return {"architecture": "hashed_ngrams", "preprocessing": self.processor().identity()}
-
-    def version(self) -> None:
-        """Return nothing: no file is named."""
 
     def build(self) -> Backbone:
         """Return a network that changes nothing."""

@@ -17,7 +17,7 @@ import numpy as np
 
 from scaling.core.errors import ModelError, ScalingError, SettingError, UnavailableError
 from scaling.core.identity import digest
-from scaling.core.reading import Checked, Count
+from scaling.core.reading import Count
 from scaling.data.preprocessing import IMAGES, Preprocessing
 from scaling.modalities.base import Batch
 from scaling.models import weights
@@ -26,6 +26,7 @@ from scaling.models.base import (
     Backbone,
     Failure,
     NetworkSource,
+    Untrained,
     encode_images,
     refused_images,
 )
@@ -297,7 +298,7 @@ class TorchHubModel(NetworkSource):
 
 
 @dataclass(frozen=True)
-class Pixels(Checked):
+class Pixels(Untrained):
     """Raw pixels as features, scaled to −1 … 1: the baseline without any pre-training.
 
     Attributes:
@@ -309,11 +310,7 @@ class Pixels(Checked):
     pretrained: bool = False
     label_space: str | None = None
 
-    node: ClassVar[str] = "model"
     modality: ClassVar[str] = IMAGES
-    trainable: ClassVar[bool] = False
-    labels: ClassVar[tuple[str, ...] | None] = None
-    comparable: ClassVar[bool] = False
 
     def processor(self) -> Preprocessing:
         """Return the scaling."""
@@ -326,9 +323,6 @@ class Pixels(Checked):
     def identity(self) -> dict[str, Any]:
         """Return what changes the features."""
         return {"architecture": "pixels", "preprocessing": self.processor().identity()}
-
-    def version(self) -> None:
-        """Return nothing: no file is named."""
 
     def known_width(self, samples: Any) -> int | None:
         """Return the number of pixels of an image, where none is resized."""
