@@ -88,16 +88,13 @@ def plan(candidates: Sequence[tuple[Sequence[str], Mapping[str, Any]]], store: R
     Raises:
         ScalingError: a point can't be run as it is set; nothing was written then.
     """
-    unique: dict[str, tuple[tuple[str, ...], Mapping[str, Any], GridPoint, tuple[str, ...]]] = {}
+    unique: dict[str, Planned] = {}
     for overrides, settings in candidates:
         job = Job(settings)
         point = job.check()
-        unique.setdefault(point.fingerprint, (tuple(overrides), settings, point, job.dataset.remarks))
-    pending = PointState("pending")
-    found = [
-        Planned(overrides, settings, point, pending, notes) for overrides, settings, point, notes in unique.values()
-    ]
-    return looked_up(found, store)
+        planned = Planned(tuple(overrides), settings, point, PointState("pending"), job.dataset.remarks)
+        unique.setdefault(point.fingerprint, planned)
+    return looked_up(list(unique.values()), store)
 
 
 def looked_up(planned: Sequence[Planned], store: RunStore) -> list[Planned]:

@@ -16,7 +16,7 @@ from scaling.findings.pairs import judged, scratch_pairs
 from scaling.findings.pretraining import pretraining
 from scaling.findings.results import Findings
 from scaling.findings.table import CurveSet
-from scaling.metrics import Metric
+from scaling.metrics import Metric, is_metric
 
 
 def find(curves: Sequence[Curve], samples: SampleSource, settings: Settings | None = None) -> Findings:
@@ -62,10 +62,17 @@ def find(curves: Sequence[Curve], samples: SampleSource, settings: Settings | No
 
 
 def having(curves: Sequence[Curve], metric: Metric) -> list[Curve]:
-    """Return the curves of which any run logged a metric."""
+    """Return the curves of which any run logged a metric.
+
+    Raises:
+        SettingError: none did; it names those there are.
+    """
     shown = [curve for curve in curves if any(np.isfinite(point.logged(metric.key)) for point in curve.points)]
     if not shown:
-        raise SettingError(f"metric={metric.key}: no run logged {metric.key}.")
+        points = [point for curve in curves for point in curve.points]
+        known = {key for point in points for key in (*point.metrics, f"test/{point.metric}") if key.startswith("test/")}
+        drawn = ", ".join(sorted(filter(is_metric, known)))
+        raise SettingError(f"metric={metric.key}: no run of these curves has it.\nThey have: {drawn}.")
     return shown
 
 
