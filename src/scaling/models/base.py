@@ -139,6 +139,10 @@ class Untrained(Checked):
     def version(self) -> None:
         """Return nothing: no file is named."""
 
+    def known_width(self, samples: Samples) -> int | None:
+        """Return nothing: features tell it."""
+        return None
+
 
 @lru_cache(maxsize=8)
 def _state_digest(source: "NetworkSource", version: str | None) -> str:

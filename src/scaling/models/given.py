@@ -26,9 +26,6 @@ class Given(Untrained):
         """Return what changes the features: nothing, they are known by the content of the data set."""
         return {"architecture": "given"}
 
-    def known_width(self, samples: Any) -> None:
-        """Return nothing: the features that are given tell it."""
-
     def refusal(self, batch: Any, error: Exception, failure: Any) -> NoReturn:
         """Raise ModelError: there is no network."""
         raise self._no_network()

@@ -1,6 +1,5 @@
 """Hashed n-grams as features of texts: the baseline without any pre-training. Nothing is fitted to any text."""
 
-from collections.abc import Sequence
 from dataclasses import dataclass
 from functools import cached_property
 from typing import TYPE_CHECKING, Any, ClassVar, cast
@@ -10,8 +9,8 @@ from numpy.typing import NDArray
 
 from scaling.core.errors import ScalingError
 from scaling.core.reading import Count
-from scaling.modalities.base import Batch, Read, Samples
-from scaling.modalities.texts import TEXTS, Texts, check_unaugmented
+from scaling.modalities.base import Batch, Reader, Samples
+from scaling.modalities.texts import TEXTS, TextProcessor, Texts
 from scaling.models.base import Backbone, Failure, Untrained, refused
 
 if TYPE_CHECKING:
@@ -69,7 +68,7 @@ class HashedNgrams(Untrained):
 
 
 @dataclass(frozen=True)
-class Hashing:
+class Hashing(TextProcessor):
     """From texts to rows of hashed counts."""
 
     width: int
@@ -82,21 +81,9 @@ class Hashing:
         """Return how texts are read."""
         return HashedTexts(cast(Texts, samples), self)
 
-    def prepare(self, batch: Batch) -> Batch:
-        """Return a batch as it is."""
-        return batch
-
-    def check_augment(self, names: Sequence[str]) -> None:
-        """Raise SettingError where texts should be augmented."""
-        check_unaugmented(names)
-
-    def augmented(self, batch: Batch, names: Sequence[str], seeds: NDArray[np.int64]) -> Batch:
-        """Return a batch as it is."""
-        return batch
-
 
 @dataclass(frozen=True)
-class HashedTexts:
+class HashedTexts(Reader):
     """Some texts as rows of hashed counts, made anew each time."""
 
     texts: Texts
@@ -114,21 +101,6 @@ class HashedTexts:
         rows = np.sign(counts) * np.log1p(np.abs(counts))
         rows /= np.maximum(np.linalg.norm(rows, axis=1, keepdims=True), np.finfo(np.float32).tiny)
         return {ROWS: torch.from_numpy(rows.astype(np.float32))}
-
-    def held(self, indices: NDArray[np.int64]) -> Read:
-        """Return a reader by place."""
-        return lambda places: self.read(indices[places])
-
-    def order(self, indices: NDArray[np.int64]) -> NDArray[np.int64]:
-        """Return texts as they are: all rows are of one length."""
-        return indices
-
-    def lengths(self, indices: NDArray[np.int64]) -> None:
-        """Return nothing: all rows are of one length."""
-
-    def notes(self) -> list[str]:
-        """Return nothing: all of a text is counted."""
-        return []
 
     @cached_property
     def _vectorizers(self) -> list[Any]:
