@@ -14,7 +14,7 @@ from scaling.data.folders import required_path
 from scaling.data.npz import read_npz
 from scaling.data.offsets import listed
 from scaling.data.parquet import read_parquet
-from scaling.data.rows import Content
+from scaling.data.rows import FileContent
 from scaling.tasks import Classification, Multilabel
 from scaling.tasks.base import Targets
 
@@ -22,7 +22,7 @@ SHIFTED = (
     "{path}: in {columns} of the features, 32-bit floats can't tell values so far from 0 apart: the smallest value"
     " was subtracted."
 )
-READERS: dict[str, Callable[[Path], Content]] = {".npz": read_npz, ".parquet": read_parquet}
+READERS: dict[str, Callable[[Path], FileContent]] = {".npz": read_npz, ".parquet": read_parquet}
 
 
 @dataclass(frozen=True)
@@ -75,7 +75,7 @@ class Embeddings:
         return path
 
 
-def has_several(content: Content, path: Path) -> bool:
+def has_several(content: FileContent, path: Path) -> bool:
     """Say whether samples have several labels; DataError where the parts have labels of two kinds."""
     parts = (content.train.labels, content.test.labels)
     kinds = ["a matrix" if part.ndim == 2 else "text" if part.dtype.kind == "U" else "numbers" for part in parts]
@@ -87,7 +87,7 @@ def has_several(content: Content, path: Path) -> bool:
     return parts[0].ndim == 2
 
 
-def label_names(content: Content, path: Path) -> tuple[tuple[str, ...], tuple[Targets, Targets]]:
+def label_names(content: FileContent, path: Path) -> tuple[tuple[str, ...], tuple[Targets, Targets]]:
     """Return the names of K labels, their numbers where the file has none, and which label each sample has.
 
     Raises:
@@ -108,7 +108,7 @@ def label_names(content: Content, path: Path) -> tuple[tuple[str, ...], tuple[Ta
     return content.class_names or tuple(map(str, range(counts.pop()))), parts
 
 
-def classes(content: Content, path: Path) -> tuple[tuple[str, ...], tuple[NDArray[np.int64], NDArray[np.int64]]]:
+def classes(content: FileContent, path: Path) -> tuple[tuple[str, ...], tuple[NDArray[np.int64], NDArray[np.int64]]]:
     """Number the classes: as class_names has them, else the distinct labels in ascending order.
 
     Returns:

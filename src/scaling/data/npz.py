@@ -12,7 +12,7 @@ from scaling.core.errors import DataError
 from scaling.core.words import class_names
 from scaling.data.offsets import shift
 from scaling.data.rows import (
-    Content,
+    FileContent,
     Rows,
     as_text,
     checked_features,
@@ -29,7 +29,7 @@ WHOLE = ("features", "labels", "split")
 IN_PARTS = ("train_features", "train_labels", "test_features", "test_labels")
 
 
-def read_npz(path: Path) -> Content:
+def read_npz(path: Path) -> FileContent:
     """Read an archive of arrays.
 
     Raises:
@@ -46,7 +46,7 @@ def read_npz(path: Path) -> Content:
         return _from_arrays(archive, path)
 
 
-def _from_arrays(archive: Any, path: Path) -> Content:
+def _from_arrays(archive: Any, path: Path) -> FileContent:
     there = list(archive.files)
     forms = {form for form in (WHOLE, IN_PARTS) if set(form) & set(there)}
     if len(forms) == 2:
@@ -75,9 +75,9 @@ def _from_arrays(archive: Any, path: Path) -> Content:
         )
     shifted = shift(features, given, [str(column) for column in range(widths[0])], path)
     if train is not None:
-        return Content(*in_parts(features[0], labels[0], train), class_names, shifted)
+        return FileContent(*in_parts(features[0], labels[0], train), class_names, shifted)
     both = [Rows(part, found) for part, found in zip(features, labels, strict=True)]
-    return Content(both[0], both[1], class_names, shifted)
+    return FileContent(both[0], both[1], class_names, shifted)
 
 
 def _array(archive: Any, name: str, path: Path) -> NDArray[Any]:

@@ -9,7 +9,7 @@ from numpy.typing import NDArray
 from scaling.core.errors import DataError
 from scaling.data.offsets import shift
 from scaling.data.rows import (
-    Content,
+    FileContent,
     checked_features,
     checked_labels,
     in_parts,
@@ -22,7 +22,7 @@ LABELS = ("label", "labels")
 EXPECTED = "label, split, and features as a column of lists or one column each"
 
 
-def read_parquet(path: Path) -> Content:
+def read_parquet(path: Path) -> FileContent:
     """Read a table.
 
     Raises:
@@ -47,7 +47,7 @@ def read_parquet(path: Path) -> Content:
         given, columns = (_listed if "features" in names else _wide)(file, labels[0], path)
         features = checked_features(given, "features" if "features" in names else "the features", path)
         shifted = shift([features], [given], columns, path)
-        return Content(*in_parts(features, classes, train), shifted=shifted)
+        return FileContent(*in_parts(features, classes, train), shifted=shifted)
 
 
 def _values(table: Any, name: str, path: Path) -> NDArray[Any]:

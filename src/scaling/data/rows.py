@@ -27,7 +27,7 @@ class Rows:
 
 
 @dataclass(frozen=True)
-class Content:
+class FileContent:
     """What a file holds.
 
     Attributes:

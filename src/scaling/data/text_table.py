@@ -18,7 +18,7 @@ JSON_LINES = "Write one object a line: frame.to_json(FILE, orient='records', lin
 
 
 @dataclass(frozen=True)
-class TextContent:
+class Content:
     """What a file holds: the columns that it has besides those asked for, its rows, and how it was read."""
 
     others: Sequence[str]
@@ -78,13 +78,13 @@ def _suffix(path: Path) -> str:
     return Path(path.name.lower().removesuffix(".gz")).suffix
 
 
-def _csv(path: Path, columns: tuple[str, str, str]) -> TextContent:
+def _csv(path: Path, columns: tuple[str, str, str]) -> Content:
     table = read_table(path, columns)
     rows = [Row(f"{path}, line {line}", *cells) for line, *cells in manifest_rows(table, columns)]
-    return TextContent([name for name in table.columns if name not in columns], rows, table.note)
+    return Content([name for name in table.columns if name not in columns], rows, table.note)
 
 
-def _json_lines(path: Path, columns: tuple[str, str, str]) -> TextContent:
+def _json_lines(path: Path, columns: tuple[str, str, str]) -> Content:
     """Read one object a line."""
     found = list(_objects(path))
     names = dict.fromkeys(name for _, row in found for name in row)
@@ -93,7 +93,7 @@ def _json_lines(path: Path, columns: tuple[str, str, str]) -> TextContent:
         raise lacks(path, absent, list(names), f"{', '.join(columns)} in each object, a line each")
     placed = [(place, {spelled[name]: value for name, value in row.items()}) for place, row in found]
     rows = [Row(place, *(row.get(column) for column in columns)) for place, row in placed]
-    return TextContent([name for name in spelled.values() if name not in columns], rows)
+    return Content([name for name in spelled.values() if name not in columns], rows)
 
 
 def _objects(path: Path) -> Iterator[tuple[str, dict[str, Any]]]:
@@ -111,7 +111,7 @@ def _objects(path: Path) -> Iterator[tuple[str, dict[str, Any]]]:
             yield place, row
 
 
-def _parquet(path: Path, columns: tuple[str, str, str]) -> TextContent:
+def _parquet(path: Path, columns: tuple[str, str, str]) -> Content:
     """Read the columns; rows are counted from 0, as in arrays."""
     import pyarrow as pa
     from pyarrow import parquet
@@ -129,7 +129,7 @@ def _parquet(path: Path, columns: tuple[str, str, str]) -> TextContent:
     # pandas keeps an index that was set as a column.
     index = {name for name in (schema.pandas_metadata or {}).get("index_columns", []) if isinstance(name, str)}
     rows = [Row(f"{path}, row {number}", *row) for number, row in enumerate(zip(*cells, strict=True))]
-    return TextContent([name for name in schema.names if name not in (*written, *index)], rows)
+    return Content([name for name in schema.names if name not in (*written, *index)], rows)
 
 
 def _values(column: Any, name: str, path: Path) -> list[Any]:
@@ -145,7 +145,7 @@ def _values(column: Any, name: str, path: Path) -> list[Any]:
     return values
 
 
-READERS: dict[str, Callable[[Path, tuple[str, str, str]], TextContent]] = {
+READERS: dict[str, Callable[[Path, tuple[str, str, str]], Content]] = {
     ".csv": _csv, ".tsv": _csv, ".txt": _csv, ".jsonl": _json_lines, ".ndjson": _json_lines, ".json": _json_lines,
     ".parquet": _parquet,
 }  # fmt: skip

@@ -15,6 +15,7 @@ from scaling.core.reading import Checked, Count
 from scaling.data.preprocessing import IMAGENET_MEAN, IMAGENET_STD, IMAGES, Preprocessing
 from scaling.modalities.base import Batch, Processor, Samples
 from scaling.models import weights
+from scaling.models.heads import find_head, is_headless, replace_with_identity
 
 if TYPE_CHECKING:
     from torch import Tensor, nn
@@ -337,41 +338,3 @@ def encode_images(network: "nn.Module", batch: Batch) -> "Tensor":
     images = batch[IMAGES]
     dtype = next((parameter.dtype for parameter in network.parameters()), images.dtype)
     return network(images.to(dtype, memory_format=torch.channels_last)).flatten(1).float()
-
-
-def is_headless(network: "nn.Module") -> bool:
-    """Say whether a network puts out features, as timm's and Meta's DINOv2 do: there is no head to cut off."""
-    from torch import nn
-
-    return getattr(network, "num_classes", None) == 0 or isinstance(getattr(network, "head", None), nn.Identity)
-
-
-def find_head(network: "nn.Module", num_classes: int | None) -> str:
-    """Return the name of the last linear layer, of those with `num_classes` outputs where that is given."""
-    from torch import nn
-
-    linear = {name: module for name, module in network.named_modules() if isinstance(module, nn.Linear)}
-    fitting = [name for name, module in linear.items() if num_classes in (None, module.out_features)]
-    if not fitting:
-        raise ModelError(
-            f"{type(network).__name__} has no linear layer with {num_classes or 'any'} outputs that could be its head;"
-            f" its linear layers: {', '.join(linear) or 'none'}.\nName the layer with model.head=NAME."
-        )
-    return fitting[-1]
-
-
-def replace_with_identity(network: "nn.Module", name: str, model: str) -> "nn.Linear":
-    """Cut the named linear layer off the network, in place, and return it."""
-    from torch import nn
-
-    modules: Mapping[str, nn.Module] = dict(network.named_modules())
-    head = modules.get(name)
-    if not isinstance(head, nn.Linear):
-        linear = [known for known, module in modules.items() if isinstance(module, nn.Linear)]
-        raise ModelError(
-            f"model.head={name}: {model} has no linear layer of that name.\n"
-            f"Its linear layers: {', '.join(linear[-5:]) or 'none'}."
-        )
-    parent, _, leaf = name.rpartition(".")
-    setattr(modules[parent], leaf, nn.Identity())
-    return head
