@@ -9,7 +9,7 @@ from http.client import HTTPException
 from pathlib import Path
 from zipfile import BadZipFile
 
-from scaling.core.errors import DataError
+from scaling.core.errors import DataError, reason_of
 
 
 def fetch_with_torchvision(dataset: str, data_dir: str, remedy: str) -> None:
@@ -53,5 +53,6 @@ def attempt(download: Callable[[], object], what: str, data_dir: str, remedy: st
         for path in sorted((folder, *folder.rglob("*")), reverse=True):  # inner ones first
             if path.is_dir() and path not in before and not any(path.iterdir()):
                 path.rmdir()
-        reason = (str(error).strip().splitlines() or [type(error).__name__])[0]
-        raise DataError(f"{what} is not in {data_dir} and its download failed ({reason}).\n{remedy}") from error
+        raise DataError(
+            f"{what} is not in {data_dir} and its download failed ({reason_of(error)}).\n{remedy}"
+        ) from error

@@ -12,7 +12,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from scaling.core.errors import DataError
+from scaling.core.errors import DataError, reason_of
 
 #: Elements that are checked and converted at a time; bounds the memory that this takes beside the array.
 BLOCK_ELEMENTS = 1 << 22
@@ -210,7 +210,7 @@ def reading(path: Path, kind: str, *errors: type[Exception]) -> Iterator[None]:
     try:
         yield
     except errors as error:
-        reason = (str(error).strip().splitlines() or [type(error).__name__])[0].rstrip(".")[:200]
+        reason = reason_of(error).rstrip(".")[:200]
         raise DataError(
             f"{path} can't be read as {kind}: {reason}.\nIt is damaged or of another kind: save it again."
         ) from error

@@ -10,7 +10,7 @@ from dataclasses import dataclass, replace
 from functools import lru_cache, partial
 from typing import TYPE_CHECKING, Any, ClassVar, Literal, Protocol
 
-from scaling.core.errors import ModelError, ScalingError, SettingError
+from scaling.core.errors import ModelError, ScalingError, SettingError, reason_of
 from scaling.core.reading import Checked, Count
 from scaling.data.preprocessing import IMAGENET_MEAN, IMAGENET_STD, IMAGES, Preprocessing
 from scaling.modalities.base import Batch, Processor, Samples
@@ -324,11 +324,6 @@ def refused_images(name: str, batch: Batch, error: Exception) -> ScalingError:
         "If its head is another layer than the last linear one, name it: model.head=NAME; timm makes a network without"
         " a head with model.num_classes=0."
     )
-
-
-def reason_of(error: Exception) -> str:
-    """Return the first line of what a library raised."""
-    return (str(error).strip().splitlines() or [type(error).__name__])[0]
 
 
 def encode_images(network: "nn.Module", batch: Batch) -> "Tensor":

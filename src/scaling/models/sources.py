@@ -15,7 +15,7 @@ from typing import TYPE_CHECKING, Any, ClassVar
 
 import numpy as np
 
-from scaling.core.errors import ModelError, ScalingError, SettingError, UnavailableError
+from scaling.core.errors import ModelError, ScalingError, SettingError, UnavailableError, reason_of
 from scaling.core.identity import digest
 from scaling.core.reading import Count
 from scaling.data.preprocessing import IMAGES, Preprocessing
@@ -65,8 +65,7 @@ def downloads() -> Path:
 
 def failed_download(what: str, error: Exception) -> UnavailableError:
     """Return the error for weights that can't be fetched."""
-    reason = (str(error).strip().splitlines() or [type(error).__name__])[0][:160]
-    return UnavailableError(f"The weights of {what} can't be fetched: {reason}\n{OFFLINE_REMEDY}")
+    return UnavailableError(f"The weights of {what} can't be fetched: {reason_of(error)[:160]}\n{OFFLINE_REMEDY}")
 
 
 @dataclass(frozen=True)

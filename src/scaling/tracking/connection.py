@@ -19,7 +19,7 @@ from typing import TYPE_CHECKING
 from filelock import FileLock, Timeout
 
 from scaling import locks, machine
-from scaling.core.errors import StoreError, remedy
+from scaling.core.errors import StoreError, reason_of, remedy
 from scaling.core.secrets import HIDDEN, cleanse, learn, mask, restore
 
 if TYPE_CHECKING:
@@ -319,5 +319,4 @@ def explain(error: Exception, uri: str) -> str:
         )
     if "API request to" in text or "Max retries exceeded" in text:
         return f"The MLflow server {uri} does not answer.\nStart it, or set tracking.uri= to another store."
-    first = (text.strip().splitlines() or [type(error).__name__])[0]
-    return f"The store {uri} can't be used: {mask(first)[:300]}"
+    return f"The store {uri} can't be used: {mask(reason_of(error))[:300]}"
