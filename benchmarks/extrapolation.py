@@ -15,6 +15,7 @@ import numpy as np
 import pandas as pd
 from numpy.typing import NDArray
 
+from benchmarks.baselines.forms import FORMS
 from benchmarks.timing import row, spread
 from scaling.core.extrapolation import forecast
 from scaling.core.extrapolation.forms import fit_form
@@ -48,7 +49,7 @@ def classical(name: str) -> Method:
     """Predict by a classical form, without bounds."""
 
     def predict(n: Floats, error: Floats, stderr: Floats | None, later: Floats) -> Floats:
-        return np.tile(fit_form(name, observe(n, error, stderr)).predict(later), (3, 1))
+        return np.tile(fit_form(FORMS[name], observe(n, error, stderr)).predict(later), (3, 1))
 
     return predict
 

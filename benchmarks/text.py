@@ -151,7 +151,7 @@ def trained(batch: int, steps: int, count: int = 256) -> None:
     def mine() -> float:
         run = Run(work, Share(), source.processor().reader(texts).held(indices), TRAINER, SilentReporter())
         run.fit("fit", 1e-4, steps, indices, None, None, None, lambda snapshot: None)
-        return run.meter.samples / run.meter.seconds
+        return run.samples_per_s
 
     read = source.processor().reader(texts).held(indices)
     mine()

@@ -41,8 +41,8 @@ def ours(training: Work) -> float:
               TRAINER, SilentReporter())  # fmt: skip
     budget = training.recipe.budget(SAMPLES)
     run.fit("fit", 1e-4, budget.steps, np.arange(SAMPLES), None, None, None, lambda snapshot: None)
-    assert run.meter.images == budget.steps * budget.batch
-    return run.meter.images / run.meter.seconds
+    assert sum(rounds.samples for rounds in run.done) == budget.steps * budget.batch
+    return run.samples_per_s
 
 
 def preprocessing(training: Work):  # type: ignore[no-untyped-def]

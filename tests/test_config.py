@@ -5,7 +5,7 @@ import sys
 import traceback
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
+from typing import Any, get_args
 
 import pytest
 import torch
@@ -25,7 +25,9 @@ from scaling.config import (
     run_application,
 )
 from scaling.core.errors import SettingError
+from scaling.core.reading import read
 from scaling.core.secrets import mask, restore
+from scaling.settings import Precision
 
 KNN = {"_target_": "scaling.adapt.Knn", "k": 5, "metric": "cosine", "weights": "uniform", "smoothing": 1.0}
 
@@ -213,8 +215,8 @@ def test_true_half_precision_needs_a_gpu_and_says_what_does_not():
 
 
 def test_an_unknown_precision_names_the_choices():
-    message = refusal(resolve_precision, "fp16", "cpu")
-    assert all(name in message for name in ("fp16", *config.PRECISIONS))
+    message = refusal(read, Precision, "fp16", "precision")
+    assert all(name in message for name in ("fp16", *get_args(Precision)))
 
 
 # ---- secrets and exits ---------------------------------------------------------------------------------------

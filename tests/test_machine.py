@@ -152,3 +152,14 @@ def test_the_hardware_is_known():
 def test_looking_at_the_hardware_does_not_import_torch():
     code = "import sys; from scaling import machine; print('threads' in machine.hardware(), 'torch' in sys.modules)"
     assert subprocess.check_output([sys.executable, "-c", code], text=True).split() == ["False", "False"]
+
+
+def test_variables_of_the_environment_are_set_for_a_while_unless_somebody_set_them(monkeypatch):
+    monkeypatch.delenv("SCALING_TRIED", raising=False)
+    with machine.environment(SCALING_TRIED="ours"):
+        assert os.environ["SCALING_TRIED"] == "ours"
+    assert "SCALING_TRIED" not in os.environ
+    monkeypatch.setenv("SCALING_TRIED", "theirs")
+    with machine.environment(SCALING_TRIED="ours"):
+        assert os.environ["SCALING_TRIED"] == "theirs"
+    assert os.environ["SCALING_TRIED"] == "theirs"

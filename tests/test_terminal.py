@@ -176,8 +176,8 @@ def bars(shown, terminal_=True):
     with terminal.PointProgress(screen, 3, 12, shown) as progress:
         with progress.stage("features of train", 100_000) as advance:
             advance(50_000)
-            progress.bars.refresh()
-        names = [task.description for task in progress.bars.tasks]
+            progress.refresh()
+        names = [task.description for task in progress.tasks]
     return screen.file.getvalue(), names
 
 
@@ -196,7 +196,7 @@ def test_a_short_stage_has_no_bar():
     screen = Console(width=80, file=io.StringIO(), force_terminal=True)
     with terminal.PointProgress(screen, 0, 1, True) as progress, progress.stage("fit", None) as advance:
         advance(1)
-        assert len(progress.bars.tasks) == 1
+        assert len(progress.tasks) == 1
 
 
 def test_flagged_seeds_are_counted_where_there_are_any():

@@ -17,32 +17,31 @@ from types import SimpleNamespace
 import pytest
 from filelock import FileLock
 
-from scaling import machine, tracking
+from scaling import machine
 from scaling.core.curves import Point
 from scaling.core.errors import StoreError
 from scaling.core.identity import GridPoint
 from scaling.metrics.columns import COLUMNS
-from scaling.tracking import (
+from scaling.tracking import RunStore, connection, fetch_runs, spool
+from scaling.tracking import store as store_module
+from scaling.tracking.artifacts import folder_of, links
+from scaling.tracking.connection import explain, resolve_uri, server_clock
+from scaling.tracking.delivery import Delivered
+from scaling.tracking.records import (
     CURVE,
     FINGERPRINT,
+    HEARTBEAT,
+    HOST,
     KIND,
     PARENT,
     POOL,
+    PROCESS,
     REASON,
     SWEEP,
-    Delivered,
-    RunStore,
-    connection,
-    fetch_runs,
+    Sweep,
     is_stale,
     metric_key,
-    resolve_uri,
-    spool,
 )
-from scaling.tracking import store as store_module
-from scaling.tracking.artifacts import folder_of, links
-from scaling.tracking.connection import explain, server_clock
-from scaling.tracking.records import HEARTBEAT, HOST, PROCESS
 
 NUMBERS = count()
 NO_PROCESS = f"{2**22 + 1}:1"  # Linux numbers processes up to 2**22
@@ -70,10 +69,15 @@ print(RunStore(sys.argv[1], "shared").experiment_id)
 CLAIM = """
 import sys
 from tests.test_tracking import NAMESPACED, claim
-from scaling.tracking import RunStore, Sweep
+from scaling.tracking import RunStore
+from scaling.tracking.records import Sweep
 print(claim(RunStore(*sys.argv[1:]), Sweep("r", "s0"), NAMESPACED).run_id, flush=True)
 sys.stdin.readline()
 """
+
+
+def artifact(store, run_id, name):
+    return store.kept(store.client.get_run(run_id), name)
 
 
 def grid_point(n=10, seed=0, model="net"):
@@ -230,7 +234,7 @@ def test_two_processes_may_create_a_store_at_once(tmp_path):
         (lambda store: None, lambda store: store.client),
         (lambda store: store.client, lambda store: store.experiment_id),
         (lambda store: store.experiment_id, lambda store: store.open_sweep("s0", "a sweep", {})),
-        (lambda store: store.experiment_id, lambda store: claim(store, tracking.Sweep("r", "s0"))),
+        (lambda store: store.experiment_id, lambda store: claim(store, Sweep("r", "s0"))),
         (lambda store: store.experiment_id, lambda store: store.close_stale()),
     ],
     ids=["open", "make the experiment", "open a sweep", "claim a point", "close stale runs"],
@@ -741,8 +745,8 @@ def test_a_point_keeps_its_files_its_data_set_and_what_was_found(store, sweep, t
     run_id = claim(store, sweep).run_id
     store.log_point(run_id, METRICS, {"penalty": 0.1}, {"scaling.remark": "fine"}, DATASET, tmp_path)
     run = run_of(store, run_id)
-    assert store.artifact(run_id, "log.txt") == "it went well"
-    assert store.artifact(run_id, "other.txt") is None
+    assert artifact(store, run_id, "log.txt") == "it went well"
+    assert artifact(store, run_id, "other.txt") is None
     assert (run.inputs.dataset_inputs[0].dataset.name, run.data.params["penalty"]) == ("digits", "0.1")
     assert run.data.tags["scaling.remark"] == "fine"
     assert history(store, run_id, "test/accuracy") == [(10, 0.75)]
@@ -868,8 +872,8 @@ def test_artifacts_move_with_their_store(settled, tmp_path, left):
         shutil.copytree(new, old)
         shutil.rmtree(old / "artifacts" / "experiment" / first)
     second = one_more(at(new), tmp_path)
-    assert at(new).artifact(first, "log.txt") == "of the first"
-    assert at(new).artifact(second, "log.txt") == "of the second"
+    assert artifact(at(new), first, "log.txt") == "of the first"
+    assert artifact(at(new), second, "log.txt") == "of the second"
     assert logs(new) == sorted([first, second])
     assert not old.is_dir() or logs(old) == []
 
@@ -880,9 +884,9 @@ def test_a_copy_of_a_store_neither_reads_nor_writes_the_originals_artifacts(sett
     new.mkdir()
     shutil.copy(old / "mlflow.db", new / "renamed.db")  # and its artifacts are not copied
     store = RunStore(f"sqlite:///{new}/renamed.db", "experiment")
-    assert store.artifact(first, "log.txt") is None
+    assert artifact(store, first, "log.txt") is None
     second = one_more(store, tmp_path)
-    assert store.artifact(second, "log.txt") == "of the second"
+    assert artifact(store, second, "log.txt") == "of the second"
     assert (logs(old), logs(new)) == ([first], [second])
 
 
@@ -891,7 +895,7 @@ def test_a_store_is_the_same_by_whichever_path_it_is_reached(settled, tmp_path):
     (tmp_path / "link").mkdir()
     (tmp_path / "link" / "mlflow.db").symlink_to(old / "mlflow.db")
     second = one_more(at(tmp_path / "link"), tmp_path)
-    assert at(tmp_path / "link").artifact(first, "log.txt") == "of the first"
+    assert artifact(at(tmp_path / "link"), first, "log.txt") == "of the first"
     assert logs(old) == sorted([first, second])
 
 
@@ -904,7 +908,7 @@ def test_artifacts_that_were_chosen_elsewhere_stay_there(store, tmp_path):
     (tmp_path / "files" / "log.txt").write_text("here")
     finish(store, run_id, tmp_path / "files")
     assert (chosen / run_id / "artifacts" / "log.txt").read_text() == "here"
-    assert store.artifact(run_id, "log.txt") == "here"
+    assert artifact(store, run_id, "log.txt") == "here"
 
 
 @pytest.mark.parametrize("uri", ["s3://bucket/artifacts/e/r/artifacts", "mlflow-artifacts:/1/r/artifacts"])
@@ -954,7 +958,7 @@ def test_what_could_not_be_logged_is_kept_and_logged_later(store, kept):
     assert REASON not in run.data.tags
     assert (run.data.metrics["test/accuracy"], run.data.params["penalty"]) == (0.75, "0.1")
     assert history(store, run_id, "loss") == [(1, 0.5), (2, 0.25)]
-    assert store.artifact(run_id, "log.txt") == "it went well"
+    assert artifact(store, run_id, "log.txt") == "it went well"
     assert not entry.exists()
     assert store.deliver_kept(entry.parent) == Delivered()
 

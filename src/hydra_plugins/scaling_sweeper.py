@@ -36,7 +36,7 @@ PLAIN_KEYS = ("n", "seed")
 
 
 @dataclass(frozen=True)
-class Task:
+class PointTask:
     """What a launcher runs in a job, in whichever process: the point runner on the job's config.
 
     Attributes:
@@ -89,7 +89,7 @@ class GridSweeper(BasicSweeper):
         def launch(runner: PointRunner, points: Sequence[Planned]) -> list[Result]:
             launcher = Plugins.instance().instantiate_launcher(
                 hydra_context=context,
-                task_function=Task(runner, tuple(item.point.fingerprint for item in points)),
+                task_function=PointTask(runner, tuple(item.point.fingerprint for item in points)),
                 config=config,
             )
             returns = launcher.launch([list(item.overrides) for item in points], initial_job_idx=0)

@@ -29,7 +29,6 @@ TRACEBACK = "SCALING_TRACEBACK"
 HYDRA_FOLDERS = ("_internal", "core", "override_parser")
 #: Settings of a data set that are not its own: what resolution and which augmentation suit it.
 ADVICE = ("input_size", "augment")
-PRECISIONS = ("32-true", "bf16-mixed", "bf16-true", "16-mixed", "16-true")
 
 
 def config_path() -> str:
@@ -138,20 +137,13 @@ def _built(value: Any) -> Any:
     return tuple(_built(item) for item in value) if isinstance(value, list) else value
 
 
-def known_precision(asked: str) -> str:
-    """Return a precision that Lightning knows, or raise SettingError."""
-    if asked not in PRECISIONS:
-        raise SettingError(f"precision={asked}: expected one of {', '.join(PRECISIONS)}.")
-    return asked
-
-
 def resolve_precision(asked: str, accelerator: str) -> str:
     """Return the precision that Lightning will really use: on a CPU 16-mixed is bf16-mixed.
 
     Raises:
-        SettingError: the precision is unknown, or the CPU can't do it.
+        SettingError: the CPU can't do it.
     """
-    if not known_precision(asked).startswith("16-"):
+    if not asked.startswith("16-"):
         return asked
     on_cpu = accelerator == "cpu"
     if accelerator == "auto":

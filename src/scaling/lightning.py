@@ -14,13 +14,20 @@ from pytorch_lightning.utilities.exceptions import MisconfigurationException
 from scaling import machine
 from scaling.core.errors import SettingError
 
+QUIET = {
+    "logger": False, "enable_checkpointing": False, "enable_progress_bar": False, "enable_model_summary": False,
+    "use_distributed_sampler": False,
+}  # fmt: skip
+
 
 def quiet_trainer(**settings: Any) -> pl.Trainer:
     """Make a Trainer that logs, prints, saves and summarises nothing: the MLflow run is ours to write."""
     silence()
-    keep_to_cores()
+    # torch counts the host's cores; threads beyond those that are granted would wait for each other.
+    if "OMP_NUM_THREADS" not in os.environ and torch.get_num_threads() > machine.cores():
+        torch.set_num_threads(machine.cores())
     try:
-        return _trainer(settings)
+        return pl.Trainer(**{**QUIET, **settings})
     except MisconfigurationException as error:
         reason = str(error).strip().splitlines()[0]
         raise SettingError(
@@ -39,25 +46,6 @@ def emulates_bf16(device: torch.device) -> bool:
     if device.type != "cpu" or platform.machine() not in ("x86_64", "AMD64"):
         return False
     return torch.backends.cpu.get_cpu_capability() in ("DEFAULT", "AVX2")
-
-
-def _trainer(settings: dict[str, Any]) -> pl.Trainer:
-    return pl.Trainer(
-        **{
-            "logger": False,
-            "enable_checkpointing": False,
-            "enable_progress_bar": False,
-            "enable_model_summary": False,
-            "use_distributed_sampler": False,
-            **settings,
-        }
-    )
-
-
-def keep_to_cores() -> None:
-    """Compute in no more threads than cores are granted: torch counts those of the host, and threads would wait."""
-    if "OMP_NUM_THREADS" not in os.environ and torch.get_num_threads() > machine.cores():
-        torch.set_num_threads(machine.cores())
 
 
 @cache

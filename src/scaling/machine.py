@@ -11,6 +11,7 @@ import subprocess
 import sys
 import threading
 import uuid
+from collections.abc import Iterator
 from functools import cache
 from importlib.metadata import PackageNotFoundError, version
 from math import ceil, inf
@@ -69,6 +70,18 @@ def cores() -> int:
     """Return the cores that this process may use, by its affinity and its container's quota; 1.5 of them are 2."""
     seen = len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1
     return ceil(min(seen, cgroups.cpus()))
+
+
+@contextlib.contextmanager
+def environment(**variables: str) -> Iterator[None]:
+    """Set variables of the environment that are not set, for a while."""
+    new = {name: value for name, value in variables.items() if name not in os.environ}
+    os.environ |= new
+    try:
+        yield
+    finally:
+        for name in new:
+            os.environ.pop(name, None)
 
 
 @cache

@@ -2,20 +2,21 @@
 
 import functools
 from collections.abc import Mapping
-from dataclasses import fields
-from typing import Any, Literal, get_type_hints
+from typing import Annotated, Any, Literal
 
 from scaling.core.errors import SettingError
-from scaling.core.reading import read, shown
+from scaling.core.reading import Bounds, Count, hints, read, shown
 
+Precision = Literal["32-true", "bf16-mixed", "bf16-true", "16-mixed", "16-true"]
 #: Types of the settings of a grid point that belong to no class; those of the others are their class's.
 TYPES: Mapping[str, Any] = {
-    "seed": int, "precision": str, "subset.draw": Literal["stratified", "first"], "data.dir": str,
-    "checkpoints.dir": str, "checkpoints.seconds": float, "keep_checkpoint": bool, "force": bool, "plan": bool,
-    "progress": bool, "tracking.uri": str | None, "tracking.experiment": str, "trainer.accelerator": str,
-    "trainer.benchmark": bool | None, "trainer.deterministic": bool | Literal["warn"] | None,
-    "trainer.devices": int | str | tuple[int, ...], "trainer.micro_batch": int | None, "trainer.num_nodes": int,
-    "trainer.strategy": str,
+    "seed": Annotated[int, Bounds(0)], "precision": Precision, "subset.draw": Literal["stratified", "first"],
+    "data.dir": str,
+    "checkpoints.dir": str, "checkpoints.seconds": Annotated[float, Bounds(0)], "keep_checkpoint": bool,
+    "force": bool, "plan": bool, "progress": bool, "tracking.uri": str | None, "tracking.experiment": str,
+    "trainer.accelerator": str, "trainer.benchmark": bool | None, "trainer.num_nodes": int, "trainer.strategy": str,
+    "trainer.deterministic": bool | Literal["warn"] | None, "trainer.devices": int | str | tuple[int, ...],
+    "trainer.micro_batch": Count | None,
 }  # fmt: skip
 #: Nodes whose class is no choice.
 CLASSES = {"features": "scaling.features.FeatureSettings"}
@@ -39,9 +40,7 @@ def _hints(target: str) -> Mapping[str, Any]:
     from hydra.utils import get_class
 
     try:
-        made = get_class(target)
-        hints = get_type_hints(made)
-        return {field.name: hints[field.name] for field in fields(made) if field.init}
+        return hints(get_class(target))
     except Exception:  # whatever an import raises
         return {}
 

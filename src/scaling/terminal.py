@@ -42,22 +42,15 @@ class _Rate(ProgressColumn):
         return Text(f"{task.speed:,.0f}/s" if task.speed else "")
 
 
-class PointProgress:
+class PointProgress(Progress):
     """The bars of one grid point: all points of the sweep, and the stage that this one is in."""
 
     def __init__(self, screen: Console, position: int, total: int, shown: bool) -> None:
-        self.bars = Progress(
+        super().__init__(
             TextColumn("{task.description:<22}", markup=False), BarColumn(bar_width=20), MofNCompleteColumn(), _Rate(),
             TimeRemainingColumn(), console=screen, transient=True, disable=not (shown and screen.is_terminal),
         )  # fmt: skip
-        self.bars.add_task("grid points", completed=position, total=total)
-
-    def __enter__(self) -> "PointProgress":
-        self.bars.start()
-        return self
-
-    def __exit__(self, *error: object) -> None:
-        self.bars.stop()
+        self.add_task("grid points", completed=position, total=total)
 
     @contextmanager
     def stage(self, name: str, total: int | None) -> Iterator[Advance]:
@@ -65,11 +58,11 @@ class PointProgress:
         if total is None or total < LONG_STAGE:
             yield lambda steps: None
             return
-        task = self.bars.add_task(name, total=total)
+        task = self.add_task(name, total=total)
         try:
-            yield lambda steps: self.bars.advance(task, steps)
+            yield lambda steps: self.advance(task, steps)
         finally:
-            self.bars.remove_task(task)
+            self.remove_task(task)
 
 
 def varying(points: Sequence[GridPoint]) -> list[str]:
@@ -110,14 +103,8 @@ def plan_table(rows: Iterable[tuple[GridPoint, str, str]]) -> Table:
     table.add_column("seed", justify="right")
     table.add_column("state", overflow="fold")
     for point, state, why in rows:
-        table.add_row(
-            point.model,
-            point.dataset,
-            point.adaptation,
-            str(point.n),
-            str(point.seed),
-            f"{state} {why}".strip(),
-        )
+        names = (point.model, point.dataset, point.adaptation, str(point.n), str(point.seed))
+        table.add_row(*names, f"{state} {why}".strip())
     return table
 
 

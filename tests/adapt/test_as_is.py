@@ -173,11 +173,16 @@ def test_a_label_map_beyond_the_heads_outputs_is_refused_with_both_numbers():
 
 @pytest.mark.parametrize(
     "label_map",
-    [{"cat": -1}, {"cat": "one"}, {"cat": []}, {"cat": 1.5}, {"cat": None}, [1, 2], {"cat": [1, 1]}, {"cat": True}],
+    [{"cat": -1}, {"cat": "one"}, {"cat": []}, {"cat": 1.5}, {"cat": None}, {"cat": [1, 1]}, {"cat": True}],
 )
 def test_a_malformed_label_map_is_refused_with_its_form(label_map):
     with pytest.raises(SettingError, match=r"label_map: expected \{CLASS: OUTPUT\} or \{CLASS: \[OUTPUT, …\]\}"):
         check(AsIs(label_map=label_map))
+
+
+def test_a_label_map_that_is_none_is_refused():
+    with pytest.raises(SettingError, match=r"label_map=\[1, 2\]: expected text or null or \{NAME: VALUE, …\}"):
+        AsIs(label_map=[1, 2])
 
 
 @pytest.mark.parametrize("content", [None, "{not json", "\xff"])

@@ -73,9 +73,9 @@ def test_a_network_without_a_layer_of_that_kind_or_name_is_refused(evaluate):
     ("changes", "message"),
     [
         ({"rank": 0}, "adaptation.rank=0: expected a whole number from 1 up"),
-        ({"alpha": 0.0}, "adaptation.alpha=0.0: expected a positive number"),
-        ({"dropout": 1.0}, "adaptation.dropout=1.0: expected a number from 0 to below 1"),
-        ({"targets": ()}, "adaptation.targets=(): expected a list of names"),
+        ({"alpha": 0.0}, "adaptation.alpha=0.0: expected a number above 0"),
+        ({"dropout": 1.0}, "adaptation.dropout=1.0: expected a number from 0 to 0.99"),
+        ({"targets": ()}, "adaptation.targets=[]: expected a list of names"),
     ],
 )
 def test_a_setting_that_cannot_be_is_refused_with_what_is_expected(changes, message):

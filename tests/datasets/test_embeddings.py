@@ -116,16 +116,13 @@ def test_columns_of_numbers_are_features_in_the_files_order(table):
     np.testing.assert_array_equal(loaded.train.samples.rows, features()[SPLIT == "train"])
 
 
-def test_batches_of_a_table_are_put_together(table, monkeypatch):
-    from scaling.datasets import parquet as ours
-
-    whole, listed = table(wide()).load(), table(columns(), "l.parquet")
-    monkeypatch.setattr(ours, "BLOCK_ELEMENTS", 15)
-    monkeypatch.setattr(ours, "BATCH_ROWS", 5)
-    for source in (Embeddings(whole.source), listed):
-        assert source.load().train.content == whole.train.content
-    assert "row 7 of the features holds nan in column 0" in refusal(table(wide(f1=with_nan()[:, 1])))
-    assert "row 7 of features holds nan in column 1" in refusal(table(columns(features=list(with_nan()))))
+def test_groups_of_a_table_are_put_together(table):
+    whole = table(wide()).load()
+    for given, name in ((wide(), "w.parquet"), (columns(), "l.parquet")):
+        assert table(given, name, row_group_size=5).load().train.content == whole.train.content
+    nan = table(wide(f1=with_nan()[:, 1]), row_group_size=5)
+    assert "row 7 of the features holds nan in column 0" in refusal(nan)
+    assert "row 5 of f1 has no value" in refusal(table(wide(f1=gap(features()[:, 0].tolist())), row_group_size=5))
 
 
 def test_an_index_of_pandas_is_no_feature(tmp_path):

@@ -10,6 +10,7 @@ from PIL import Image
 from torchvision.transforms import v2
 
 from scaling.core.errors import ModelError, SettingError, StoreError
+from scaling.core.reading import shown
 from scaling.core.subsets import subset_indices
 from scaling.datasets import Dataset, Digits, Split
 from scaling.features import FeatureEntry, FeatureProvider, FeatureSettings, FeatureStore, forward
@@ -303,7 +304,7 @@ def test_entry_that_gained_rows_was_used_now(provide):
 @pytest.mark.parametrize("wrong", [{"batch_size": 0}, {"batch_size": 1.5}, {"batch_size": True}, {"size_limit": -1}])
 def test_settings_must_be_positive_whole_numbers(wrong):
     name, value = next(iter(wrong.items()))
-    with pytest.raises(SettingError, match=rf"features\.{name}={value}: expected a whole number from"):
+    with pytest.raises(SettingError, match=rf"features\.{name}={shown(value)}: expected a whole number from"):
         FeatureSettings("x", **wrong)
 
 

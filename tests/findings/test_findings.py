@@ -415,7 +415,7 @@ def test_a_metric_that_only_some_runs_logged_leaves_the_others_out():
     found = find(curves_of(points("good", GOOD) + bare), Store(), Settings(metric="macro_f1"))
     assert [curve.curve_id for curve in found.curves] == ["made-good"]
     assert "test/macro_f1 was not logged by the runs of bare made probe." in found.notes
-    with pytest.raises(SettingError, match="no run logged test/macro_f1"):
+    with pytest.raises(SettingError, match="test/macro_f1: no run of these curves has it"):
         find(curves_of(bare), Store(), Settings(metric="macro_f1"))
 
 

@@ -9,7 +9,8 @@ from tests.conftest import DIGITS, spawn
 from tests.servers import door, mlflow_server
 
 from scaling.runs import point
-from scaling.tracking import KIND, RunStore
+from scaling.tracking import RunStore
+from scaling.tracking.records import KIND
 
 USER, PASSWORD = "somebody", "p@ss/w:rd"
 WRITTEN = f"{USER}:{quote(PASSWORD, safe='')}"

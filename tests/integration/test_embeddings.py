@@ -13,7 +13,8 @@ from scaling.core.errors import ScalingError
 from scaling.datasets import Digits
 from scaling.runs.job import Job
 from scaling.runs.spec import composed
-from scaling.tracking import KIND, RunStore
+from scaling.tracking import RunStore
+from scaling.tracking.records import KIND
 
 EMBEDDINGS = ("dataset=embeddings", "dataset.path=emb.npz", "adaptation=knn")
 

@@ -7,7 +7,8 @@ from hydra import compose, initialize_config_dir
 from tests.encoders import encoder, sentences
 
 from scaling.config import VERSION_BASE, build, build_dataset, config_path, plain
-from scaling.tracking import KIND, RunStore
+from scaling.tracking import RunStore
+from scaling.tracking.records import KIND
 
 FOLDER = Path(config_path()) / "experiment"
 NAMES = sorted(path.stem for path in FOLDER.glob("*.yaml"))

@@ -9,7 +9,8 @@ from tests.conftest import DIGITS, spawn
 
 from scaling.core.curves import curves_of, newest_by_fingerprint
 from scaling.metrics.columns import rows
-from scaling.tracking import FINGERPRINT, KIND, REASON, RunStore
+from scaling.tracking import RunStore
+from scaling.tracking.records import FINGERPRINT, KIND, REASON
 
 GRID = ("-m", *DIGITS, "n=50,100,200", "seed=0,1,2,3,4,5,6,7")
 POINTS = 24

@@ -6,7 +6,8 @@ import numpy as np
 import pytest
 
 from scaling.core.curves import curves_of
-from scaling.tracking import CONTRADICTIONS, KIND, LEAKAGE, RunStore
+from scaling.tracking import RunStore
+from scaling.tracking.records import CONTRADICTIONS, KIND, LEAKAGE
 
 LEAKED = "exact copies of training samples among the test samples: 40 of 40 (100.00%)"
 DOUBTFUL = "samples with an exact copy under another label: 2 of 160"

@@ -12,7 +12,8 @@ from tests.networks import SHORT
 
 from scaling.runs.job import Job, evaluate_job
 from scaling.runs.spec import composed
-from scaling.tracking import KIND, RunStore
+from scaling.tracking import RunStore
+from scaling.tracking.records import KIND
 
 NAMES = ("cat", "dog", "owl", "fox")
 EMBEDDINGS = ("dataset=embeddings", "dataset.path=zoo.npz", "trainer=cpu")

@@ -4,7 +4,8 @@ import numpy as np
 import pytest
 from PIL import Image
 
-from scaling.tracking import KIND, RunStore
+from scaling.tracking import RunStore
+from scaling.tracking.records import KIND
 
 #: Where the bright half of a picture is, by its class, and how test pictures are stored, by EXIF's orientation.
 HALVES = {"up": np.s_[:8], "down": np.s_[8:], "left": np.s_[:, :8], "right": np.s_[:, 8:]}

@@ -15,9 +15,10 @@ from scaling.core.curves import curves_of
 from scaling.core.errors import AdaptationError
 from scaling.findings import find
 from scaling.metrics.columns import COLUMNS
-from scaling.report import FILES
-from scaling.tracking import CURVE, FINGERPRINT, KIND, PARENT, REASON, SWEEP, RunStore
+from scaling.report.files import FILES
+from scaling.tracking import RunStore
 from scaling.tracking.predictions import StoredSamples
+from scaling.tracking.records import CURVE, FINGERPRINT, KIND, PARENT, REASON, SWEEP
 
 GRID = ("-m", *DIGITS, "n=50,100", "seed=0,1")
 

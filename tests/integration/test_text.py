@@ -7,7 +7,8 @@ from pathlib import Path
 import pytest
 from tests.encoders import encoder, sentences
 
-from scaling.tracking import KIND, RunStore
+from scaling.tracking import RunStore
+from scaling.tracking.records import KIND
 
 
 def table(path, names=("bad", "good"), **changed):

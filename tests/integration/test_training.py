@@ -12,7 +12,8 @@ from tests.networks import small
 
 from scaling.runs.job import Job, evaluate_job
 from scaling.runs.spec import composed
-from scaling.tracking import FLAG, KIND, PRECISION_USED, REASON, RunStore
+from scaling.tracking import RunStore
+from scaling.tracking.records import FLAG, KIND, PRECISION_USED, REASON
 from scaling.training.module import TuningModule
 
 #: Long enough to be hit in the middle on however fast a machine, with a checkpoint after each step.

@@ -11,7 +11,8 @@ from pathlib import Path
 
 import pytest
 
-from scaling.tracking import KIND, RunStore
+from scaling.tracking import RunStore
+from scaling.tracking.records import KIND
 
 ARCHIVE = Path(__file__).resolve().parents[1] / "stores" / "0.1.0.tar.xz"
 GRID = ("-m", "model=pixels", "dataset=digits", "adaptation=knn,linear_probe", "seed=0,1")

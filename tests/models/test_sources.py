@@ -16,6 +16,7 @@ from torchvision.models.vision_transformer import VisionTransformer, interpolate
 
 from scaling.config import build, compose, config_path, plain
 from scaling.core.errors import ModelError, SettingError
+from scaling.core.reading import shown
 from scaling.datasets import Digits
 from scaling.models import Pixels, TimmModel, TorchHubModel, TorchvisionModel, weights
 from scaling.models.sources import PINNED, downloads
@@ -298,14 +299,14 @@ def test_network_without_a_linear_layer_says_so():
 
 @pytest.mark.parametrize("size", [0, -1, 64.5, "big", True, (96, 128)])
 def test_input_size_must_be_a_positive_whole_number(size):
-    with pytest.raises(SettingError, match=rf"model\.input_size={re.escape(str(size))}: "):
+    with pytest.raises(SettingError, match=rf"model\.input_size={re.escape(shown(size))}: "):
         TimmModel(name="resnet18", id="x", input_size=size)
-    with pytest.raises(SettingError, match=rf"model\.input_size={re.escape(str(size))}: "):
+    with pytest.raises(SettingError, match=rf"model\.input_size={re.escape(shown(size))}: "):
         Pixels(input_size=size)
 
 
 def test_unknown_preprocessing_is_an_error():
-    with pytest.raises(SettingError, match=r"model\.preprocessing=none: expected to_tensor or null"):
+    with pytest.raises(SettingError, match=r"model\.preprocessing=none: expected to_tensor or null or"):
         from_config("resnet18", "model.preprocessing=none").processor()
 
 

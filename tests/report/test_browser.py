@@ -10,7 +10,7 @@ import pytest
 
 from scaling.core.curves import Point, curves_of
 from scaling.findings import Settings, find
-from scaling.report import Report
+from scaling.report.collection import Report
 from scaling.report.files import write_points
 from scaling.report.page import render
 

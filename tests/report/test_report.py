@@ -13,11 +13,15 @@ from scaling.core.identity import GridPoint
 from scaling.findings import Settings, find
 from scaling.metrics import metric_of
 from scaling.metrics.columns import COLUMNS
-from scaling.report import FILES, Gap, Published, Report, collect, compare, find_gaps, show, write
-from scaling.report.files import write_points
+from scaling.report.collection import Report, collect
+from scaling.report.files import FILES, write, write_points
+from scaling.report.gaps import MissingPoint, find_gaps
 from scaling.report.page import render
+from scaling.report.published import Published, compare
+from scaling.report.screen import show
 from scaling.report.tables import main_table
-from scaling.tracking import FINGERPRINT, REASON, RunStore
+from scaling.tracking import RunStore
+from scaling.tracking.records import FINGERPRINT, REASON
 
 POINT = Point(
     curve_id="c", model="net", dataset="digits", adaptation="knn", n=10, n_requested="10", seed=0,
@@ -27,7 +31,7 @@ EXPECTED = {
     "model": "net", "dataset": "digits", "adaptation": "knn", "n": 10, "quantity": "test_accuracy", "value": 0.75,
     "tolerance": 0.01, "source": "an article",
 }  # fmt: skip
-GAP = Gap("net digits knn", 100, 0, "failed", "out of memory\nmore of it")
+GAP = MissingPoint("net digits knn", 100, 0, "failed", "out of memory\nmore of it")
 
 
 def entry(fingerprint, **changes):
@@ -71,7 +75,7 @@ def page(*points, **changes):
 
 
 def test_a_point_without_any_run_is_missing():
-    assert find_gaps([entry("f", n=100)], [], {}) == [Gap("net digits knn", 100, 0, "missing", "")]
+    assert find_gaps([entry("f", n=100)], [], {}) == [MissingPoint("net digits knn", 100, 0, "missing", "")]
 
 
 def test_a_failed_point_comes_with_its_reason():

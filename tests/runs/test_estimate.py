@@ -92,7 +92,7 @@ def test_runs_on_another_machine_tell_nothing(job, store, monkeypatch):
 
 
 def test_earlier_fits_of_the_same_curve_tell_the_time_of_a_fit(job, store, monkeypatch):
-    monkeypatch.setattr("scaling.runs.estimate.NEGLIGIBLE", 0.0)
+    monkeypatch.setattr("scaling.core.costs.NEGLIGIBLE", 0.0)
     run(job(*PIXELS, "n=200", "adaptation=knn"))
     [metrics] = store.metrics_of({"scaling.backbone": job(*PIXELS).backbone_id})
     spent = metrics["time/neighbours_of_train_s"] + metrics["time/neighbours_of_test_s"]
@@ -119,7 +119,7 @@ def test_memory_counts_the_images_that_are_kept_decoded(job, store, monkeypatch,
             path.parent.mkdir(parents=True, exist_ok=True)
             Image.fromarray(np.full((8, 8, 3), i, np.uint8)).save(path)
     photos = ("dataset=image_folder", f"dataset.root={tmp_path}/photos", "model=pixels", "n=4", "adaptation=knn")
-    monkeypatch.setattr("scaling.runs.estimate.PROCESS_BYTES", 1 << 40)
+    monkeypatch.setattr("scaling.core.costs.PROCESS_BYTES", 1 << 40)
     small, large = (estimate([job(*photos, f"model.input_size={side}")], store).memory for side in (16, 512))
     assert large - small >= 8 * 3 * (512**2 - 16**2)
     monkeypatch.setattr("scaling.modalities.images.decoded.MEMORY_SHARE", 1e-9)
@@ -129,7 +129,7 @@ def test_memory_counts_the_images_that_are_kept_decoded(job, store, monkeypatch,
 
 @pytest.mark.parametrize("adaptation", ["knn", "linear_probe"])
 def test_every_adaptation_of_features_can_be_probed(job, store, monkeypatch, adaptation):
-    monkeypatch.setattr("scaling.runs.estimate.NEGLIGIBLE", 0.0)
+    monkeypatch.setattr("scaling.core.costs.NEGLIGIBLE", 0.0)
     found = estimate([job(*PIXELS, "n=400", f"adaptation={adaptation}")], store)
     assert found.fit_source == PROBE
     assert 0.2 < found.fit_seconds < 600
@@ -204,7 +204,7 @@ def test_the_time_of_a_fit_covers_no_forward_pass(job):
 
 
 def test_an_adaptation_that_says_no_cost_is_not_tried_on_made_up_features(job, store, monkeypatch):
-    monkeypatch.setattr("scaling.runs.estimate.NEGLIGIBLE", 0.0)
+    monkeypatch.setattr("scaling.core.costs.NEGLIGIBLE", 0.0)
     monkeypatch.delattr("scaling.adapt.knn.Knn.cost")
     monkeypatch.setattr("scaling.adapt.knn.Knn.run", lambda *_: 1 / 0)
     assert estimate([job(*PIXELS, "n=400", "adaptation=knn")], store).fit_source == UNKNOWN

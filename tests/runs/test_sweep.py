@@ -14,7 +14,8 @@ from scaling.runs import sweep
 from scaling.runs.point import Result
 from scaling.runs.spec import composed
 from scaling.runs.sweep import run_grid
-from scaling.tracking import KIND, RunStore
+from scaling.tracking import RunStore
+from scaling.tracking.records import KIND
 
 
 @pytest.fixture(autouse=True)

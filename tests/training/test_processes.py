@@ -1,6 +1,5 @@
 """What several processes say is passed on, and joined; how they end is told."""
 
-import os
 import queue
 from dataclasses import dataclass, field
 
@@ -10,7 +9,7 @@ from tests.networks import Listener
 
 from scaling.core.errors import AdaptationError
 from scaling.metrics.classification import Predictions
-from scaling.training.processes import LOG_LEVEL, QueueReporter, _listen, without_hints
+from scaling.training.processes import QueueReporter, _listen
 from scaling.training.work import Trained
 
 
@@ -71,14 +70,3 @@ def test_shares_are_woven_back_into_the_order_of_the_samples():
     assert every.labels.tolist() == list(range(7))
     assert every.predicted.tolist() == list(range(1, 8))
     assert every.in_top_k is None
-
-
-def test_processes_are_started_without_hints_unless_somebody_wants_them(monkeypatch):
-    monkeypatch.delenv(LOG_LEVEL, raising=False)
-    with without_hints():
-        assert os.environ[LOG_LEVEL] == "ERROR"
-    assert LOG_LEVEL not in os.environ
-    monkeypatch.setenv(LOG_LEVEL, "INFO")
-    with without_hints():
-        assert os.environ[LOG_LEVEL] == "INFO"
-    assert os.environ[LOG_LEVEL] == "INFO"

@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING, Any, ClassVar, Literal
 from scaling.adapt import phrases
 from scaling.adapt.base import Adaptation, Context, Outcome, Subset
 from scaling.core.errors import AdaptationError, SettingError
+from scaling.core.reading import Checked
 from scaling.core.words import class_names, places
 from scaling.datasets.base import Dataset
 from scaling.modalities.texts import Texts
@@ -21,7 +22,7 @@ LabelMap = Mapping[str, int | Sequence[int]]
 
 
 @dataclass(frozen=True)
-class AsIs(Adaptation):
+class AsIs(Checked, Adaptation):
     """Evaluate the model's own head; of sentence encoders, how near each text is to a phrase for each class.
 
     Attributes:
@@ -41,10 +42,10 @@ class AsIs(Adaptation):
     name: ClassVar[str] = "as_is"
     METHOD_VERSION: ClassVar[int] = 1
     needs_network: ClassVar[bool] = True
+    node: ClassVar[str] = "adaptation"
 
     def __post_init__(self) -> None:
-        if self.label_space not in ("match", "raw"):
-            raise SettingError(f"adaptation.label_space={self.label_space}: expected one of match, raw.")
+        super().__post_init__()
         if self.phrases is not None and (self.label_map is not None or self.label_space == "raw"):
             raise SettingError(
                 "adaptation.phrases takes the place of the model's own head: leave adaptation.label_map and"

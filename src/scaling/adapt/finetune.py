@@ -2,14 +2,14 @@
 
 from dataclasses import dataclass
 from functools import lru_cache
-from typing import Any, ClassVar
+from typing import Any, ClassVar, Literal
 
 import numpy as np
 from numpy.typing import NDArray
 
 from scaling.adapt.base import DIVERGED, Adaptation, Context, Outcome, Subset
 from scaling.adapt.linear_probe import LinearProbe
-from scaling.core.errors import AdaptationError, SettingError
+from scaling.core.errors import AdaptationError
 from scaling.core.subsets import validation_part
 from scaling.datasets.base import Dataset
 from scaling.models.base import ModelSource, build
@@ -17,7 +17,6 @@ from scaling.tasks.base import Task
 from scaling.training import LoraSettings, Recipe, Trained, Work
 from scaling.training.work import HeadArrays
 
-HEADS = ("linear_probe", "fresh")
 #: Forward passes of the network made ready for inference that take as long as one forward and back in training.
 TRAINING_PASSES = 6.0
 
@@ -31,16 +30,11 @@ class Finetune(Recipe, Adaptation):
             get a fresh one: a probe on them would be the best part of the network.
     """
 
-    head: str = "linear_probe"
+    head: Literal["linear_probe", "fresh"] = "linear_probe"
 
     name: ClassVar[str] = "finetune"
     METHOD_VERSION: ClassVar[int] = 1
     needs_network: ClassVar[bool] = True
-
-    def __post_init__(self) -> None:
-        super().__post_init__()
-        if self.head not in HEADS:
-            raise SettingError(f"adaptation.head={self.head}: expected one of {', '.join(HEADS)}.")
 
     @property
     def lora(self) -> LoraSettings | None:

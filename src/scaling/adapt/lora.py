@@ -1,13 +1,13 @@
 """lora: the network stays as it is; low-rank updates of its linear and attention layers are trained, and a head."""
 
 from dataclasses import dataclass
-from typing import Any, ClassVar
+from typing import Annotated, ClassVar
 
-from scaling.adapt.base import Context, Outcome, Subset, positive_number
+from scaling.adapt.base import Context, Outcome, Subset
 from scaling.adapt.finetune import Finetune
 from scaling.core.errors import SettingError
+from scaling.core.reading import Bounds, Count, Positive
 from scaling.training import LoraSettings
-from scaling.training.recipe import whole
 
 
 @dataclass(frozen=True)
@@ -24,9 +24,9 @@ class Lora(Finetune):
     Source: Hu et al. (2022), LoRA: low-rank adaptation of large language models, ICLR.
     """
 
-    rank: int = 8
-    alpha: float = 16.0
-    dropout: float = 0.0
+    rank: Count = 8
+    alpha: Positive = 16.0
+    dropout: Annotated[float, Bounds(0, 0.99)] = 0.0
     targets: tuple[str, ...] | None = None
 
     name: ClassVar[str] = "lora"
@@ -34,17 +34,8 @@ class Lora(Finetune):
 
     def __post_init__(self) -> None:
         super().__post_init__()
-        if not whole(self.rank):
-            raise SettingError(f"adaptation.rank={self.rank}: expected a whole number from 1 up.")
-        if not positive_number(self.alpha):
-            raise SettingError(f"adaptation.alpha={self.alpha}: expected a positive number.")
-        dropout: Any = self.dropout
-        if dropout != 0 and not (positive_number(dropout) and dropout < 1):
-            raise SettingError(f"adaptation.dropout={dropout}: expected a number from 0 to below 1.")
-        if self.targets is not None and (not isinstance(self.targets, tuple) or not self.targets):
-            raise SettingError(f"adaptation.targets={self.targets}: expected a list of names, [qkv, proj], or null.")
-        if self.targets is not None:  # a layer of a sequence is called 0, which YAML reads as a number
-            object.__setattr__(self, "targets", tuple(map(str, self.targets)))
+        if self.targets == ():
+            raise SettingError("adaptation.targets=[]: expected a list of names, [qkv, proj], or null.")
 
     @property
     def lora(self) -> LoraSettings:

@@ -1,6 +1,6 @@
 """What a grid costs before it is run: work, and what work takes where it was measured."""
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 
 #: Multiply–adds below which a fit takes no time that is worth a measurement.
@@ -13,6 +13,10 @@ LOGIT_ELEMENTS = 1 << 23
 PROCESS_BYTES = 700e6
 #: Bytes that a finished run takes beside its predictions: database rows, config, log.
 RUN_BYTES = 100e3
+
+#: Stages of a run that are neither fitting nor predicting, as their seconds are logged.
+AROUND = ("time/load_s", "time/logging_s")
+FEATURES = "time/features_of_"
 
 PROBE, EARLIER, ARITHMETIC = "from a short probe", "from earlier runs", "too little to measure"
 UNKNOWN = "not known before a first run"
@@ -66,6 +70,21 @@ class Estimate:
     def seconds(self) -> float:
         """Seconds in all."""
         return self.forward_seconds + self.fit_seconds
+
+
+def fit_seconds(metrics: Mapping[str, float]) -> float | None:
+    """Return the time of a run's stages between loading and logging, features left out; None where none was logged."""
+    stages = [
+        seconds
+        for name, seconds in metrics.items()
+        if name.startswith("time/") and name not in AROUND and not name.startswith(FEATURES)
+    ]
+    return sum(stages) if stages else None
+
+
+def feature_seconds(metrics: Mapping[str, float]) -> float:
+    """Return the time that a run spent on features that were not stored yet."""
+    return sum(seconds for name, seconds in metrics.items() if name.startswith(FEATURES))
 
 
 def duration(seconds: float) -> str:

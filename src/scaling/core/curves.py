@@ -4,6 +4,7 @@ from collections import defaultdict
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
 from functools import cached_property
+from math import isfinite
 from operator import attrgetter
 
 import numpy as np
@@ -95,6 +96,10 @@ class Curve:
     def at(self, n: int) -> list[Point]:
         """Return the points at this n, by seed."""
         return list(self._by_n.get(n, ()))
+
+    def logged(self, key: str, n: int) -> list[float]:
+        """Return what the runs at this n logged by a name, by seed; those that didn't are left out."""
+        return [value for point in self.at(n) if isfinite(value := point.logged(key))]
 
     def band(self, quantity: str | Callable[[Point], float]) -> Band:
         """Aggregate a quantity (an attribute of Point, or a function of it) over seeds at each n."""

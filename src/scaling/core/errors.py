@@ -16,6 +16,11 @@ def remedy(error: OSError, otherwise: str, free: str = "Free some space") -> str
     return f"{first}, or {otherwise}" if first else otherwise[:1].upper() + otherwise[1:]
 
 
+def reason_of(error: BaseException) -> str:
+    """Return the first line of what a library raised, else the name of its error."""
+    return (str(error).strip().splitlines() or [type(error).__name__])[0]
+
+
 class ScalingError(Exception):
     """Base of every error that is shown as a message of at most three lines, without a traceback."""
 

@@ -2,29 +2,10 @@
 
 from collections.abc import Sequence
 from dataclasses import dataclass
+from math import factorial, isnan
 
 import numpy as np
-from numpy.typing import ArrayLike, NDArray
-
-Floats = NDArray[np.float64]
-
-
-def ranks(values: ArrayLike) -> Floats:
-    """Return ranks, 1 for the largest, equals sharing their mean, shape of `values` (k,)."""
-    values = np.asarray(values, dtype=np.float64)
-    above = (values[None, :] > values[:, None]).sum(1)
-    equal = (values[None, :] == values[:, None]).sum(1)
-    return above + (equal + 1) / 2
-
-
-def tau(a: ArrayLike, b: ArrayLike) -> float | None:
-    """Return Kendall's tau-b of two orders, −1 … 1; None where either has no order.
-
-    Source: Kendall (1945), The treatment of ties in ranking problems, Biometrika 33(3).
-    """
-    first, second = (np.sign(np.subtract.outer(values, values)) for values in (np.asarray(a), np.asarray(b)))
-    size = float((first**2).sum() * (second**2).sum())
-    return float((first * second).sum() / np.sqrt(size)) if size else None
+from numpy.typing import ArrayLike
 
 
 def concordance(table: ArrayLike) -> float | None:
@@ -49,7 +30,10 @@ def concordance(table: ArrayLike) -> float | None:
 
 @dataclass(frozen=True)
 class Association:
-    """Whether two quantities of k things go together: tau-b, its exact or approximate p, and whether k suffices."""
+    """Whether two quantities of k things go together: Kendall's tau-b, its p, and whether k suffices to tell.
+
+    Without an order, tau and p are None.
+    """
 
     k: int
     tau: float | None
@@ -59,13 +43,11 @@ class Association:
 
 def association(a: Sequence[float], b: Sequence[float], significance: float = 0.05) -> Association:
     """Test whether two quantities go together; too few things to tell even with perfect agreement are refused."""
-    from math import factorial
-
     from scipy.stats import kendalltau
 
-    found = tau(a, b) if len(a) > 1 else None
-    if found is None:
+    found = kendalltau(a, b) if len(a) > 1 else None
+    if found is None or isnan(found.statistic):
         return Association(len(a), None, None, False)
-    p = float(kendalltau(a, b).pvalue)
     k = min(len(set(a)), len(set(b)))  # ties leave fewer orders
-    return Association(len(a), found, p, k >= 20 or 2 / factorial(k) <= significance)
+    told = k >= 20 or 2 / factorial(k) <= significance
+    return Association(len(a), float(found.statistic), float(found.pvalue), told)

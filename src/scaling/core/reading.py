@@ -1,10 +1,14 @@
 """Settings read by their types: one reading of a value, whether a shell, a grid, a YAML file or Python gives it."""
 
 import re
+from collections.abc import Mapping
 from contextlib import suppress
+from dataclasses import dataclass, fields
+from functools import cache
+from math import inf
 from sys import float_info
 from types import NoneType, UnionType
-from typing import Any, Literal, Union, get_args, get_origin
+from typing import Annotated, Any, ClassVar, Literal, Union, get_args, get_origin, get_type_hints
 
 from scaling.core.errors import SettingError
 
@@ -12,6 +16,52 @@ from scaling.core.errors import SettingError
 BOOLEANS = {"true": True, "yes": True, "on": True, "1": True, "false": False, "no": False, "off": False, "0": False}
 WORDS = {int: "a whole number", float: "a number", bool: "true or false", str: "text", NoneType: "null"}
 NUMBER = re.compile(r"\s*[+-]?(\d[\d_]*\.?[\d_]*|\.\d[\d_]*)(e[+-]?\d+)?\s*", re.IGNORECASE | re.ASCII)
+
+
+@dataclass(frozen=True)
+class Bounds:
+    """What a number of an annotated type lies between, the ends included unless they are left out."""
+
+    low: float
+    high: float = inf
+    ends: bool = True
+
+    def __contains__(self, value: float) -> bool:
+        return self.low <= value <= self.high if self.ends else self.low < value < self.high
+
+    def __str__(self) -> str:
+        if self.high == inf:
+            return f"from {self.low:g} up" if self.ends else f"above {self.low:g}"
+        return f"{'from' if self.ends else 'between'} {self.low:g} {'to' if self.ends else 'and'} {self.high:g}"
+
+
+Count = Annotated[int, Bounds(1)]
+Positive = Annotated[float, Bounds(0, ends=False)]
+
+
+class Checked:
+    """Settings, a dataclass, of which each is held against its type when they are made.
+
+    Attributes:
+        node: where they stand in the config.
+    """
+
+    node: ClassVar[str]
+
+    def __post_init__(self) -> None:
+        settings: Any = type(self)
+        for name, kind in hints(settings).items():
+            value = getattr(self, name)
+            found = read(kind, value, f"{self.node}.{name}")
+            if type(found) is not type(value) or found != value or isinstance(value, list):
+                raise SettingError(f"{self.node}.{name}={shown(value)}: expected {words(kind)}.")
+
+
+@cache
+def hints(settings: type[Any]) -> Mapping[str, Any]:
+    """Return the types of a dataclass's fields by name."""
+    found = get_type_hints(settings, include_extras=True)
+    return {field.name: found[field.name] for field in fields(settings) if field.init}
 
 
 def read(kind: Any, value: Any, name: str) -> Any:
@@ -56,7 +106,8 @@ def shown(value: Any) -> str:
 
 def words(kind: Any) -> str:
     """Say in words what a type takes, single values first."""
-    ordered = sorted(_options(kind), key=lambda option: option not in WORDS and get_origin(option) is not Literal)
+    single = {Literal, Annotated}
+    ordered = sorted(_options(kind), key=lambda option: option not in WORDS and get_origin(option) not in single)
     return " or ".join(map(_words, ordered))
 
 
@@ -69,6 +120,8 @@ def _words(kind: Any) -> str:
     if get_origin(kind) is Literal:
         choices = get_args(kind)
         return f"{'one of ' * (len(choices) > 1)}{', '.join(map(shown, choices))}"
+    if get_origin(kind) is Annotated:
+        return " ".join(map(str, (words(get_args(kind)[0]), *kind.__metadata__)))
     if get_origin(kind) is tuple:
         return f"a list, each entry {words(get_args(kind)[0])}"
     origin = get_origin(kind) or kind
@@ -85,6 +138,11 @@ def _read(kind: Any, value: Any) -> Any:
     if kind is Any or kind in READERS:
         return value if kind is Any else READERS[kind](value)
     origin, inner = get_origin(kind) or kind, get_args(kind)
+    if origin is Annotated:
+        found = _read(inner[0], value)
+        if any(found not in bounds for bounds in inner[1:]):
+            raise ValueError(value)
+        return found
     if origin is Literal:
         return _one_of([choice for choice in inner if shown(choice) == shown(value)])
     if origin is tuple and isinstance(value, list | tuple):

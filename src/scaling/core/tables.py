@@ -30,7 +30,7 @@ THOUSANDS = re.compile(r"[+-]?[1-9]\d{0,2},\d{3}")
 
 
 @dataclass(frozen=True)
-class Table:
+class CsvTable:
     """What a CSV file holds.
 
     Attributes:
@@ -49,7 +49,7 @@ class Table:
     note: str
 
 
-def read_table(path: Path, known: Sequence[str], numbers: Collection[str] = ()) -> Table:
+def read_table(path: Path, known: Sequence[str], numbers: Collection[str] = ()) -> CsvTable:
     """Read a CSV file, compressed or not.
 
     Args:
@@ -75,7 +75,7 @@ def read_table(path: Path, known: Sequence[str], numbers: Collection[str] = ()) 
         *(["decimal commas"] if decimal_comma else []),
     ]
     note = f"{path} is read as it was written: {', '.join(said)}" if said else ""
-    return Table(path, line, columns, rows, decimal_comma, note)
+    return CsvTable(path, line, columns, rows, decimal_comma, note)
 
 
 def _lines(text: str, style: tuple[str, bool], path: Path) -> tuple[list[tuple[int, list[str]]], bool]:

@@ -57,11 +57,6 @@ class Components:
         """The part of it that all seeds share, which more seeds don't average out."""
         return max(self.samples - self.residual, 0.0) / (self.seeds * self.tested)
 
-    @property
-    def mean_variance(self) -> float:
-        """Variance of the mean over seeds and test samples, both sources counted once."""
-        return self.between / (self.seeds * self.tested) + self.shared_variance
-
 
 def t_quantile(freedom: float, probability: float) -> float:
     """Return a quantile of Student's t distribution; endless freedom gives the normal one."""
@@ -127,7 +122,7 @@ class Measured:
 
 
 @dataclass(frozen=True)
-class Estimate:
+class MeanEstimate:
     """A mean with its variance, and the degrees of freedom that the variance rests on."""
 
     centre: float
@@ -162,7 +157,7 @@ def spread(n: Floats, seeds: NDArray[np.int64], squared: Floats) -> tuple[Floats
     return v0 + v1 / n, float((seeds - 1).sum())
 
 
-def estimates(n: Sequence[float], measured: Sequence[Measured]) -> list[Estimate | None]:
+def estimates(n: Sequence[float], measured: Sequence[Measured]) -> list[MeanEstimate | None]:
     """Return the means of one quantity at k sizes with their errors; None where nothing tells the error.
 
     The freedom is that of the pooled spread, though the part that seeds share is known better: Student's t with as few
@@ -178,11 +173,11 @@ def estimates(n: Sequence[float], measured: Sequence[Measured]) -> list[Estimate
     return [_estimate(item, own, freedom) for item, own in zip(measured, drawn.tolist(), strict=True)]
 
 
-def _estimate(item: Measured, own: float, freedom: float) -> Estimate | None:
+def _estimate(item: Measured, own: float, freedom: float) -> MeanEstimate | None:
     if item.seeds > 1:
         variance: float | None = own / item.seeds + item.shared
     elif item.alone is not None and item.drawn and freedom < inf:
         variance = item.alone + own
     else:
         variance, freedom = item.alone, inf
-    return Estimate(item.centre, variance, freedom) if variance else None
+    return MeanEstimate(item.centre, variance, freedom) if variance else None

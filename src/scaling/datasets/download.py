@@ -9,7 +9,7 @@ from http.client import HTTPException
 from pathlib import Path
 from zipfile import BadZipFile
 
-from scaling.core.errors import DataError
+from scaling.core.errors import DataError, reason_of
 
 
 def fetch_with_torchvision(dataset: str, data_dir: str, remedy: str) -> None:
@@ -35,18 +35,6 @@ def fetch_archive(url: str, md5: str, data_dir: str, remedy: str) -> None:
     attempt(lambda: download_and_extract_archive(url, data_dir, md5=md5), name, data_dir, remedy)
 
 
-def folders_in(folder: Path) -> set[Path]:
-    """Return a folder and all folders below it, as far as they exist."""
-    return {path for path in (folder, *folder.rglob("*")) if path.is_dir()}
-
-
-def remove_empty(folders: set[Path]) -> None:
-    """Remove those of the folders that are empty, inner ones first."""
-    for path in sorted(folders, reverse=True):
-        if not any(path.iterdir()):
-            path.rmdir()
-
-
 def attempt(download: Callable[[], object], what: str, data_dir: str, remedy: str) -> None:
     """Call a function that downloads into `data_dir`; new folders that stay empty are removed.
 
@@ -57,11 +45,14 @@ def attempt(download: Callable[[], object], what: str, data_dir: str, remedy: st
     existing = next(parent for parent in (folder, *folder.absolute().parents) if parent.exists())
     if not os.access(existing, os.W_OK):
         raise DataError(f"{what} can't be downloaded: {existing} is not writable.\n{remedy}")
-    before = folders_in(folder)
+    before = {path for path in (folder, *folder.rglob("*")) if path.is_dir()}
     try:
         with contextlib.redirect_stdout(io.StringIO()), warnings.catch_warnings(action="ignore"):  # on each try
             download()
     except (OSError, RuntimeError, EOFError, HTTPException, BadZipFile, KeyError) as error:
-        remove_empty(folders_in(folder) - before)
-        reason = (str(error).strip().splitlines() or [type(error).__name__])[0]
-        raise DataError(f"{what} is not in {data_dir} and its download failed ({reason}).\n{remedy}") from error
+        for path in sorted((folder, *folder.rglob("*")), reverse=True):  # inner ones first
+            if path.is_dir() and path not in before and not any(path.iterdir()):
+                path.rmdir()
+        raise DataError(
+            f"{what} is not in {data_dir} and its download failed ({reason_of(error)}).\n{remedy}"
+        ) from error

@@ -14,7 +14,7 @@ from scaling.datasets.folders import required_path
 from scaling.datasets.npz import read_npz
 from scaling.datasets.offsets import listed
 from scaling.datasets.parquet import read_parquet
-from scaling.datasets.rows import Content
+from scaling.datasets.rows import FileContent
 from scaling.modalities.vectors import Vectors
 from scaling.tasks import Classification, Multilabel
 from scaling.tasks.base import Targets
@@ -23,7 +23,7 @@ SHIFTED = (
     "{path}: in {columns} of the features, 32-bit floats can't tell values so far from 0 apart: the smallest value"
     " was subtracted."
 )
-READERS: dict[str, Callable[[Path], Content]] = {".npz": read_npz, ".parquet": read_parquet}
+READERS: dict[str, Callable[[Path], FileContent]] = {".npz": read_npz, ".parquet": read_parquet}
 
 
 @dataclass(frozen=True)
@@ -76,7 +76,7 @@ class Embeddings:
         return path
 
 
-def has_several(content: Content, path: Path) -> bool:
+def has_several(content: FileContent, path: Path) -> bool:
     """Say whether samples have several labels; DataError where the parts have labels of two kinds."""
     parts = (content.train.labels, content.test.labels)
     kinds = ["a matrix" if part.ndim == 2 else "text" if part.dtype.kind == "U" else "numbers" for part in parts]
@@ -88,7 +88,7 @@ def has_several(content: Content, path: Path) -> bool:
     return parts[0].ndim == 2
 
 
-def label_names(content: Content, path: Path) -> tuple[tuple[str, ...], tuple[Targets, Targets]]:
+def label_names(content: FileContent, path: Path) -> tuple[tuple[str, ...], tuple[Targets, Targets]]:
     """Return the names of K labels, their numbers where the file has none, and which label each sample has.
 
     Raises:
@@ -109,7 +109,7 @@ def label_names(content: Content, path: Path) -> tuple[tuple[str, ...], tuple[Ta
     return content.class_names or tuple(map(str, range(counts.pop()))), parts
 
 
-def classes(content: Content, path: Path) -> tuple[tuple[str, ...], tuple[NDArray[np.int64], NDArray[np.int64]]]:
+def classes(content: FileContent, path: Path) -> tuple[tuple[str, ...], tuple[NDArray[np.int64], NDArray[np.int64]]]:
     """Number the classes: as class_names has them, else the distinct labels in ascending order.
 
     Returns:

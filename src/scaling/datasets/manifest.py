@@ -7,7 +7,7 @@ from typing import Any, Literal
 from unicodedata import normalize
 
 from scaling.core.errors import DataError
-from scaling.core.tables import HEADER, Table, read_table
+from scaling.core.tables import HEADER, CsvTable, read_table
 from scaling.datasets.base import Dataset
 from scaling.datasets.folders import PARTS, file_split, picture_dataset, required_path, unfetched
 from scaling.modalities.images.decoding import Viewing
@@ -66,7 +66,7 @@ class Manifest(Viewing):
 
 
 def manifest_rows(
-    table: Table, wanted: Sequence[str] = COLUMNS, may_be_empty: Sequence[str] = ()
+    table: CsvTable, wanted: Sequence[str] = COLUMNS, may_be_empty: Sequence[str] = ()
 ) -> list[tuple[int, str, str, str]]:
     """Return each row's line, and its cells in three columns.
 

@@ -10,14 +10,13 @@ from numpy.typing import NDArray
 
 from scaling.core.errors import DataError
 from scaling.core.words import class_names
-from scaling.datasets.offsets import Part, range_of, shift
+from scaling.datasets.offsets import shift
 from scaling.datasets.rows import (
-    Content,
+    FileContent,
     Rows,
     as_text,
     checked_features,
     checked_labels,
-    in_blocks,
     in_parts,
     lacks,
     one_dimensional,
@@ -30,7 +29,7 @@ WHOLE = ("features", "labels", "split")
 IN_PARTS = ("train_features", "train_labels", "test_features", "test_labels")
 
 
-def read_npz(path: Path) -> Content:
+def read_npz(path: Path) -> FileContent:
     """Read an archive of arrays.
 
     Raises:
@@ -47,7 +46,7 @@ def read_npz(path: Path) -> Content:
         return _from_arrays(archive, path)
 
 
-def _from_arrays(archive: Any, path: Path) -> Content:
+def _from_arrays(archive: Any, path: Path) -> FileContent:
     there = list(archive.files)
     forms = {form for form in (WHOLE, IN_PARTS) if set(form) & set(there)}
     if len(forms) == 2:
@@ -59,39 +58,26 @@ def _from_arrays(archive: Any, path: Path) -> Content:
     if absent := [name for name in form if name not in there]:
         raise lacks(path, absent, there, f"{', '.join(WHOLE)}; or {', '.join(IN_PARTS)}")
     class_names = _class_names(archive, path) if "class_names" in there else None
-    if form is WHOLE:
-        labels = checked_labels(_array(archive, "labels", path), "labels", path)
-        train = train_rows(_array(archive, "split", path), "split", path)
-        part = _part(archive, "features", {"labels": len(labels), "split": len(train)}, path)
-        shifted = _shifted([part], path)
-        return Content(*in_parts(part.features, labels, train), class_names, shifted)
-    parts, rows = [], []
-    for which in ("train", "test"):
-        names = f"{which}_features", f"{which}_labels"
-        labels = checked_labels(_array(archive, names[1], path), names[1], path)
-        parts.append(_part(archive, names[0], {names[1]: len(labels)}, path))
-        rows.append(Rows(parts[-1].features, labels))
-    train_width, test_width = (part.features.shape[1] for part in parts)
-    if train_width != test_width:
+    names = [("features", "labels")] if form is WHOLE else [(f"{w}_features", f"{w}_labels") for w in ("train", "test")]
+    labels = [checked_labels(_array(archive, of, path), of, path) for _, of in names]
+    train = train_rows(_array(archive, "split", path), "split", path) if form is WHOLE else None
+    given = [_array(archive, of, path) for of, _ in names]
+    features = [checked_features(array, of, path) for array, (of, _) in zip(given, names, strict=True)]
+    for part, found, (of, other) in zip(features, labels, names, strict=True):
+        same_length({of: len(part), other: len(found), **({} if train is None else {"split": len(train)})}, path)
+        if len(part) == 0:
+            raise DataError(f"{path}: {of} holds no row.\nBoth parts are needed.")
+    widths = [part.shape[1] for part in features]
+    if widths[0] != widths[-1]:
         raise DataError(
-            f"{path}: train_features have {train_width} columns, test_features have {test_width}.\n"
+            f"{path}: train_features have {widths[0]} columns, test_features have {widths[1]}.\n"
             "Both parts have to come from the same encoder."
         )
-    return Content(rows[0], rows[1], class_names, _shifted(parts, path))
-
-
-def _part(archive: Any, name: str, lengths: dict[str, int], path: Path) -> Part:
-    """Read features, of which there have to be as many rows as of what belongs to them."""
-    array = _array(archive, name, path)
-    features = checked_features(array, name, path)
-    same_length({name: len(features), **lengths}, path)
-    if len(features) == 0:
-        raise DataError(f"{path}: {name} holds no row.\nBoth parts are needed.")
-    return Part(features, range_of(array), lambda: in_blocks(_array(archive, name, path)))
-
-
-def _shifted(parts: list[Part], path: Path) -> tuple[str, ...]:
-    return shift(parts, [str(column) for column in range(parts[0].features.shape[1])], path)
+    shifted = shift(features, given, [str(column) for column in range(widths[0])], path)
+    if train is not None:
+        return FileContent(*in_parts(features[0], labels[0], train), class_names, shifted)
+    both = [Rows(part, found) for part, found in zip(features, labels, strict=True)]
+    return FileContent(both[0], both[1], class_names, shifted)
 
 
 def _array(archive: Any, name: str, path: Path) -> NDArray[Any]:

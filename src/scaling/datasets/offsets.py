@@ -1,7 +1,6 @@
 """Columns so far from 0 that 32-bit floats lose what they say: found, and shifted in the file's own numbers."""
 
-from collections.abc import Callable, Iterator, Sequence
-from dataclasses import dataclass
+from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
@@ -17,37 +16,15 @@ NOISE = 2.0**-47
 #: Columns that are named.
 NAMED = 5
 
-#: Reads a file's features from their first row on, some rows at a time.
-Blocks = Callable[[], Iterator[NDArray[Any]]]
 
-
-@dataclass(frozen=True)
-class Part:
-    """Features of a file, or of its training or test part.
-
-    Attributes:
-        features: (N, d), what rounding to 32 bits left of the file's numbers.
-        range: smallest and largest number of each column, (2, d), in the file's own type; None where 32-bit floats
-            hold every number of that type.
-        blocks: reads the file's numbers again, some rows at a time.
-    """
-
-    features: NDArray[np.float32]
-    range: NDArray[Any] | None
-    blocks: Blocks
-
-    def beside(self, columns: NDArray[np.intp]) -> Iterator[tuple[slice, NDArray[Any]]]:
-        """Yield some columns of the file's numbers, block by block, and which rows they are."""
-        start = 0
-        for block in self.blocks():
-            yield slice(start, start + len(block)), block[:, columns]
-            start += len(block)
-
-
-def shift(parts: Sequence[Part], names: Sequence[str], path: Path) -> tuple[str, ...]:
+def shift(
+    parts: Sequence[NDArray[np.float32]], given: Sequence[NDArray[Any]], names: Sequence[str], path: Path
+) -> tuple[str, ...]:
     """Subtract from each column that rounding destroyed its smallest number, in all parts.
 
     Args:
+        parts: features of a file, (N, d) each: what rounding left of the numbers given. Written to.
+        given: these numbers, in the file's own types.
         names: of all columns.
 
     Returns:
@@ -56,35 +33,25 @@ def shift(parts: Sequence[Part], names: Sequence[str], path: Path) -> tuple[str,
     Raises:
         DataError: a column varies by less than 32-bit floats can hold at all.
     """
-    ranges = [part.range for part in parts if part.range is not None]
-    if not ranges:
+    wide = [numbers for numbers in given if not np.can_cast(numbers.dtype, np.float32)]
+    if not wide:
         return ()
-    low, high = np.min(ranges, axis=(0, 1)), np.max(ranges, axis=(0, 1))
+    low, high = np.min([part.min(0) for part in wide], axis=0), np.max([part.max(0) for part in wide], axis=0)
     largest, span = np.maximum(np.abs(low.astype(float)), np.abs(high.astype(float))), _span(low, high)
-    columns = np.flatnonzero(_lost(largest, span) & (span > (low.dtype.kind == "f") * NOISE * largest))
-    if not len(columns):
-        return ()
-    kept = np.ones(len(columns), np.bool_)
-    for part in parts:
-        for rows, block in part.beside(columns):
-            with np.errstate(invalid="ignore"):
-                kept &= (part.features[rows, columns].astype(block.dtype) == block).all(0)
-    columns = columns[~kept]
-    if len(tiny := columns[_lost(span, span)[columns]]):
+    far = np.flatnonzero(_lost(largest, span) & (span > (low.dtype.kind == "f") * NOISE * largest)).tolist()
+    pairs = list(zip(parts, given, strict=True))
+    with np.errstate(invalid="ignore"):
+        columns = [c for c in far if any((part[:, c].astype(own.dtype) != own[:, c]).any() for part, own in pairs)]
+    if tiny := [c for c in columns if _lost(span, span)[c]]:
         raise DataError(
-            f"{path}: in {listed([names[i] for i in tiny.tolist()])} of the features, values differ by"
+            f"{path}: in {listed([names[c] for c in tiny])} of the features, values differ by"
             f" {span[tiny].max():.1g} at most, too little for 32-bit floats.\n"
             "Scale the features up, or leave out what is nearly constant."
         )
-    for part in parts:
-        for rows, block in part.beside(columns):
-            part.features[rows, columns] = block - low[columns]
-    return tuple(names[i] for i in columns.tolist())
-
-
-def range_of(array: NDArray[Any]) -> NDArray[Any] | None:
-    """Return smallest and largest number of each column, as `Part` has them."""
-    return None if np.can_cast(array.dtype, np.float32) else np.stack([array.min(0), array.max(0)])
+    for part, own in pairs:
+        for c in columns:
+            part[:, c] = own[:, c] - low[c]
+    return tuple(names[c] for c in columns)
 
 
 def listed(columns: Sequence[str]) -> str:

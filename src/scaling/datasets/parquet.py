@@ -1,6 +1,5 @@
 """Embeddings from a .parquet file, read in batches of rows."""
 
-from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
@@ -8,12 +7,11 @@ import numpy as np
 from numpy.typing import NDArray
 
 from scaling.core.errors import DataError
-from scaling.datasets.offsets import Blocks, shift
+from scaling.datasets.offsets import shift
 from scaling.datasets.rows import (
-    BLOCK_ELEMENTS,
-    Content,
+    FileContent,
+    checked_features,
     checked_labels,
-    gathered,
     in_parts,
     lacks,
     reading,
@@ -22,11 +20,9 @@ from scaling.datasets.rows import (
 
 LABELS = ("label", "labels")
 EXPECTED = "label, split, and features as a column of lists or one column each"
-#: Rows of a batch where the length of the lists isn't known yet.
-BATCH_ROWS = 4096
 
 
-def read_parquet(path: Path) -> Content:
+def read_parquet(path: Path) -> FileContent:
     """Read a table.
 
     Raises:
@@ -48,10 +44,10 @@ def read_parquet(path: Path) -> Content:
         table = file.read(columns=[labels[0], "split"])
         train = train_rows(_values(table, "split", path), "split", path)
         classes = checked_labels(_values(table, labels[0], path), labels[0], path)
-        columns, blocks = _listed(file, path) if "features" in names else _wide(file, labels[0], path)
-        part = gathered(blocks, len(train), "features" if "features" in names else "the features", path)
-        shifted = shift([part], columns or [str(column) for column in range(part.features.shape[1])], path)
-        return Content(*in_parts(part.features, classes, train), shifted=shifted)
+        given, columns = (_listed if "features" in names else _wide)(file, labels[0], path)
+        features = checked_features(given, "features" if "features" in names else "the features", path)
+        shifted = shift([features], [given], columns, path)
+        return FileContent(*in_parts(features, classes, train), shifted=shifted)
 
 
 def _values(table: Any, name: str, path: Path) -> NDArray[Any]:
@@ -59,7 +55,7 @@ def _values(table: Any, name: str, path: Path) -> NDArray[Any]:
     import pyarrow as pa
 
     column = table[name]
-    _no_gap(column, 0, f"{name}", path)
+    _no_gap(column, name, path)
     if pa.types.is_dictionary(column.type):  # what pandas calls a category
         column = column.cast(column.type.value_type)
     kind = column.type
@@ -75,8 +71,8 @@ def _values(table: Any, name: str, path: Path) -> NDArray[Any]:
     raise DataError(f"{path}: the column {name} is of the type {kind}, expected text or whole numbers.")
 
 
-def _listed(file: Any, path: Path) -> tuple[list[str], Blocks]:
-    """Return how the column of lists is read; its numbers have no names."""
+def _listed(file: Any, label: str, path: Path) -> tuple[NDArray[Any], list[str]]:
+    """Return the lists of numbers as a matrix; its columns are called by their places."""
     from pyarrow import compute
 
     kind = file.schema_arrow.field("features").type
@@ -85,30 +81,23 @@ def _listed(file: Any, path: Path) -> tuple[list[str], Blocks]:
             f"{path}: the column features is of the type {kind}, expected lists of numbers.\n"
             "Or leave it out, and give one column a feature."
         )
-
-    def blocks() -> Iterator[NDArray[Any]]:
-        width = 0
-        for start, batch in _numbered(file.iter_batches(BATCH_ROWS, columns=["features"])):
-            column = batch.column(0)
-            _no_gap(column, start, "features", path)
-            lengths = compute.list_value_length(column).to_numpy()
-            width = width or int(lengths[0])
-            if width == 0 or (lengths != width).any():
-                row = int((lengths != width).argmax())
-                raise DataError(
-                    f"{path}: row {start + row} of features has {lengths[row]} numbers, row 0 has {width}.\n"
-                    "All rows need the same number, at least 1."
-                )
-            values = column.flatten()
-            if values.null_count:
-                _no_gap(values, start, "features", path, width)
-            yield values.to_numpy(zero_copy_only=False).reshape(-1, width)
-
-    return [], blocks
+    column = file.read(columns=["features"])["features"]
+    _no_gap(column, "features", path)
+    lengths = compute.list_value_length(column).to_numpy()
+    width = int(lengths[0])
+    if width == 0 or (lengths != width).any():
+        row = int((lengths != width).argmax())
+        raise DataError(
+            f"{path}: row {row} of features has {lengths[row]} numbers, row 0 has {width}.\n"
+            "All rows need the same number, at least 1."
+        )
+    values = compute.list_flatten(column)
+    _no_gap(values, "features", path, width)
+    return values.to_numpy().reshape(-1, width), [str(place) for place in range(width)]
 
 
-def _wide(file: Any, label: str, path: Path) -> tuple[list[str], Blocks]:
-    """Return how every column but label and split is read as a feature, in the file's order, and their names."""
+def _wide(file: Any, label: str, path: Path) -> tuple[NDArray[Any], list[str]]:
+    """Return every column but label and split as a feature, in the file's order, and their names."""
     schema = file.schema_arrow
     # pandas keeps an index that was set as a column; it is no feature.
     index = {name for name in (schema.pandas_metadata or {}).get("index_columns", []) if isinstance(name, str)}
@@ -121,27 +110,13 @@ def _wide(file: Any, label: str, path: Path) -> tuple[list[str], Blocks]:
             f" {', '.join(other[:5])}.\nLeave them out, turn them into numbers, or put the features into a column"
             " of lists called features."
         )
-    names = [field.name for field in fields]
     kind = np.result_type(*(field.type.to_pandas_dtype() for field in fields))
-
-    def blocks() -> Iterator[NDArray[Any]]:
-        for start, batch in _numbered(file.iter_batches(max(1, BLOCK_ELEMENTS // len(names)), columns=names)):
-            block = np.empty((batch.num_rows, len(names)), kind)
-            for position, name in enumerate(names):
-                column = batch.column(name)
-                _no_gap(column, start, name, path)
-                block[:, position] = column.to_numpy(zero_copy_only=False)
-            yield block
-
-    return names, blocks
-
-
-def _numbered(batches: Any) -> Iterator[tuple[int, Any]]:
-    """Give each batch the number of its first row."""
-    start = 0
-    for batch in batches:
-        yield start, batch
-        start += batch.num_rows
+    features = np.empty((file.metadata.num_rows, len(fields)), kind)
+    for place, field in enumerate(fields):
+        column = file.read(columns=[field.name])[field.name]  # one at a time: a table of all would be held twice
+        _no_gap(column, field.name, path)
+        features[:, place] = column.to_numpy()
+    return features, [field.name for field in fields]
 
 
 def _is_list(kind: Any) -> bool:
@@ -156,10 +131,8 @@ def _is_number(kind: Any) -> bool:
     return pa.types.is_integer(kind) or pa.types.is_floating(kind) or pa.types.is_boolean(kind)
 
 
-def _no_gap(column: Any, start: int, name: str, path: Path, width: int = 1) -> None:
+def _no_gap(column: Any, name: str, path: Path, width: int = 1) -> None:
     """Raise DataError at the first missing value of a column, `width` values a row."""
     if column.null_count:
-        gap = int(np.asarray(column.is_null()).argmax()) // width
-        raise DataError(
-            f"{path}: row {start + gap} of {name} has no value.\nLeave such samples out, or fill in a value."
-        )
+        gap = int(column.is_null().to_numpy().argmax()) // width
+        raise DataError(f"{path}: row {gap} of {name} has no value.\nLeave such samples out, or fill in a value.")

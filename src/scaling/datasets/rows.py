@@ -12,8 +12,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from scaling.core.errors import DataError
-from scaling.datasets.offsets import Blocks, Part, range_of
+from scaling.core.errors import DataError, reason_of
 
 #: Elements that are checked and converted at a time; bounds the memory that this takes beside the array.
 BLOCK_ELEMENTS = 1 << 22
@@ -28,7 +27,7 @@ class Rows:
 
 
 @dataclass(frozen=True)
-class Content:
+class FileContent:
     """What a file holds.
 
     Attributes:
@@ -57,36 +56,12 @@ def checked_features(array: NDArray[Any], name: str, path: Path) -> NDArray[np.f
         raise DataError(f"{path}: {name} has the shape {array.shape}, expected (samples, features).\n{remedy}")
     as_it_is = array.dtype == np.float32 and array.dtype.isnative and array.flags.c_contiguous
     features = array if as_it_is else np.empty(array.shape, np.float32)
-    start = 0
-    for block in in_blocks(array):
-        small = narrowed(block, start, name, path)
-        if not as_it_is:
-            features[start : start + len(block)] = small
-        start += len(block)
-    return features
-
-
-def in_blocks(array: NDArray[Any]) -> Iterator[NDArray[Any]]:
-    """Yield the rows of a matrix, some at a time."""
     step = max(1, BLOCK_ELEMENTS // array.shape[1])
-    return (array[start : start + step] for start in range(0, len(array), step))
-
-
-def gathered(blocks: Blocks, rows: int, name: str, path: Path) -> Part:
-    """Read blocks of a file, at least one, into features (rows, d).
-
-    Raises:
-        DataError: a number isn't finite.
-    """
-    features, ranges, start = np.empty((0, 0), np.float32), list[NDArray[Any]](), 0
-    for block in blocks():
-        if start == 0:
-            features = np.empty((rows, block.shape[1]), np.float32)
-        features[start : start + len(block)] = narrowed(block, start, name, path)
-        if (found := range_of(block)) is not None:
-            ranges.append(found)
-        start += len(block)
-    return Part(features, range_of(np.concatenate(ranges)) if ranges else None, blocks)
+    for start in range(0, len(array), step):
+        small = narrowed(array[start : start + step], start, name, path)
+        if not as_it_is:
+            features[start : start + step] = small
+    return features
 
 
 def narrowed(block: NDArray[Any], start: int, name: str, path: Path) -> NDArray[np.float32]:
@@ -235,7 +210,7 @@ def reading(path: Path, kind: str, *errors: type[Exception]) -> Iterator[None]:
     try:
         yield
     except errors as error:
-        reason = (str(error).strip().splitlines() or [type(error).__name__])[0].rstrip(".")[:200]
+        reason = reason_of(error).rstrip(".")[:200]
         raise DataError(
             f"{path} can't be read as {kind}: {reason}.\nIt is damaged or of another kind: save it again."
         ) from error

@@ -4,12 +4,12 @@ from collections.abc import Mapping
 from contextlib import suppress
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import Any, Protocol
+from typing import Annotated, Any, ClassVar, Protocol
 
 import numpy as np
 from numpy.typing import NDArray
 
-from scaling.core.errors import SettingError
+from scaling.core.reading import Bounds, Checked, Count
 from scaling.core.reporter import Reporter, SilentReporter
 from scaling.datasets.base import Dataset
 from scaling.features.store import FeatureEntry, FeatureStore
@@ -22,7 +22,7 @@ SIZE = ("model/parameters", "model/flops")
 
 
 @dataclass(frozen=True)
-class FeatureSettings:
+class FeatureSettings(Checked):
     """Where features are kept and how they are computed; none of it changes them.
 
     Attributes:
@@ -33,15 +33,11 @@ class FeatureSettings:
     """
 
     dir: str
-    batch_size: int | None = None
-    workers: int | None = None
-    size_limit: int | None = None
+    batch_size: Count | None = None
+    workers: Annotated[int, Bounds(0)] | None = None
+    size_limit: Count | None = None
 
-    def __post_init__(self) -> None:
-        for name, least in (("batch_size", 1), ("workers", 0), ("size_limit", 1)):
-            value = getattr(self, name)
-            if value is not None and (isinstance(value, bool) or not isinstance(value, int) or value < least):
-                raise SettingError(f"features.{name}={value}: expected a whole number from {least} up, or null.")
+    node: ClassVar[str] = "features"
 
 
 class Features(Protocol):

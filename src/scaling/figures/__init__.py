@@ -13,7 +13,6 @@ from scaling.figures.over_n import (
     seconds_of,
     train_and_test_curves,
     upgradeability_curves,
-    value_of,
 )  # fmt: skip
 from scaling.figures.style import COLOURS, DISTINCT, MARKERS, legible, look, short_labels
 from scaling.findings import Findings
@@ -24,7 +23,7 @@ if TYPE_CHECKING:
 __all__ = [
     "COLOURS", "MARKERS", "Drawing", "cost_curves", "drawings", "figure", "look", "model_sizes", "plotly_script",
     "pretraining_gains", "save", "scaling_curves", "seconds_of", "short_labels", "train_and_test_curves",
-    "upgradeability_curves", "value_of",
+    "upgradeability_curves",
 ]  # fmt: skip
 
 #: A drawing takes axes, curves, their labels, and the findings where there are any.

@@ -9,7 +9,6 @@ import numpy as np
 from scaling.core.curves import Curve, Point
 from scaling.figures.style import look
 from scaling.findings import Ahead, Findings
-from scaling.findings.samples import score_of
 from scaling.metrics import Metric, primary_metric
 
 if TYPE_CHECKING:
@@ -25,11 +24,6 @@ FORECAST = "forecast; on grey more than 4 times the largest n"
 def shown_metric(curves: Sequence[Curve], findings: Findings | None) -> Metric:
     """Return what is drawn: what was asked for, else the curves' primary metric."""
     return findings.metric if findings else primary_metric(curves[0].points[0].metric)
-
-
-def value_of(metric: Metric) -> Callable[[Point], float]:
-    """Return the function that reads a metric from a point; NaN where its run didn't log it."""
-    return lambda point: score_of(point, metric)
 
 
 def draw_band(
@@ -54,7 +48,7 @@ def scaling_curves(
     """Draw the metric over n, one line a curve, a bar for the 95 % interval of the test set, the forecast dashed."""
     metric = shown_metric(curves, findings)
     for position, (curve, label) in enumerate(zip(curves, labels, strict=True)):
-        draw_band(ax, curve, value_of(metric), position, label, filled=len(curves) <= MANY)
+        draw_band(ax, curve, methodcaller("logged", metric.key), position, label, filled=len(curves) <= MANY)
         if len(curves) <= MANY:
             draw_intervals(ax, curve, metric, position)
     beyond = draw_forecasts(ax, curves, findings) if findings else []
@@ -145,7 +139,7 @@ def cost_curves(ax: "Axes", curves: Sequence[Curve], labels: Sequence[str], find
     for position, (curve, label) in enumerate(zip(curves, labels, strict=True)):
         taken = np.array([seconds.get((curve.curve_id, n)) or np.nan for n in curve.n.tolist()])
         colour, marker = look(position)
-        mean = curve.band(value_of(findings.metric)).mean
+        mean = curve.band(methodcaller("logged", findings.metric.key)).mean
         ax.plot(taken, mean, color=colour, marker=marker, markersize=5, linewidth=1.6, label=label)
     ax.set_xscale("log")
     ax.xaxis.set_minor_formatter(NullFormatter())

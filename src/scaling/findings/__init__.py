@@ -1,40 +1,7 @@
 """What finished points say together: forecasts, statements, variances, comparisons. Points in, findings out."""
 
-from scaling.findings.asked import SampleSource, Settings
+from scaling.findings.asked import Settings
 from scaling.findings.finding import find
-from scaling.findings.results import (
-    Ahead,
-    Comparison,
-    Complexity,
-    Cost,
-    Crossover,
-    CurveFindings,
-    Findings,
-    Gain,
-    Gap,
-    ModelSize,
-    Pretraining,
-    Ranks,
-    Relation,
-    Variance,
-)  # fmt: skip
+from scaling.findings.results import Ahead, CurveFindings, Findings, Gap, ModelSize, Ranks
 
-__all__ = [
-    "Ahead",
-    "Comparison",
-    "Complexity",
-    "Cost",
-    "Crossover",
-    "CurveFindings",
-    "Findings",
-    "Gain",
-    "Gap",
-    "ModelSize",
-    "Pretraining",
-    "Ranks",
-    "Relation",
-    "SampleSource",
-    "Settings",
-    "Variance",
-    "find",
-]  # fmt: skip
+__all__ = ["Ahead", "CurveFindings", "Findings", "Gap", "ModelSize", "Ranks", "Settings", "find"]

@@ -2,7 +2,7 @@
 
 from collections import defaultdict
 from collections.abc import Iterator, Sequence
-from itertools import groupby, product
+from itertools import product
 from statistics import fmean
 
 from scaling.core.comparisons import holm
@@ -30,47 +30,33 @@ def complexity(curves: Sequence[Curve], findings: Sequence[CurveFindings], metri
     rows = []
     for curve, found in zip(curves, findings, strict=True):
         told = {QUANTITY_OF[item.kind]: item for item in found.statements if item.kind in QUANTITY_OF and item.told}
-        estimates = {quantity: item.estimate for quantity, item in told.items()}
-        parameters, flops = known.get(_model(curve), (None, None))
-        point = curve.points[0]
+        point, (parameters, flops) = curve.points[0], known.get(_model(curve), (None, None))
         rows.append(
             ModelSize(
-                curve.curve_id,
-                point.dataset,
-                point.adaptation,
-                point.model,
-                parameters,
-                flops,
-                estimates.get("exponent"),
-                estimates.get("asymptote"),
-                estimates.get("saturation"),
-                errors[curve.curve_id],
-                {quantity: (item.low, item.high) for quantity, item in told.items()},
+                curve.curve_id, point.dataset, point.adaptation, point.model, parameters, flops,
+                **{name: told[name].estimate if name in told else None for name in QUANTITY_OF.values()},
+                error=errors[curve.curve_id], bounds={name: (item.low, item.high) for name, item in told.items()},
             )
-        )
+        )  # fmt: skip
     return Complexity(tuple(rows), tuple(relations(rows)))
 
 
 def _errors(findings: Sequence[CurveFindings], metric: Metric) -> dict[str, float]:
     """Return each curve's mean error at the largest n that all curves of its data set share; else at its own."""
     means = {found.curve_id: {row.n: row.mean for row in found.variance} for found in findings}
-    of_dataset: dict[str, list[set[int]]] = defaultdict(list)
+    errors = {}
     for found in findings:
-        of_dataset[found.dataset].append(set(means[found.curve_id]))
-    shared = {name: set.intersection(*sizes) for name, sizes in of_dataset.items()}
-    return {
-        found.curve_id: metric.error(means[found.curve_id][max(shared[found.dataset] or means[found.curve_id])])
-        for found in findings
-    }
+        own = means[found.curve_id]
+        shared = set(own).intersection(*(means[other.curve_id] for other in findings if other.dataset == found.dataset))
+        errors[found.curve_id] = metric.error(own[max(shared or own)])
+    return errors
 
 
 def _model(curve: Curve) -> tuple[object, ...]:
     """Return what a model's size is a function of, as far as settings tell."""
     point = curve.points[0]
-    settings = tuple(
-        sorted((key, value) for key, value in point.settings.items() if key.startswith("model.") or key in INPUT)
-    )
-    return point.model, point.dataset, settings
+    kept = sorted(item for item in point.settings.items() if item[0].startswith("model.") or item[0] in INPUT)
+    return point.model, point.dataset, tuple(kept)
 
 
 def _sizes(curves: Sequence[Curve]) -> dict[tuple[object, ...], tuple[float | None, float | None]]:
@@ -89,24 +75,14 @@ def relations(rows: Sequence[ModelSize]) -> Iterator[Relation]:
     Curves of one model and size, which differ in a further setting, count once, by their mean.
     """
 
-    def group(row: ModelSize) -> tuple[str, str]:
-        return row.dataset, row.adaptation
-
     asked = []
-    for (dataset, adaptation), members in groupby(sorted(rows, key=group), key=group):
-        same = list(members)
+    for dataset, adaptation in sorted({(row.dataset, row.adaptation) for row in rows}):
+        same = [row for row in rows if (row.dataset, row.adaptation) == (dataset, adaptation)]
         for size, quantity in product(SIZES, QUANTITIES):
             known = _by_model(same, size, quantity)
             if len(known) > 1:
-                asked.append(
-                    (
-                        dataset,
-                        adaptation,
-                        size,
-                        quantity,
-                        association([of for of, _ in known], [value for _, value in known]),
-                    )
-                )
+                of, values = zip(*known, strict=True)
+                asked.append((dataset, adaptation, size, quantity, association(of, values)))
     p = [1.0 if found.p is None or not found.told else found.p for *_, found in asked]
     for question, corrected in zip(asked, holm(p), strict=True):
         yield relation(*question, float(corrected))

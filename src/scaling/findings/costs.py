@@ -4,54 +4,35 @@ from collections.abc import Iterable, Iterator
 
 import numpy as np
 
-from scaling.core.curves import Curve, Point
-from scaling.findings.results import Cost
-from scaling.findings.samples import score_of
+from scaling.core.costs import feature_seconds, fit_seconds
+from scaling.core.curves import Curve
+from scaling.findings.results import CurveCost
 from scaling.metrics import Metric
 
-#: Stages of a run that are neither fitting nor predicting.
-AROUND = ("time/load_s", "time/logging_s")
-FEATURES = "time/features_of_"
 
-
-def costs(curves: Iterable[Curve], metric: Metric) -> Iterator[Cost]:
+def costs(curves: Iterable[Curve], metric: Metric) -> Iterator[CurveCost]:
     """Yield what a point of each curve takes at each n."""
     for curve in curves:
         for n in curve.n.tolist():
             yield cost(curve, n, metric)
 
 
-def cost(curve: Curve, n: int, metric: Metric) -> Cost:
+def cost(curve: Curve, n: int, metric: Metric) -> CurveCost:
     """Return what a point of a curve takes at one n, means over seeds."""
     points = curve.at(n)
-    fit = _mean(fit_seconds(point) for point in points)
-    scores = [value for point in points if np.isfinite(value := score_of(point, metric))]
+    fit = _mean(fit_seconds(point.metrics) for point in points)
+    scores = curve.logged(metric.key, n)
     per_hour = float(np.mean(scores)) / (fit / 3600) if fit and scores and metric.higher_is_better else None
-    return Cost(
+    return CurveCost(
         curve_id=curve.curve_id,
         n=n,
         seeds=len(points),
         fit_seconds=fit,
-        feature_seconds=None if fit is None else _mean(feature_seconds(point) for point in points),
+        feature_seconds=None if fit is None else _mean(feature_seconds(point.metrics) for point in points),
         seconds=_mean(point.seconds for point in points),
         per_hour=per_hour,
         machine="; ".join(sorted({point.machine for point in points if point.machine})),
     )
-
-
-def fit_seconds(point: Point) -> float | None:
-    """Return the time of the stages between loading and logging, features left out; None where none was logged."""
-    stages = [
-        seconds
-        for name, seconds in point.metrics.items()
-        if name.startswith("time/") and name not in AROUND and not name.startswith(FEATURES)
-    ]
-    return sum(stages) if stages else None
-
-
-def feature_seconds(point: Point) -> float:
-    """Return the time that the run spent on features that were not stored yet."""
-    return sum(seconds for name, seconds in point.metrics.items() if name.startswith(FEATURES))
 
 
 def _mean(values: Iterable[float | None]) -> float | None:

@@ -23,7 +23,6 @@ from scaling.core.extrapolation.trend import trend
 from scaling.core.limits import limit
 from scaling.findings.asked import Settings
 from scaling.findings.results import Ahead, CurveFindings, Floats, Gap, Variance
-from scaling.findings.samples import score_of, train_score_of
 from scaling.metrics import Metric
 from scaling.metrics.base import Z_95
 
@@ -57,10 +56,9 @@ def curve_findings(
 
 def errors(curve: Curve, metric: Metric, train: bool) -> tuple[Floats, Floats]:
     """Return n and error of each measurement, shape (k,) each; seeds that share their subset are one measurement."""
-    score = train_score_of if train else score_of
     sizes, found = [], []
     for n in curve.n.tolist():
-        values = [metric.error(value) for p in curve.at(n) if np.isfinite(value := score(p, metric))]
+        values = [metric.error(value) for value in curve.logged(metric.train_key if train else metric.key, n)]
         if curve.no_draw_variance(n) and values:
             values = [float(np.mean(values))]
         sizes += [float(n)] * len(values)

@@ -15,9 +15,8 @@ from scaling.findings.orders import with_lead
 from scaling.findings.pairs import judged, scratch_pairs
 from scaling.findings.pretraining import pretraining
 from scaling.findings.results import Findings
-from scaling.findings.samples import score_of
-from scaling.findings.table import Table
-from scaling.metrics import Metric
+from scaling.findings.table import CurveSet
+from scaling.metrics import Metric, is_metric
 
 
 def find(curves: Sequence[Curve], samples: SampleSource, settings: Settings | None = None) -> Findings:
@@ -39,7 +38,7 @@ def find(curves: Sequence[Curve], samples: SampleSource, settings: Settings | No
     by_dataset: dict[str, list[Curve]] = defaultdict(list)
     for curve in shown:
         by_dataset[curve.points[0].dataset].append(curve)
-    tables = [Table(name, group, metric, settings, scratch) for name, group in by_dataset.items()]
+    tables = [CurveSet(name, group, metric, settings, scratch) for name, group in by_dataset.items()]
     for table in tables:
         table.read(samples)
     made = [item for table in tables for item in table.comparisons]
@@ -63,10 +62,17 @@ def find(curves: Sequence[Curve], samples: SampleSource, settings: Settings | No
 
 
 def having(curves: Sequence[Curve], metric: Metric) -> list[Curve]:
-    """Return the curves of which any run logged a metric."""
-    shown = [curve for curve in curves if any(np.isfinite(score_of(point, metric)) for point in curve.points)]
+    """Return the curves of which any run logged a metric.
+
+    Raises:
+        SettingError: none did; it names those there are.
+    """
+    shown = [curve for curve in curves if any(np.isfinite(point.logged(metric.key)) for point in curve.points)]
     if not shown:
-        raise SettingError(f"metric={metric.key}: no run logged {metric.key}.")
+        points = [point for curve in curves for point in curve.points]
+        known = {key for point in points for key in (*point.metrics, f"test/{point.metric}") if key.startswith("test/")}
+        drawn = ", ".join(sorted(filter(is_metric, known)))
+        raise SettingError(f"metric={metric.key}: no run of these curves has it.\nThey have: {drawn}.")
     return shown
 
 

@@ -9,10 +9,10 @@ from numpy.typing import NDArray
 
 from scaling.core.comparisons import PAIR_PSEUDO
 from scaling.core.crossover import Crossing, crossing, differences
-from scaling.core.ranks import concordance, ranks, tau
+from scaling.core.ranks import association, concordance
 from scaling.core.variance import components
 from scaling.core.words import about
-from scaling.findings.pairs import ALL_PAIRS, NO_DRAWS, Pair, Rows
+from scaling.findings.pairs import ALL_PAIRS, NO_DRAWS, Pair, PairedRows
 from scaling.findings.results import Comparison, Crossover, Floats, Ranks
 from scaling.metrics import Metric
 
@@ -22,31 +22,28 @@ Means = Mapping[int, Mapping[str, float]]
 
 def rank_table(dataset: str, means: Means, metric: Metric, labels: Mapping[str, str]) -> Ranks | None:
     """Rank a data set's curves at each n; None where no n has two curves."""
+    from scipy.stats import rankdata
+
     sizes = [n for n in sorted(means) if len(means[n]) > 1]
     if not sizes:
         return None
     names = sorted({name for n in sizes for name in means[n]}, key=labels.__getitem__)
-    sign = 1.0 if metric.higher_is_better else -1.0
-    table = [_ranks_at(means[n], names, sign) for n in sizes]
-    everywhere = [i for i in range(len(names)) if all(row[i] is not None for row in table)]
+    sign = -1.0 if metric.higher_is_better else 1.0
+    found = [dict(zip(means[n], rankdata([sign * m for m in means[n].values()]).tolist(), strict=True)) for n in sizes]
+    table = [[row.get(name) for name in names] for row in found]
+    everywhere = [i for i, column in enumerate(zip(*table, strict=True)) if None not in column]
     whole = np.array([[row[i] for i in everywhere] for row in table], dtype=np.float64)
     # Curves that are missing at some n shift the ranks of the others: they are ranked anew.
-    agreement = concordance([ranks(-row) for row in whole]) if len(everywhere) > 1 else None
+    agreement = concordance([rankdata(row) for row in whole])
     steps = tuple(_step(means[here], means[there]) for here, there in pairwise(sizes))
     text = _words(sizes, names, table, agreement, labels)
     columns = tuple(zip(*table, strict=True))
     return Ranks(dataset, tuple(sizes), tuple(names), columns, steps, agreement, text)
 
 
-def _ranks_at(means: Mapping[str, float], names: Sequence[str], sign: float) -> list[float | None]:
-    present = list(means)
-    found = dict(zip(present, ranks([sign * means[name] for name in present]).tolist(), strict=True))
-    return [found.get(name) for name in names]
-
-
 def _step(here: Mapping[str, float], there: Mapping[str, float]) -> float | None:
     both = [name for name in here if name in there]
-    return tau([here[name] for name in both], [there[name] for name in both]) if len(both) > 1 else None
+    return association([here[name] for name in both], [there[name] for name in both]).tau
 
 
 def _words(
@@ -78,10 +75,8 @@ def with_lead(found: Ranks, comparisons: Sequence[Comparison]) -> Ranks:
     """Say how often the first of the ranks is surely ahead of the next: ranks themselves are those of the means."""
     sure = {(item.n, frozenset((item.a, item.b))) for item in comparisons if item.verdict != "open"}
     told = 0
-    for i, n in enumerate(found.n):
-        order = sorted(
-            (row[i], name) for row, name in zip(found.ranks, found.curves, strict=True) if row[i] is not None
-        )
+    for n, column in zip(found.n, zip(*found.ranks, strict=True), strict=True):
+        order = sorted((rank, name) for rank, name in zip(column, found.curves, strict=True) if rank is not None)
         told += (n, frozenset(name for _, name in order[:2])) in sure
     return replace(found, text=f"{found.text} The lead over the next curve can be told at {told} of {len(found.n)} n.")
 
@@ -97,7 +92,7 @@ class Duel:
     residual: list[float] = field(default_factory=list)
     drawn: list[bool] = field(default_factory=list)
 
-    def add(self, n: int, rows: Rows, metric: Metric) -> None:
+    def add(self, n: int, rows: PairedRows, metric: Metric) -> None:
         """Take the pair's rows at the next n."""
         sign = 1.0 if metric.higher_is_better else -1.0
         scores = sign * (rows.scores[0] - rows.scores[1])
@@ -114,25 +109,18 @@ class Duel:
         self.residual.append(table.residual / (table.seeds * table.tested))
 
     @property
-    def drawn_once(self) -> bool:
-        """Whether draws vary and each n has one seed, so that nothing tells by how much."""
-        return any(self.drawn) and all(len(scores) < 2 for scores in self.by_seed)
+    def one_seed(self) -> bool:
+        """Whether each n has one seed, so that nothing tells how much draws vary."""
+        return all(len(scores) < 2 for scores in self.by_seed)
 
     def crossing(self) -> Crossing | None:
         """Find the crossover; None where neither seeds nor predictions say how sure the differences are."""
         samples = [kept for kept in self.samples if kept is not None]
         known = len(samples) == len(self.samples) and len({len(kept) for kept in samples}) == 1
-        if not known and all(len(scores) < 2 for scores in self.by_seed):
+        if not known and self.one_seed:
             return None
-        return crossing(
-            differences(
-                np.array(self.n, dtype=np.float64),
-                self.by_seed,
-                np.stack(samples) if known else None,
-                np.array(self.residual),
-                np.array(self.drawn),
-            )
-        )
+        n, residual, drawn = np.array(self.n, dtype=np.float64), np.array(self.residual), np.array(self.drawn)
+        return crossing(differences(n, self.by_seed, np.stack(samples) if known else None, residual, drawn))
 
 
 def duels(means: Means, metric: Metric) -> list[Duel]:
@@ -154,21 +142,20 @@ def crossover(dataset: str, duel: Duel, labels: Mapping[str, str]) -> Crossover:
     """State where the curves of a pair cross, or why it can't be told."""
     found = duel.crossing()
     a, b = duel.pair
-    if found is not None and found.n is not None and not found.overtaken:
-        a, b = b, a
-    if found is None:
-        text = f"Where {labels[a]} and {labels[b]} cross cannot be told: one seed, and no stored predictions."
-        return Crossover(dataset, a, b, None, None, None, False, text)
-    if found.n is None or found.low is None or found.high is None:
-        text = (
-            f"Where {labels[a]} and {labels[b]} cross cannot be told from these points: their order changes, but not"
-            " by more than seeds and test samples explain."
+    if found is None or found.n is None or found.low is None or found.high is None:
+        why = (
+            ": one seed, and no stored predictions."
+            if found is None
+            else " from these points: their order changes, but not by more than seeds and test samples explain."
         )
+        text = f"Where {labels[a]} and {labels[b]} cross cannot be told{why}"
         return Crossover(dataset, a, b, None, None, None, False, text)
+    if not found.overtaken:
+        a, b = b, a
     between = f"{about(found.low)} to {about(found.high)}"
     text = f"{labels[b]} overtakes {labels[a]} at about n = {about(found.n)} (90 %: {between})."
     if found.changes > 1:
         text += f" It is the last of {found.changes} changes of the lead that can be told."
-    if duel.drawn_once:
+    if any(duel.drawn) and duel.one_seed:
         text += NO_DRAWS
     return Crossover(dataset, a, b, found.n, found.low, found.high, True, text)

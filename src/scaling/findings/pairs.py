@@ -69,15 +69,12 @@ def pairs_at(means: Mapping[str, float], higher: bool, always: Collection[Pair])
     if len(names) <= ALL_PAIRS:
         return list(combinations(names, 2))
     ranked = sorted(names, key=lambda name: -means[name] if higher else means[name])
-    wanted = {frozenset(pair) for pair in [*((ranked[0], name) for name in ranked[1:]), *pairwise(ranked)]}
-    wanted |= {frozenset(pair) for pair in always if set(pair) <= means.keys()}
-    position = {name: place for place, name in enumerate(names)}
-    ordered = (sorted(pair, key=position.__getitem__) for pair in wanted)
-    return sorted(((a, b) for a, b in ordered), key=lambda pair: (position[pair[0]], position[pair[1]]))
+    wanted = {frozenset(pair) for pair in [*((ranked[0], name) for name in ranked[1:]), *pairwise(ranked), *always]}
+    return [pair for pair in combinations(names, 2) if frozenset(pair) in wanted]
 
 
 @dataclass(frozen=True)
-class Rows:
+class PairedRows:
     """Two curves at one n, reduced to the seeds that both have; values (S, m) where both have predictions."""
 
     a: Block
@@ -87,7 +84,7 @@ class Rows:
     seeds: int
 
 
-def paired_rows(a: Block, b: Block) -> Rows | None:
+def paired_rows(a: Block, b: Block) -> PairedRows | None:
     """Pair two curves seed by seed; None where they share no seed."""
     common = sorted(set(a.seeds) & set(b.seeds))
     if not common:
@@ -95,18 +92,14 @@ def paired_rows(a: Block, b: Block) -> Rows | None:
     left, right = ([block.seeds.index(seed) for seed in common] for block in (a, b))
     scores = (a.scores[left], b.scores[right])
     if a.values is None or b.values is None or a.test_set != b.test_set:  # two test sets
-        return Rows(a, b, scores, None, len(common))
+        return PairedRows(a, b, scores, None, len(common))
     # Seeds that share subset and result are one measurement.
     once = slice(0, 1) if a.same and b.same else slice(None)
-    return Rows(a, b, scores, (a.values[left][once], b.values[right][once]), len(common))
+    return PairedRows(a, b, scores, (a.values[left][once], b.values[right][once]), len(common))
 
 
-@dataclass(frozen=True)
-class Raw:
-    """A comparison before its error is known from the pair's comparisons at all n."""
-
-    comparison: Comparison
-    measured: Measured
+#: A comparison before its error is known from the pair's comparisons at all n, and what it will be known from.
+Raw = tuple[Comparison, Measured]
 
 
 def compare(a: Block, b: Block, metric: Metric) -> Raw | None:
@@ -130,35 +123,28 @@ def compare(a: Block, b: Block, metric: Metric) -> Raw | None:
         seeds=rows.seeds,
         tested=None if rows.values is None else rows.values[0].shape[1],
         difference=float((rows.scores[0] - rows.scores[1]).mean()),
-        low=None,
-        high=None,
-        p=None,
-        p_adjusted=None,
         test=test,
         mcnemar=exact,
         mcnemar_merged=merged(exact) if exact else None,
-        verdict="open",
-        text="",
     )
-    return Raw(found, measured)
+    return found, measured
 
 
 def with_errors(raw: Sequence[Raw], level: float) -> Iterator[Comparison]:
     """Yield the comparisons of one pair at all n with their intervals and p, from the spread of seeds at all n."""
-    errors = estimates([item.comparison.n for item in raw], [item.measured for item in raw])
-    for item, error in zip(raw, errors, strict=True):
-        found = item.comparison
+    errors = estimates([found.n for found, _ in raw], [measured for _, measured in raw])
+    for (found, measured), error in zip(raw, errors, strict=True):
         if error is None:
             alike = found.difference == 0 and found.tested is not None  # two predictors that never differ
             yield replace(found, low=0.0, high=0.0, p=1.0) if alike else replace(found, test=NONE)
             continue
+        p, test = error.p, found.test
+        if measured.seeds == 1 and error.freedom == inf and found.mcnemar:
+            p, test = found.mcnemar[0], f"{EXACT}; {found.test}"
+        elif found.test == SAMPLES_ALONE and error.freedom < inf:
+            test = BORROWED
         low, high = error.interval(level)
-        if item.measured.seeds == 1 and error.freedom == inf and found.mcnemar:
-            yield replace(found, low=low, high=high, p=found.mcnemar[0], test=f"{EXACT}; {found.test}")
-        else:
-            borrowed = found.test == SAMPLES_ALONE and error.freedom < inf
-            test = BORROWED if borrowed else found.test
-            yield replace(found, low=low, high=high, p=error.p, test=test)
+        yield replace(found, low=low, high=high, p=p, test=test)
 
 
 def judged(

@@ -57,9 +57,9 @@ class Variance:
     draw_how: str
     test: float | None
     test_how: str
-    total: float | None
-    low: float | None
-    high: float | None
+    total: float | None = None
+    low: float | None = None
+    high: float | None = None
 
 
 @dataclass(frozen=True)
@@ -110,7 +110,7 @@ class CurveFindings:
     gaps: tuple[Gap, ...]
 
 
-@dataclass(frozen=True)
+@dataclass(frozen=True, kw_only=True)
 class Comparison:
     """Two curves at one n. a and b are curve_ids; the difference is a − b in units of the metric.
 
@@ -134,15 +134,15 @@ class Comparison:
     seeds: int
     tested: int | None
     difference: float
-    low: float | None
-    high: float | None
-    p: float | None
-    p_adjusted: float | None
+    low: float | None = None
+    high: float | None = None
+    p: float | None = None
+    p_adjusted: float | None = None
     test: str
-    mcnemar: tuple[float, ...]
-    mcnemar_merged: float | None
-    verdict: str
-    text: str
+    mcnemar: tuple[float, ...] = ()
+    mcnemar_merged: float | None = None
+    verdict: str = "open"
+    text: str = ""
 
 
 @dataclass(frozen=True)
@@ -213,7 +213,7 @@ class Pretraining:
 
 
 @dataclass(frozen=True)
-class Cost:
+class CurveCost:
     """What a point of a curve takes at one n, means over seeds.
 
     Attributes:
@@ -308,7 +308,7 @@ class Findings:
     ranks: tuple[Ranks, ...]
     crossovers: tuple[Crossover, ...]
     pretraining: tuple[Pretraining, ...]
-    costs: tuple[Cost, ...]
+    costs: tuple[CurveCost, ...]
     complexity: Complexity
     notes: tuple[str, ...]
     caveats: tuple[str, ...]

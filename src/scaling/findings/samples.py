@@ -15,16 +15,6 @@ from scaling.metrics import Metric
 from scaling.metrics.stored import Samples
 
 
-def score_of(point: Point, metric: Metric) -> float:
-    """Return a point's metric; NaN where its run didn't log it."""
-    return point.logged(metric.key)
-
-
-def train_score_of(point: Point, metric: Metric) -> float:
-    """Return the same metric on the training samples; NaN where the run didn't log it."""
-    return point.logged(metric.train_key)
-
-
 @dataclass(frozen=True)
 class Block:
     """The runs of one curve at one n that logged the metric, by seed.
@@ -65,12 +55,11 @@ class Block:
 
 def block(curve: Curve, n: int, metric: Metric, source: SampleSource) -> Block | None:
     """Read the runs of a curve at one n; None where none of them logged the metric."""
-    points = tuple(point for point in curve.at(n) if np.isfinite(score_of(point, metric)))
+    points = tuple(point for point in curve.at(n) if np.isfinite(point.logged(metric.key)))
     if not points:
         return None
-    scores = np.array([score_of(point, metric) for point in points])
     values, test_set = _values(points, metric, source)
-    return Block(curve, n, points, scores, values, test_set, curve.no_draw_variance(n))
+    return Block(curve, n, points, np.array(curve.logged(metric.key, n)), values, test_set, curve.no_draw_variance(n))
 
 
 def _values(points: Iterable[Point], metric: Metric, source: SampleSource) -> tuple[NDArray[np.float32] | None, str]:

@@ -12,13 +12,13 @@ from scaling.findings.asked import SampleSource, Settings
 from scaling.findings.orders import Duel, crossover, duels, rank_table
 from scaling.findings.pairs import ALL_PAIRS, Pair, Raw, compare, paired_rows, pairs_at, with_errors
 from scaling.findings.results import Comparison, Crossover, Gap, Ranks, Variance
-from scaling.findings.samples import Block, block, score_of
+from scaling.findings.samples import Block, block
 from scaling.findings.variances import gap, variance, with_intervals, with_means
 from scaling.metrics import Metric
 
 
 @dataclass
-class Table:
+class CurveSet:
     """All curves of one data set, read n by n, so that the predictions of one n are held at a time."""
 
     dataset: str
@@ -29,57 +29,41 @@ class Table:
     rows: dict[str, list[Variance]] = field(default_factory=lambda: defaultdict(list))
     gaps: dict[str, list[Gap]] = field(default_factory=lambda: defaultdict(list))
     comparisons: list[Comparison] = field(default_factory=list)
-    _tables: dict[str, list[Components | None]] = field(default_factory=lambda: defaultdict(list))
-    _gaps: dict[str, list[tuple[Gap, Measured]]] = field(default_factory=lambda: defaultdict(list))
     _raw: dict[Pair, list[Raw]] = field(default_factory=lambda: defaultdict(list))
     family: int = 0
     unpaired: int = 0
     unread: int = 0
 
     def __post_init__(self) -> None:
-        self.means = self._means()
+        known = [(n, curve) for curve in self.curves for n in curve.n.tolist() if curve.logged(self.metric.key, n)]
+        self.means: dict[int, dict[str, float]] = {n: {} for n, _ in sorted(known, key=lambda at: at[0])}
+        for n, curve in known:
+            self.means[n][curve.curve_id] = float(np.mean(curve.logged(self.metric.key, n)))
         self.duels: list[Duel] = duels(self.means, self.metric)
 
-    def _means(self) -> dict[int, dict[str, float]]:
-        means: dict[int, dict[str, float]] = defaultdict(dict)
-        for curve in self.curves:
-            for n in curve.n.tolist():
-                scores = [value for p in curve.at(n) if np.isfinite(value := score_of(p, self.metric))]
-                if scores:
-                    means[n][curve.curve_id] = float(np.mean(scores))
-        return dict(sorted(means.items()))
-
     def read(self, samples: SampleSource) -> None:
-        """Read all runs, n by n."""
+        """Read all runs, n by n, then find the errors, each from the spread of seeds at all n together."""
         by_id = {curve.curve_id: curve for curve in self.curves}
+        tables: dict[str, list[Components | None]] = defaultdict(list)
+        gaps: dict[str, list[tuple[Gap, Measured]]] = defaultdict(list)
         for n, means in self.means.items():
-            blocks = {
-                name: found for name in means if (found := block(by_id[name], n, self.metric, samples)) is not None
-            }
+            read = {name: block(by_id[name], n, self.metric, samples) for name in means}
+            blocks = {name: found for name, found in read.items() if found is not None}
             for name, found in blocks.items():
-                self._describe(name, found)
+                table = found.table(rates=self.metric.bounded)
+                self.rows[name].append(variance(found, table, self.metric))
+                tables[name].append(table)
+                self.unread += found.values is None
+                if made := gap(found, table, self.metric, self.rows[name][-1].test):
+                    gaps[name].append(made)
             self.family += len(blocks) * (len(blocks) - 1) // 2
             self._compare(n, blocks)
-        self._pool()
-
-    def _describe(self, name: str, found: Block) -> None:
-        table = found.table(rates=self.metric.bounded)
-        row = variance(found, table, self.metric)
-        self.rows[name].append(row)
-        self._tables[name].append(table)
-        self.unread += found.values is None
-        made = gap(found, table, self.metric, row.test)
-        if made is not None:
-            self._gaps[name].append(made)
-
-    def _pool(self) -> None:
-        """Find the errors, each from the spread of seeds at all n together."""
         level = self.settings.level
         for name, rows in self.rows.items():
-            self.rows[name] = list(with_means(rows, self._tables[name], level))
-        self.gaps = {name: list(with_intervals(made, level)) for name, made in self._gaps.items()}
-        made = [item for raw in self._raw.values() for item in with_errors(raw, level)]
-        self.comparisons = sorted(made, key=lambda item: item.n)
+            self.rows[name] = list(with_means(rows, tables[name], level))
+        self.gaps = {name: list(with_intervals(found, level)) for name, found in gaps.items()}
+        compared = [item for raw in self._raw.values() for item in with_errors(raw, level)]
+        self.comparisons = sorted(compared, key=lambda item: item.n)
 
     def _compare(self, n: int, blocks: Mapping[str, Block]) -> None:
         for a, b in pairs_at(self.means[n], self.metric.higher_is_better, self.scratch):

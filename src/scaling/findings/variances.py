@@ -8,7 +8,7 @@ import numpy as np
 
 from scaling.core.variance import Components, Measured, estimates
 from scaling.findings.results import Gap, Variance
-from scaling.findings.samples import Block, train_score_of
+from scaling.findings.samples import Block
 from scaling.metrics import Metric
 from scaling.metrics.base import Z_95
 
@@ -34,26 +34,20 @@ def variance(block: Block, table: Components | None, metric: Metric) -> Variance
         draw_how=draw_how,
         test=test,
         test_how=test_how,
-        total=None,
-        low=None,
-        high=None,
     )
 
 
 def with_means(rows: Sequence[Variance], tables: Sequence[Components | None], level: float) -> Iterator[Variance]:
     """Yield a curve's rows with the error of the mean, from the spread of seeds at all n."""
     known = [(row, table) for row, table in zip(rows, tables, strict=True) if table is not None]
-    errors = estimates(
-        [row.n for row, _ in known], [Measured.of(table, row.draw_how != SHARED) for row, table in known]
-    )
-    by_n = {row.n: error for (row, _), error in zip(known, errors, strict=True)}
+    measured = [Measured.of(table, row.draw_how != SHARED) for row, table in known]
+    found = estimates([row.n for row, _ in known], measured)
+    errors = {row.n: error for (row, _), error in zip(known, found, strict=True)}
     for row in rows:
-        error = by_n.get(row.n)
-        if error is None:
-            yield row
-        else:
+        if (error := errors.get(row.n)) is not None:
             low, high = error.interval(level)
-            yield replace(row, total=sqrt(error.variance), low=low, high=high)
+            row = replace(row, total=sqrt(error.variance), low=low, high=high)
+        yield row
 
 
 def _draw(block: Block, table: Components | None) -> tuple[float | None, str]:
@@ -82,7 +76,7 @@ def gap(block: Block, table: Components | None, metric: Metric, test: float | No
     Args:
         test: standard deviation of one run's metric over test sets, where it is known.
     """
-    train = np.array([train_score_of(point, metric) for point in block.points])
+    train = np.array([point.logged(metric.train_key) for point in block.points])
     if not np.isfinite(train).all():
         return None
     gaps = block.scores - train

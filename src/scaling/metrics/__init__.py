@@ -8,13 +8,21 @@ from scaling.core.errors import SettingError
 from scaling.metrics import classification, multilabel
 from scaling.metrics.base import Measures, Metric, Score, interval, score
 
-__all__ = ["FAMILIES", "Measures", "Metric", "Score", "interval", "metric_of", "primary_metric", "score"]
+__all__ = ["FAMILIES", "Measures", "Metric", "Score", "interval", "is_metric", "metric_of", "primary_metric", "score"]
 
 #: The metrics of each family, the primary one first.
 FAMILIES = {"classification": classification.METRICS, "multilabel": multilabel.METRICS}
 #: The metric that P stood for when there was no other: runs without a name for theirs mean it.
 FIRST = classification.PRIMARY
 SPLITS = ("test", "train")
+
+
+def is_metric(name: str) -> bool:
+    """Say whether a curve can be drawn of what is logged by a name."""
+    try:
+        return bool(metric_of(name))
+    except SettingError:
+        return False
 
 
 def primary_metric(name: str) -> Metric:

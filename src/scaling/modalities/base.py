@@ -45,7 +45,7 @@ class Samples(Protocol):
 
 
 class Reader(Protocol):
-    """Some samples as one model takes them."""
+    """Some samples as one model takes them; subclasses say what differs from samples of one length."""
 
     @property
     def slow(self) -> bool:
@@ -67,19 +67,19 @@ class Reader(Protocol):
 
     def held(self, indices: NDArray[np.int64]) -> Read:
         """Return a reader of these samples by their place among `indices`, for many passes over them."""
-        ...
+        return lambda places: self.read(indices[places])
 
     def order(self, indices: NDArray[np.int64]) -> NDArray[np.int64]:
         """Return samples in the order in which batches are cut from them: the longest first."""
-        ...
+        return indices
 
     def lengths(self, indices: NDArray[np.int64]) -> NDArray[np.floating] | None:
         """Return the length of samples, (k,), from 1 up, in units of what one image takes; None where all have 1."""
-        ...
+        return None
 
     def notes(self) -> list[str]:
         """Say what a user should know of how these samples are read."""
-        ...
+        return []
 
 
 class Processor(Protocol):

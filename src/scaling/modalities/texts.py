@@ -16,7 +16,7 @@ from numpy.typing import NDArray
 from scaling.core import words
 from scaling.core.duplicates import keys
 from scaling.core.errors import ModelError, SettingError
-from scaling.modalities.base import Batch, Read, Samples
+from scaling.modalities.base import Batch, Read, Reader, Samples
 
 #: The modality, and the one name under which raw texts stand in a batch.
 TEXTS = "texts"
@@ -60,8 +60,28 @@ class Texts(Samples):
         return [hashlib.sha256(text.encode("utf-8", "surrogatepass")).digest() for text in self.texts]
 
 
+class TextProcessor:
+    """What processors of texts share: batches need no more work, and texts are not augmented."""
+
+    def prepare(self, batch: Batch) -> Batch:
+        """Return a batch as it is."""
+        return batch
+
+    def check_augment(self, names: Sequence[str]) -> None:
+        """Raise SettingError where texts should be augmented."""
+        if names:
+            raise SettingError(
+                f"adaptation.augment={list(names)}: there is no augmentation of texts.\n"
+                "Set adaptation.augment=[], or dataset.augment=[] for all adaptations."
+            )
+
+    def augmented(self, batch: Batch, names: Sequence[str], seeds: NDArray[np.int64]) -> Batch:
+        """Return a batch as it is."""
+        return batch
+
+
 @dataclass(frozen=True)
-class Tokens:
+class Tokens(TextProcessor):
     """From texts to the tokens of one model: ids and what goes with them, a batch padded to its longest text.
 
     Attributes:
@@ -90,18 +110,6 @@ class Tokens:
         _readers.append(Tokenised(cast(Texts, samples), self))
         return _readers[-1]
 
-    def prepare(self, batch: Batch) -> Batch:
-        """Return a batch as it is."""
-        return batch
-
-    def check_augment(self, names: Sequence[str]) -> None:
-        """Raise SettingError where texts should be augmented."""
-        check_unaugmented(names)
-
-    def augmented(self, batch: Batch, names: Sequence[str], seeds: NDArray[np.int64]) -> Batch:
-        """Return a batch as it is."""
-        return batch
-
     def tokenizer(self) -> Any:
         """Return the tokenizer of transformers.
 
@@ -111,7 +119,7 @@ class Tokens:
         return _tokenizer(self.folder, self.digest, self.trust_remote_code)
 
 
-class Tokenised:
+class Tokenised(Reader):
     """Texts as tokens: each is tokenised once, when it is first asked for, and kept."""
 
     slow: ClassVar[bool] = False  # tokenizers have threads of their own
@@ -196,15 +204,6 @@ class Tokenised:
 
 #: The readers used last: those of training and test texts, and of phrases.
 _readers: deque[Tokenised] = deque(maxlen=3)
-
-
-def check_unaugmented(names: Sequence[str]) -> None:
-    """Raise SettingError where samples should be augmented that can't be."""
-    if names:
-        raise SettingError(
-            f"adaptation.augment={list(names)}: there is no augmentation of texts.\n"
-            "Set adaptation.augment=[], or dataset.augment=[] for all adaptations."
-        )
 
 
 @lru_cache(maxsize=2)

@@ -10,12 +10,14 @@ from dataclasses import dataclass, replace
 from functools import lru_cache, partial
 from typing import TYPE_CHECKING, Any, ClassVar, Literal, Protocol
 
-from scaling.core.errors import ModelError, ScalingError, SettingError
+from scaling.core.errors import ModelError, ScalingError, SettingError, reason_of
+from scaling.core.reading import Checked, Count
 from scaling.modalities.base import Batch, Processor, Samples
 from scaling.modalities.images import Preprocessing
 from scaling.modalities.images.preprocessing import IMAGENET_MEAN, IMAGENET_STD
 from scaling.modalities.images.samples import IMAGES
 from scaling.models import weights
+from scaling.models.heads import find_head, is_headless, replace_with_identity
 
 if TYPE_CHECKING:
     from torch import Tensor, nn
@@ -131,10 +133,20 @@ def _build(source: ModelSource, version: str | None) -> Backbone:
     return source.build()
 
 
-def check_size(size: Any) -> None:
-    """Raise SettingError where an input size is no number of pixels."""
-    if size is not None and (isinstance(size, bool) or not isinstance(size, int) or size < 1):
-        raise SettingError(f"model.input_size={size}: expected a positive number of pixels, the side of a square.")
+class Untrained(Checked):
+    """What models share that nobody trains: neither names of outputs nor files."""
+
+    node: ClassVar[str] = "model"
+    trainable: ClassVar[bool] = False
+    labels: ClassVar[tuple[str, ...] | None] = None
+    comparable: ClassVar[bool] = False
+
+    def version(self) -> None:
+        """Return nothing: no file is named."""
+
+    def known_width(self, samples: Samples) -> int | None:
+        """Return nothing: features tell it."""
+        return None
 
 
 @lru_cache(maxsize=8)
@@ -143,7 +155,7 @@ def _state_digest(source: "NetworkSource", version: str | None) -> str:
 
 
 @dataclass(frozen=True)
-class NetworkSource:
+class NetworkSource(Checked):
     """A network from a library; subclasses say which.
 
     Attributes:
@@ -169,12 +181,13 @@ class NetworkSource:
     weights_need: str | None = None
     tag: str | None = None
     preprocessing: Preprocessing | Literal["to_tensor"] | None = None
-    input_size: int | None = None
+    input_size: Count | None = None
     num_classes: int | None = None
     label_space: str | None = None
     head: str | None = None
     init_seed: int = 0
 
+    node: ClassVar[str] = "model"
     library: ClassVar[str] = ""
     modality: ClassVar[str] = IMAGES
     given: ClassVar[bool] = False
@@ -183,18 +196,15 @@ class NetworkSource:
     comparable: ClassVar[bool] = False
 
     def __post_init__(self) -> None:
+        super().__post_init__()
         if not self.name:
             raise SettingError(f"model={self.library} needs model.name=NAME, the library's name of a network.")
-        check_size(self.input_size)
 
     def processor(self) -> Preprocessing:
         """Return the preprocessing with nothing left open."""
         if self.preprocessing == "to_tensor":
             return TO_TENSOR.at_size(self.input_size)
-        if isinstance(self.preprocessing, str):
-            raise SettingError(
-                f"model.preprocessing={self.preprocessing}: expected to_tensor or null (the model's own)."
-            )
+        assert not isinstance(self.preprocessing, str)
         return (self.preprocessing or self.native_preprocessing()).at_size(self.input_size)
 
     def identity(self) -> dict[str, Any]:
@@ -321,11 +331,6 @@ def refused_images(name: str, batch: Batch, error: Exception) -> ScalingError:
     )
 
 
-def reason_of(error: Exception) -> str:
-    """Return the first line of what a library raised."""
-    return (str(error).strip().splitlines() or [type(error).__name__])[0]
-
-
 def encode_images(network: "nn.Module", batch: Batch) -> "Tensor":
     """Return the features (k, d) of normalised images (k, C, H, W), as float32."""
     import torch
@@ -333,41 +338,3 @@ def encode_images(network: "nn.Module", batch: Batch) -> "Tensor":
     images = batch[IMAGES]
     dtype = next((parameter.dtype for parameter in network.parameters()), images.dtype)
     return network(images.to(dtype, memory_format=torch.channels_last)).flatten(1).float()
-
-
-def is_headless(network: "nn.Module") -> bool:
-    """Say whether a network puts out features, as timm's and Meta's DINOv2 do: there is no head to cut off."""
-    from torch import nn
-
-    return getattr(network, "num_classes", None) == 0 or isinstance(getattr(network, "head", None), nn.Identity)
-
-
-def find_head(network: "nn.Module", num_classes: int | None) -> str:
-    """Return the name of the last linear layer, of those with `num_classes` outputs where that is given."""
-    from torch import nn
-
-    linear = {name: module for name, module in network.named_modules() if isinstance(module, nn.Linear)}
-    fitting = [name for name, module in linear.items() if num_classes in (None, module.out_features)]
-    if not fitting:
-        raise ModelError(
-            f"{type(network).__name__} has no linear layer with {num_classes or 'any'} outputs that could be its head;"
-            f" its linear layers: {', '.join(linear) or 'none'}.\nName the layer with model.head=NAME."
-        )
-    return fitting[-1]
-
-
-def replace_with_identity(network: "nn.Module", name: str, model: str) -> "nn.Linear":
-    """Cut the named linear layer off the network, in place, and return it."""
-    from torch import nn
-
-    modules: Mapping[str, nn.Module] = dict(network.named_modules())
-    head = modules.get(name)
-    if not isinstance(head, nn.Linear):
-        linear = [known for known, module in modules.items() if isinstance(module, nn.Linear)]
-        raise ModelError(
-            f"model.head={name}: {model} has no linear layer of that name.\n"
-            f"Its linear layers: {', '.join(linear[-5:]) or 'none'}."
-        )
-    parent, _, leaf = name.rpartition(".")
-    setattr(modules[parent], leaf, nn.Identity())
-    return head

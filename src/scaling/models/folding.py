@@ -9,8 +9,9 @@ that timm's batch norms that carry their activation, and its padding convolution
 import copy
 
 import torch
-from torch import Tensor, fx, nn
+from torch import fx, nn
 from torch.nn.modules.batchnorm import _BatchNorm
+from torch.nn.utils.fusion import fuse_conv_bn_weights
 
 Convolution = nn.Conv1d | nn.Conv2d | nn.Conv3d
 
@@ -88,20 +89,12 @@ def _without_norm(norm: _BatchNorm) -> nn.Module | None:
 @torch.no_grad()
 def _absorb(convolution: Convolution, norm: _BatchNorm) -> None:
     """Put a batch norm's affine map into the convolution before it; computed in float64."""
-    mean, variance = _double(norm.running_mean), _double(norm.running_var)
+    given = (convolution.weight, convolution.bias, norm.running_mean, norm.running_var, norm.weight, norm.bias)
+    weight, bias, mean, variance, gain, shift = (None if tensor is None else tensor.double() for tensor in given)
+    assert weight is not None
     assert mean is not None
     assert variance is not None
-    gain = (variance + norm.eps).rsqrt()
-    if norm.affine:
-        gain = gain * norm.weight.double()
-    weight, bias = convolution.weight, _double(convolution.bias)
-    shift = (bias - mean if bias is not None else -mean) * gain
-    if norm.affine:
-        shift = shift + norm.bias.double()
-    scaled = weight.double() * gain.view(-1, *[1] * (weight.dim() - 1))
-    convolution.weight = nn.Parameter(scaled.to(weight.dtype), requires_grad=False)
-    convolution.bias = nn.Parameter(shift.to(weight.dtype), requires_grad=False)
-
-
-def _double(tensor: Tensor | None) -> Tensor | None:
-    return None if tensor is None else tensor.double()
+    dtype = convolution.weight.dtype
+    weight, bias = fuse_conv_bn_weights(weight, bias, mean, variance, norm.eps, gain, shift)
+    convolution.weight = nn.Parameter(weight.to(dtype), requires_grad=False)
+    convolution.bias = nn.Parameter(bias.to(dtype), requires_grad=False)

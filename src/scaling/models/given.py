@@ -5,10 +5,11 @@ from typing import Any, ClassVar, NoReturn
 
 from scaling.core.errors import ModelError
 from scaling.modalities.vectors import VECTORS
+from scaling.models.base import Untrained
 
 
 @dataclass(frozen=True)
-class Given:
+class Given(Untrained):
     """Features come with the data set; nothing is computed.
 
     Attributes:
@@ -19,21 +20,12 @@ class Given:
 
     modality: ClassVar[str] = VECTORS
     given: ClassVar[bool] = True
-    trainable: ClassVar[bool] = False
     pretrained: ClassVar[bool] = True
     label_space: ClassVar[str | None] = None
-    labels: ClassVar[tuple[str, ...] | None] = None
-    comparable: ClassVar[bool] = False
 
     def identity(self) -> dict[str, Any]:
         """Return what changes the features: nothing, they are known by the content of the data set."""
         return {"architecture": "given"}
-
-    def version(self) -> None:
-        """Return nothing: no file is named."""
-
-    def known_width(self, samples: Any) -> None:
-        """Return nothing: the features that are given tell it."""
 
     def refusal(self, batch: Any, error: Exception, failure: Any) -> NoReturn:
         """Raise ModelError: there is no network."""

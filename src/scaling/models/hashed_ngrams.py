@@ -1,6 +1,5 @@
 """Hashed n-grams as features of texts: the baseline without any pre-training. Nothing is fitted to any text."""
 
-from collections.abc import Sequence
 from dataclasses import dataclass
 from functools import cached_property
 from typing import TYPE_CHECKING, Any, ClassVar, cast
@@ -8,10 +7,11 @@ from typing import TYPE_CHECKING, Any, ClassVar, cast
 import numpy as np
 from numpy.typing import NDArray
 
-from scaling.core.errors import ScalingError, SettingError
-from scaling.modalities.base import Batch, Read, Samples
-from scaling.modalities.texts import TEXTS, Texts, check_unaugmented
-from scaling.models.base import Backbone, Failure, refused
+from scaling.core.errors import ScalingError
+from scaling.core.reading import Count
+from scaling.modalities.base import Batch, Reader, Samples
+from scaling.modalities.texts import TEXTS, TextProcessor, Texts
+from scaling.models.base import Backbone, Failure, Untrained, refused
 
 if TYPE_CHECKING:
     from torch import Tensor, nn
@@ -23,7 +23,7 @@ COUNTED = (("word", (1, 1)), ("char_wb", (3, 4)))
 
 
 @dataclass(frozen=True)
-class HashedNgrams:
+class HashedNgrams(Untrained):
     """Words, and 3 or 4 letters in a row within them, counted under signed hashes of them.
 
     A count c becomes the sign of c times log(1 + |c|), and a text's row is divided by its length: sublinear term
@@ -34,19 +34,11 @@ class HashedNgrams:
     """
 
     id: str = "hashed_ngrams"
-    width: int = 4096
+    width: Count = 4096
     label_space: str | None = None
 
     modality: ClassVar[str] = TEXTS
-    given: ClassVar[bool] = False
-    trainable: ClassVar[bool] = False
     pretrained: ClassVar[bool] = False
-    labels: ClassVar[tuple[str, ...] | None] = None
-    comparable: ClassVar[bool] = False
-
-    def __post_init__(self) -> None:
-        if isinstance(self.width, bool) or not isinstance(self.width, int) or self.width < 1:
-            raise SettingError(f"model.width={self.width}: expected a whole number from 1 up.")
 
     def processor(self) -> "Hashing":
         """Return the hashing."""
@@ -68,9 +60,6 @@ class HashedNgrams:
         """Return what changes the features."""
         return {"architecture": "hashed_ngrams", "preprocessing": self.processor().identity()}
 
-    def version(self) -> None:
-        """Return nothing: no file is named."""
-
     def build(self) -> Backbone:
         """Return a network that changes nothing."""
         from torch import nn
@@ -79,7 +68,7 @@ class HashedNgrams:
 
 
 @dataclass(frozen=True)
-class Hashing:
+class Hashing(TextProcessor):
     """From texts to rows of hashed counts."""
 
     width: int
@@ -92,21 +81,9 @@ class Hashing:
         """Return how texts are read."""
         return HashedTexts(cast(Texts, samples), self)
 
-    def prepare(self, batch: Batch) -> Batch:
-        """Return a batch as it is."""
-        return batch
-
-    def check_augment(self, names: Sequence[str]) -> None:
-        """Raise SettingError where texts should be augmented."""
-        check_unaugmented(names)
-
-    def augmented(self, batch: Batch, names: Sequence[str], seeds: NDArray[np.int64]) -> Batch:
-        """Return a batch as it is."""
-        return batch
-
 
 @dataclass(frozen=True)
-class HashedTexts:
+class HashedTexts(Reader):
     """Some texts as rows of hashed counts, made anew each time."""
 
     texts: Texts
@@ -124,21 +101,6 @@ class HashedTexts:
         rows = np.sign(counts) * np.log1p(np.abs(counts))
         rows /= np.maximum(np.linalg.norm(rows, axis=1, keepdims=True), np.finfo(np.float32).tiny)
         return {ROWS: torch.from_numpy(rows.astype(np.float32))}
-
-    def held(self, indices: NDArray[np.int64]) -> Read:
-        """Return a reader by place."""
-        return lambda places: self.read(indices[places])
-
-    def order(self, indices: NDArray[np.int64]) -> NDArray[np.int64]:
-        """Return texts as they are: all rows are of one length."""
-        return indices
-
-    def lengths(self, indices: NDArray[np.int64]) -> None:
-        """Return nothing: all rows are of one length."""
-
-    def notes(self) -> list[str]:
-        """Return nothing: all of a text is counted."""
-        return []
 
     @cached_property
     def _vectorizers(self) -> list[Any]:

@@ -15,8 +15,9 @@ from typing import TYPE_CHECKING, Any, ClassVar
 
 import numpy as np
 
-from scaling.core.errors import ModelError, ScalingError, SettingError, UnavailableError
+from scaling.core.errors import ModelError, ScalingError, SettingError, UnavailableError, reason_of
 from scaling.core.identity import digest
+from scaling.core.reading import Count
 from scaling.modalities.base import Batch
 from scaling.modalities.images import Preprocessing
 from scaling.modalities.images.samples import IMAGES
@@ -26,7 +27,7 @@ from scaling.models.base import (
     Backbone,
     Failure,
     NetworkSource,
-    check_size,
+    Untrained,
     encode_images,
     refused_images,
 )
@@ -65,8 +66,7 @@ def downloads() -> Path:
 
 def failed_download(what: str, error: Exception) -> UnavailableError:
     """Return the error for weights that can't be fetched."""
-    reason = (str(error).strip().splitlines() or [type(error).__name__])[0][:160]
-    return UnavailableError(f"The weights of {what} can't be fetched: {reason}\n{OFFLINE_REMEDY}")
+    return UnavailableError(f"The weights of {what} can't be fetched: {reason_of(error)[:160]}\n{OFFLINE_REMEDY}")
 
 
 @dataclass(frozen=True)
@@ -298,7 +298,7 @@ class TorchHubModel(NetworkSource):
 
 
 @dataclass(frozen=True)
-class Pixels:
+class Pixels(Untrained):
     """Raw pixels as features, scaled to −1 … 1: the baseline without any pre-training.
 
     Attributes:
@@ -306,18 +306,11 @@ class Pixels:
     """
 
     id: str = "pixels"
-    input_size: int | None = None
+    input_size: Count | None = None
     pretrained: bool = False
     label_space: str | None = None
 
     modality: ClassVar[str] = IMAGES
-    given: ClassVar[bool] = False
-    trainable: ClassVar[bool] = False
-    labels: ClassVar[tuple[str, ...] | None] = None
-    comparable: ClassVar[bool] = False
-
-    def __post_init__(self) -> None:
-        check_size(self.input_size)
 
     def processor(self) -> Preprocessing:
         """Return the scaling."""
@@ -330,9 +323,6 @@ class Pixels:
     def identity(self) -> dict[str, Any]:
         """Return what changes the features."""
         return {"architecture": "pixels", "preprocessing": self.processor().identity()}
-
-    def version(self) -> None:
-        """Return nothing: no file is named."""
 
     def known_width(self, samples: Any) -> int | None:
         """Return the number of pixels of an image, where none is resized."""

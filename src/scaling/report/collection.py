@@ -6,13 +6,16 @@ from dataclasses import dataclass, field
 from typing import Any
 
 from scaling.core.curves import Curve, curves_of, newest_by_fingerprint
-from scaling.core.errors import SettingError, StoreError
+from scaling.core.errors import StoreError
 from scaling.core.secrets import mask
 from scaling.findings import Findings, Settings, find
-from scaling.metrics import Metric, metric_of, primary_metric
-from scaling.report.gaps import Gap, find_gaps
+from scaling.metrics import Metric, primary_metric
+from scaling.report.gaps import MissingPoint, find_gaps
 from scaling.report.published import Published, compare
-from scaling.tracking import KIND, PARENT, RunLinks, RunStore, StoredSamples, opened, to_point
+from scaling.tracking import RunStore
+from scaling.tracking.artifacts import RunLinks
+from scaling.tracking.predictions import StoredSamples
+from scaling.tracking.records import KIND, PARENT, opened, to_point
 
 #: Of so many sweeps, the newest, the page shows configuration and environment.
 SWEEPS_SHOWN = 5
@@ -40,7 +43,7 @@ class Report:
 
     experiment: str
     curves: list[Curve]
-    gaps: list[Gap]
+    gaps: list[MissingPoint]
     duplicates: dict[str, int]
     published: list[Published]
     parent: str | None
@@ -84,8 +87,6 @@ def collect(store: RunStore, settings: Settings | None = None) -> Report:
             f"The MLflow experiment {store.experiment} has no finished grid point.{why}\n"
             "Run one first: python -m scaling.run -m n=1000,10000,100000"
         )
-    if settings is not None and settings.metric is not None:
-        must_have(curves, settings.metric)
     return Report(
         experiment=store.experiment,
         curves=curves,
@@ -102,23 +103,6 @@ def collect(store: RunStore, settings: Settings | None = None) -> Report:
 def _entries(store: RunStore, sweeps: Sequence[Any], name: str) -> list[Mapping[str, Any]]:
     """Return the entries of a list that each sweep keeps as an artifact."""
     return [entry for run in sweeps for entry in json.loads(store.kept(run, name) or "[]")]
-
-
-def must_have(curves: Sequence[Curve], name: str) -> None:
-    """Raise SettingError, naming those there are, where no point has a metric."""
-    wanted = metric_of(name, {point.metric for curve in curves for point in curve.points}).key
-    known = {key for curve in curves for point in curve.points for key in point.metrics}
-    known |= {f"test/{point.metric}" for curve in curves for point in curve.points}
-    if wanted not in known:
-        shown = sorted(key for key in known if key.startswith("test/") and _is_drawable(key))
-        raise SettingError(f"metric={name}: no run of these curves has it.\nThey have: {', '.join(shown)}.")
-
-
-def _is_drawable(name: str) -> bool:
-    try:
-        return bool(metric_of(name))
-    except SettingError:
-        return False
 
 
 def sweep_records(store: RunStore, sweeps: Sequence[Any], runs: Sequence[Any]) -> tuple[SweepRecord, ...]:

@@ -5,11 +5,11 @@ from dataclasses import dataclass
 from typing import Any
 
 from scaling.core.curves import base_label
-from scaling.tracking import FINGERPRINT, REASON
+from scaling.tracking.records import FINGERPRINT, REASON
 
 
 @dataclass(frozen=True)
-class Gap:
+class MissingPoint:
     """A grid point that a sweep asked for and that has no finished run; label is its curve's."""
 
     label: str
@@ -23,7 +23,7 @@ class Gap:
         return f"{where}: {self.state}" + (f" ({self.reason.splitlines()[0]})" if self.reason else "")
 
 
-def find_gaps(grid: Sequence[Mapping[str, Any]], runs: Sequence[Any], labels: Mapping[str, str]) -> list[Gap]:
+def find_gaps(grid: Sequence[Mapping[str, Any]], runs: Sequence[Any], labels: Mapping[str, str]) -> list[MissingPoint]:
     """Return the points of all sweeps' grids that have no finished run, each once, with the newest run's state.
 
     A point that failed and was finished later with another setting, such as other weights, is no gap: a finished run
@@ -53,7 +53,7 @@ def find_gaps(grid: Sequence[Mapping[str, Any]], runs: Sequence[Any], labels: Ma
         state = run.info.status.lower() if run is not None else "missing"
         reason = run.data.tags.get(REASON, "") if run is not None else ""
         label = labels.get(entry["curve_id"]) or base_label(entry["model"], entry["dataset"], entry["adaptation"])
-        gaps[entry["fingerprint"]] = Gap(label, entry["n"], entry["seed"], state, reason)
+        gaps[entry["fingerprint"]] = MissingPoint(label, entry["n"], entry["seed"], state, reason)
     return list(gaps.values())
 
 

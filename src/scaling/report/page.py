@@ -2,10 +2,8 @@
 
 from functools import cache
 from importlib.resources import files
-from typing import Any
 
 from scaling.core.curves import caveats
-from scaling.core.extrapolation.statements import Statement
 from scaling.figures import plotly_script, short_labels
 from scaling.report.collection import Report
 from scaling.report.findings_tables import finding_tables
@@ -39,7 +37,6 @@ def render(report: Report) -> str:
         long=LONG_TABLE,
         shared=short_labels([curve.label for curve in report.curves])[1],
         several_sizes=bool(findings and sizes(findings)),
-        shown=shown_statements,
         caveats=caveats(report.curves),
     )
 
@@ -48,13 +45,3 @@ def render(report: Report) -> str:
 def template(name: str) -> str:
     """Return a text from beside the template."""
     return files("scaling").joinpath("templates", name).read_text(encoding="utf-8")
-
-
-def shown_statements(statements: tuple[Statement, ...]) -> list[dict[str, Any]]:
-    """Return statements as a term and its text."""
-    return [{"term": term(item), "text": item.text, "told": item.told} for item in statements]
-
-
-def term(statement: Statement) -> str:
-    """Name what a statement is about."""
-    return statement.kind.replace("_", " ")

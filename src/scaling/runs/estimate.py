@@ -1,7 +1,7 @@
 """What the pending points of a grid will cost: from earlier runs on such a machine, else from a short probe."""
 
 import time
-from collections.abc import Callable, Iterable, Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from typing import cast
 
@@ -9,19 +9,8 @@ import numpy as np
 from numpy.typing import NDArray
 
 from scaling.adapt.base import Adaptation, Context, Subset
-from scaling.core.costs import (
-    ARITHMETIC,
-    EARLIER,
-    NEGLIGIBLE,
-    POINT_SECONDS,
-    PROBE,
-    PROCESS_BYTES,
-    RUN_BYTES,
-    UNKNOWN,
-    Cost,
-    Estimate,
-    Rate,
-)
+from scaling.core import costs
+from scaling.core.costs import Cost, Estimate, Rate
 from scaling.core.identity import digest
 from scaling.core.reporter import SilentReporter
 from scaling.datasets.base import Split
@@ -30,7 +19,8 @@ from scaling.machine import keep_freed_memory, peak_memory
 from scaling.modalities.vectors import Vectors
 from scaling.models import build
 from scaling.runs.job import Job
-from scaling.tracking import BACKBONE, CURVE, MACHINE, RunStore
+from scaling.tracking import RunStore
+from scaling.tracking.records import BACKBONE, CURVE, MACHINE
 
 #: Seconds after which a probe of the forward pass is enough.
 PROBE_SECONDS = 1.0
@@ -69,7 +59,7 @@ def estimate(jobs: Sequence[Job], store: RunStore) -> Estimate:
     forward_seconds = sum(work.samples * rate.seconds for work, rate in forward)
     fit_seconds = sum(cost.multiply_adds * rates[job.point.curve_id].seconds for job, cost in fits)
     features = sum(work.samples * (widths[key] * 4 + 4) for key, work in passes.items())
-    runs = sum(8 * len(job.subset) + 12 * len(job.dataset.test) + RUN_BYTES for job in jobs)
+    runs = sum(8 * len(job.subset) + 12 * len(job.dataset.test) + costs.RUN_BYTES for job in jobs)
     largest = max(len(job.subset) for job in jobs)
     peaks = [
         metrics.get("memory/peak_bytes", 0.0)
@@ -77,13 +67,13 @@ def estimate(jobs: Sequence[Job], store: RunStore) -> Estimate:
         for metrics in runs
         if metrics["n"] <= largest
     ]
-    base = max(PROCESS_BYTES + max(map(_held, jobs)), peak_memory())
+    base = max(costs.PROCESS_BYTES + max(map(_held, jobs)), peak_memory())
     return Estimate(
         points=len(jobs),
         samples=sum(work.samples for work in passes.values()),
         forward_seconds=forward_seconds,
         forward_source=_sources(rate for _, rate in forward),
-        fit_seconds=fit_seconds + POINT_SECONDS * len(jobs),
+        fit_seconds=fit_seconds + costs.POINT_SECONDS * len(jobs),
         fit_source=_sources(rates.values()),
         disk=features + runs,
         memory=max([base + max(cost.memory for _, cost in fits), *peaks]),
@@ -130,11 +120,11 @@ def _forward_rate(work: _Passes, store: RunStore) -> Rate:
     """Return the seconds a sample takes."""
     job = work.job
     if not job.spec.model.trainable:  # no network, no time
-        return Rate(0.0, ARITHMETIC)
+        return Rate(0.0, costs.ARITHMETIC)
     computed = f"metrics.features_computed >= {FEWEST_SAMPLES}"
     found = store.metrics_of({BACKBONE: job.backbone_id, MACHINE: job.machine}, computed)
-    measured = [(metrics["features_computed"], _seconds(metrics, _of_features)) for metrics in found]
-    return Rate.of(measured, EARLIER) or Rate.of([_try_forward(job)], PROBE) or Rate(0.0, ARITHMETIC)
+    measured = [(metrics["features_computed"], costs.feature_seconds(metrics)) for metrics in found]
+    return Rate.of(measured, costs.EARLIER) or Rate.of([_try_forward(job)], costs.PROBE) or Rate(0.0, costs.ARITHMETIC)
 
 
 def _fit_rates(
@@ -152,24 +142,23 @@ def _fit_rates(
             continue
         width = widths[_pass_id(job)]
         trained = _passes_through(job, len(job.subset)) is not None
-        if cost.multiply_adds < NEGLIGIBLE and not trained:
-            rates[curve] = Rate(0.0, ARITHMETIC)
+        if cost.multiply_adds < costs.NEGLIGIBLE and not trained:
+            rates[curve] = Rate(0.0, costs.ARITHMETIC)
             continue
         measured = [
-            (_cost(job, int(metrics["n"]), width).multiply_adds, _seconds(metrics, _of_fit))
+            (_cost(job, int(metrics["n"]), width).multiply_adds, costs.fit_seconds(metrics) or 0.0)
             for metrics in earlier[curve]
         ]
-        if (rate := Rate.of(measured, EARLIER)) is None:
+        if (rate := Rate.of(measured, costs.EARLIER)) is None:
             if trained:
                 rates[curve] = _forward_rate(_Passes(job), store)
                 continue
-            key = digest(
-                {"adaptation": job.spec.adaptation.identity(), "name": job.spec.adaptation.name, "width": width}
-            )
-            if job.spec.adaptation.cost(1, 1, 1, 2) is None:  # what it does with made-up features can't be known
-                probes[key] = Rate(0.0, UNKNOWN)
+            adaptation = job.spec.adaptation
+            key = digest({"adaptation": adaptation.identity(), "name": adaptation.name, "width": width})
+            if adaptation.cost(1, 1, 1, 2) is None:  # what it does with made-up features can't be known
+                probes[key] = Rate(0.0, costs.UNKNOWN)
             elif key not in probes:
-                probes[key] = Rate.of([_try_fit(job, width)], PROBE) or Rate(0.0, ARITHMETIC)
+                probes[key] = Rate.of([_try_fit(job, width)], costs.PROBE) or Rate(0.0, costs.ARITHMETIC)
             rate = probes[key]
         rates[curve] = rate
     return rates
@@ -189,20 +178,6 @@ def _cost(job: Job, n: int, width: int) -> Cost:
 def _cost_of(adaptation: Adaptation, n: int, m: int, d: int, classes: int) -> Cost:
     """Return what an adaptation says of its cost, else that of reading all features once."""
     return adaptation.cost(n, m, d, classes) or Cost((n + m) * d * classes, (n + m) * d * 4)
-
-
-def _of_features(stage: str) -> bool:
-    return stage.startswith("features_of_")
-
-
-def _of_fit(stage: str) -> bool:
-    return not _of_features(stage) and stage not in ("load_s", "logging_s")
-
-
-def _seconds(metrics: Mapping[str, float], stages: Callable[[str], bool]) -> float:
-    """Return the seconds that a run spent in some of its stages."""
-    timed = {name.removeprefix("time/"): value for name, value in metrics.items() if name.startswith("time/")}
-    return sum(value for stage, value in timed.items() if stages(stage))
 
 
 def _try_forward(job: Job) -> tuple[float, float]:
@@ -235,7 +210,7 @@ def _try_fit(job: Job, width: int) -> tuple[float, float]:
 def _sources(rates: Iterable[Rate]) -> str:
     """Join how rates are known, each once; what took too little to measure counts only where nothing else does."""
     found = {rate.source for rate in rates}
-    return ", ".join(sorted(found - {ARITHMETIC} or found))
+    return ", ".join(sorted(found - {costs.ARITHMETIC} or found))
 
 
 def _held(job: Job) -> float:

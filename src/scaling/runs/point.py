@@ -26,23 +26,7 @@ from scaling.metrics.stored import packed
 from scaling.runs.job import Evaluation, Job, evaluate_job
 from scaling.runs.spec import RunSpec
 from scaling.tasks.base import listed
-from scaling.tracking import (
-    ABSENT,
-    BACKBONE,
-    CONTRADICTIONS,
-    CURVE,
-    FINGERPRINT,
-    FLAG,
-    LEAKAGE,
-    MACHINE,
-    METRIC,
-    POOL,
-    PRECISION_USED,
-    RunStore,
-    Sweep,
-    point_of,
-    spool,
-)  # fmt: skip
+from scaling.tracking import RunStore, records, spool
 from scaling.tracking.predictions import PREDICTIONS, VALUES
 
 
@@ -75,7 +59,7 @@ class PointRunner:
         bars: whether progress bars may be drawn.
     """
 
-    sweep: Sweep
+    sweep: records.Sweep
     total: int
     fields: tuple[str, ...]
     bars: bool
@@ -136,8 +120,8 @@ class PointRunner:
                     raise
                 return failed(reason)
         shown_params = {key: str(value) for key, value in {**params, **result.params}.items()}
-        shown_tags = {FINGERPRINT: point.fingerprint, CURVE: point.curve_id, **tags, **result.tags}
-        computed = point_of(claim.run_id, shown_params, result.metrics, shown_tags)
+        shown_tags = {records.FINGERPRINT: point.fingerprint, records.CURVE: point.curve_id, **tags, **result.tags}
+        computed = records.point_of(claim.run_id, shown_params, result.metrics, shown_tags)
         if reason:
             return failed(reason, computed)
         seconds = time.monotonic() - started
@@ -168,7 +152,11 @@ def result_of(run_id: str, job: Job, evaluation: Evaluation, log: "RunLog", fold
         "name": info.name, "digest": digest(info.identity()), "source": info.source, "profile": json.dumps(sizes),
     }  # fmt: skip
     log.write("\n".join(f"{name}: {value}" for name, value in sorted(metrics.items())))
-    tags = {METRIC: evaluation.score.metric, **outcome.tags, **({FLAG: evaluation.flag} if evaluation.flag else {})}
+    tags = {
+        records.METRIC: evaluation.score.metric,
+        **outcome.tags,
+        **({records.FLAG: evaluation.flag} if evaluation.flag else {}),
+    }
     return spool.Result(
         run_id, job.point.fingerprint, job.spec.force, ended,
         {key: float(value) for key, value in metrics.items()},
@@ -245,15 +233,15 @@ def run_tags(job: Job) -> dict[str, str]:
     """Return what is known of a point before it runs, as tags."""
     copies = job.dataset.duplicates
     absent = listed(job.dataset.task.absent(job.subset.targets))
-    said = {LEAKAGE: copies.leakage, CONTRADICTIONS: copies.contradictions, ABSENT: absent}
+    said = {records.LEAKAGE: copies.leakage, records.CONTRADICTIONS: copies.contradictions, records.ABSENT: absent}
     return {
         **{name: text for name, text in said.items() if text},
-        PRECISION_USED: job.spec.precision,
+        records.PRECISION_USED: job.spec.precision,
         "scaling.precision_asked": str(job.spec.config["precision"]),
         "scaling.subset": job.subset_digest(),
-        POOL: str(len(job.dataset.train)),
-        BACKBONE: job.backbone_id,
-        MACHINE: job.machine,
+        records.POOL: str(len(job.dataset.train)),
+        records.BACKBONE: job.backbone_id,
+        records.MACHINE: job.machine,
     }
 
 

@@ -5,15 +5,15 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-from scaling.adapt.base import Adaptation, positive_number
-from scaling.config import build, build_dataset, compose, known_precision, plain, resolve_precision
+from scaling.adapt.base import Adaptation
+from scaling.config import build, build_dataset, compose, plain, resolve_precision
 from scaling.core.errors import SettingError
+from scaling.core.reading import Count, read
 from scaling.core.subsets import Draw, parse_n
 from scaling.datasets.base import DataSource
 from scaling.features.given import PRECISION as GIVEN_PRECISION
 from scaling.features.provider import FeatureSettings
 from scaling.models.base import ModelSource
-from scaling.training.recipe import whole
 
 #: The strategy with which several processes share a training.
 DISTRIBUTED = "ddp"
@@ -95,24 +95,16 @@ class RunSpec:
         Raises:
             SettingError: a setting is unknown, or its value can't be used.
         """
-        seed = config["seed"]
-        if not whole(seed, 0):
-            raise SettingError(f"seed={seed}: expected a whole number from 0 up.")
-        n, draw = parse_n(config["n"]), config["subset"]["draw"]
-        source, model, adaptation = (
-            build_dataset(config["dataset"]), build(config["model"]), build(config["adaptation"]),
-        )  # fmt: skip
-        asked, trainer = str(config["precision"]), config["trainer"]
+        model, adaptation, trainer = build(config["model"]), build(config["adaptation"]), config["trainer"]
+        accelerator = str(trainer.get("accelerator", "auto"))
         return cls(
-            source=source,
+            source=build_dataset(config["dataset"]),
             model=model,
             adaptation=adaptation,
-            n=n,
-            seed=seed,
-            draw=draw,
-            precision=(known_precision(asked) and GIVEN_PRECISION)
-            if model.given
-            else resolve_precision(asked, str(trainer.get("accelerator", "auto"))),
+            n=parse_n(config["n"]),
+            seed=config["seed"],
+            draw=config["subset"]["draw"],
+            precision=GIVEN_PRECISION if model.given else resolve_precision(str(config["precision"]), accelerator),
             trainer=_in_one_process(trainer),
             parts=_parts(trainer, trains=adaptation.passes(1, 1) is not None),
             features=build({"_target_": "scaling.features.FeatureSettings", **config["features"]}),
@@ -160,19 +152,14 @@ def _parts(trainer: Mapping[str, Any], trains: bool) -> Parts:
             f" trained, only {', '.join(TRAINER)}; others could change the score without being part of the"
             " point.\nLeave it out. For gradient accumulation set trainer.micro_batch=."
         )
-    processes: Any = 1
-    micro_batch = trainer.get("micro_batch")
-    if trainer.get("strategy") == DISTRIBUTED and not whole(processes := trainer.get("devices")):
-        raise SettingError(f"trainer.devices={processes}: with trainer.strategy=ddp expected a number from 1 up.")
-    if micro_batch is not None and not whole(micro_batch):
-        raise SettingError(f"trainer.micro_batch={micro_batch}: expected a whole number from 1 up, or null.")
-    return Parts(processes, micro_batch)
+    processes = 1
+    if trainer.get("strategy") == DISTRIBUTED:
+        processes = read(Count, trainer.get("devices"), "with trainer.strategy=ddp trainer.devices")
+    return Parts(processes, trainer.get("micro_batch"))
 
 
 def _places(config: Mapping[str, Any]) -> Places:
     tracking, checkpoints = config["tracking"], config["checkpoints"]
-    if not positive_number(checkpoints["seconds"]) and checkpoints["seconds"] != 0:
-        raise SettingError(f"checkpoints.seconds={checkpoints['seconds']}: expected a number from 0 up.")
     return Places(
         tracking["uri"], tracking["experiment"], Path(checkpoints["dir"]), checkpoints["seconds"],
         config["keep_checkpoint"],

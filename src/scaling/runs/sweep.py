@@ -22,7 +22,10 @@ from scaling.runs.estimate import estimate
 from scaling.runs.job import Job
 from scaling.runs.point import PointRunner, Result, not_run
 from scaling.runs.spec import RunSpec
-from scaling.tracking import Delivered, PointState, RunStore, Sweep, few_retries, spool
+from scaling.tracking import RunStore, spool
+from scaling.tracking.connection import few_retries
+from scaling.tracking.delivery import Delivered
+from scaling.tracking.records import PointState, Sweep
 
 POLL_SECONDS = 1.0
 #: What came of a point that a launcher says nothing of.

@@ -4,43 +4,9 @@ from typing import Any
 
 from scaling.core.curves import curves_of, newest_by_fingerprint
 from scaling.metrics.columns import COLUMNS, rows
-from scaling.tracking.artifacts import RunLinks
-from scaling.tracking.connection import few_retries, resolve_uri
-from scaling.tracking.delivery import Delivered
-from scaling.tracking.predictions import StoredSamples
-from scaling.tracking.records import (
-    ABSENT,
-    BACKBONE,
-    CONTRADICTIONS,
-    CURVE,
-    FINGERPRINT,
-    FLAG,
-    KIND,
-    LEAKAGE,
-    MACHINE,
-    METRIC,
-    PARENT,
-    POOL,
-    PRECISION_USED,
-    REASON,
-    SWEEP,
-    Claim,
-    PointState,
-    Sweep,
-    is_stale,
-    metric_key,
-    opened,
-    point_of,
-    to_point,
-)  # fmt: skip
 from scaling.tracking.store import RunStore
 
-__all__ = [
-    "ABSENT", "BACKBONE", "CONTRADICTIONS", "CURVE", "FINGERPRINT", "FLAG", "KIND", "LEAKAGE", "MACHINE", "METRIC",
-    "PARENT", "POOL", "PRECISION_USED", "REASON", "SWEEP", "Claim", "Delivered", "PointState", "RunLinks", "RunStore",
-    "StoredSamples", "Sweep", "fetch_runs", "few_retries", "is_stale", "metric_key", "opened", "point_of",
-    "resolve_uri", "to_point",
-]  # fmt: skip
+__all__ = ["RunStore", "fetch_runs"]
 
 
 def fetch_runs(experiment: str = "scaling", uri: str | None = None) -> Any:

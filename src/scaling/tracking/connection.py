@@ -9,7 +9,7 @@ import sys
 import tempfile
 import time
 from collections.abc import Iterator
-from contextlib import contextmanager, nullcontext
+from contextlib import AbstractContextManager, contextmanager, nullcontext
 from email.utils import parsedate_to_datetime
 from functools import cached_property
 from hashlib import sha256
@@ -19,7 +19,7 @@ from typing import TYPE_CHECKING
 from filelock import FileLock, Timeout
 
 from scaling import locks, machine
-from scaling.core.errors import StoreError, remedy
+from scaling.core.errors import StoreError, reason_of, remedy
 from scaling.core.secrets import HIDDEN, cleanse, learn, mask, restore
 
 if TYPE_CHECKING:
@@ -276,18 +276,6 @@ def server_clock(uri: str) -> float | None:
 
 
 @contextmanager
-def ignored(code: str) -> Iterator[None]:
-    """Go on after an error of MLflow's with this code."""
-    from mlflow.exceptions import MlflowException
-
-    try:
-        yield
-    except MlflowException as error:
-        if error.error_code != code:
-            raise
-
-
-@contextmanager
 def uncollected() -> Iterator[None]:
     """Pause Python's collector, which would go through the many objects of a page of runs again and again."""
     was = gc.isenabled()
@@ -299,17 +287,9 @@ def uncollected() -> Iterator[None]:
             gc.enable()
 
 
-@contextmanager
-def few_retries() -> Iterator[None]:
+def few_retries() -> AbstractContextManager[None]:
     """Let the first request to a server fail within seconds; later ones retry for minutes, as MLflow has it."""
-    name = "MLFLOW_HTTP_REQUEST_MAX_RETRIES"
-    before = os.environ.get(name)
-    os.environ[name] = before or "2"
-    try:
-        yield
-    finally:
-        if before is None:
-            del os.environ[name]
+    return machine.environment(MLFLOW_HTTP_REQUEST_MAX_RETRIES="2")
 
 
 def explain(error: Exception, uri: str) -> str:
@@ -339,5 +319,4 @@ def explain(error: Exception, uri: str) -> str:
         )
     if "API request to" in text or "Max retries exceeded" in text:
         return f"The MLflow server {uri} does not answer.\nStart it, or set tracking.uri= to another store."
-    first = (text.strip().splitlines() or [type(error).__name__])[0]
-    return f"The store {uri} can't be used: {mask(first)[:300]}"
+    return f"The store {uri} can't be used: {mask(reason_of(error))[:300]}"

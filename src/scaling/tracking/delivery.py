@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING, Any
 from scaling.core.errors import StoreError
 from scaling.core.secrets import mask
 from scaling.tracking import artifacts, spool
-from scaling.tracking.connection import PAGE, Connection, ignored
+from scaling.tracking.connection import PAGE, Connection
 from scaling.tracking.records import FINGERPRINT, REASON, distinct_keys, is_abandoned, metric_key
 
 if TYPE_CHECKING:
@@ -191,10 +191,16 @@ class Delivery(Connection):
 
     def _run(self, run_id: str) -> "Run | None":
         """Return a run, or None where this experiment has none of that id."""
-        with self.translated(), ignored("RESOURCE_DOES_NOT_EXIST"):
-            run = self.client.get_run(run_id)
+        from mlflow.exceptions import MlflowException
+
+        with self.translated():
+            try:
+                run = self.client.get_run(run_id)
+            except MlflowException as error:
+                if error.error_code != "RESOURCE_DOES_NOT_EXIST":
+                    raise
+                return None
             return run if run.info.experiment_id == self.experiment_id else None
-        return None
 
     def _end(self, run_id: str, status: str, reason: str) -> None:
         self.client.set_tag(run_id, REASON, shown(reason))

@@ -62,6 +62,11 @@ class PointState:
     metrics: Mapping[str, float] = field(default_factory=dict)
 
 
+def tagged(tags: Mapping[str, str]) -> str:
+    """Return the condition that a run has these tags, as MLflow's search takes it."""
+    return " and ".join(f"tags.`{key}` = '{value.replace(chr(39), chr(39) * 2)}'" for key, value in tags.items())
+
+
 def source_tags() -> dict[str, str]:
     """Return the state of the source code and the versions that run, as tags."""
     commit, dirty = machine.git_state()

@@ -10,33 +10,10 @@ from typing import TYPE_CHECKING, Any
 
 from scaling.core.curves import Point, curves_of
 from scaling.core.identity import GridPoint
-from scaling.tracking import artifacts
+from scaling.tracking import artifacts, records
 from scaling.tracking.connection import PAGE
 from scaling.tracking.delivery import Delivery, shown
-from scaling.tracking.records import (
-    COMMAND,
-    CURVE,
-    FINGERPRINT,
-    GONE,
-    HEARTBEAT,
-    KIND,
-    OPENED,
-    PARENT,
-    SWEEP,
-    Claim,
-    PointState,
-    Sweep,
-    held,
-    is_abandoned,
-    is_mine,
-    metric_key,
-    opened,
-    owner_of,
-    owner_tags,
-    source_tags,
-    state_of,
-    to_point,
-)  # fmt: skip
+from scaling.tracking.records import Claim, PointState, Sweep
 from scaling.tracking.spool import Value
 
 if TYPE_CHECKING:
@@ -54,16 +31,21 @@ class RunStore(Delivery):
         _ = self.experiment_id
         with self.locked(), self.translated():
             now = self.clock()
-            ours = {**owner_tags(now), OPENED: repr(now)}
-            same = f"tags.`{KIND}` = 'sweep' and tags.`{SWEEP}` = '{sweep_id}'"
+            ours = {**records.owner_tags(now), records.OPENED: repr(now)}
+            sweep = {records.KIND: "sweep", records.SWEEP: sweep_id}
+            same = records.tagged(sweep)
             if found := self.search(same, limit=1):
                 run_id = found[0].info.run_id
                 self.client.update_run(run_id, status="RUNNING")
                 for key, value in ours.items():
                     self.client.set_tag(run_id, key, value)
             else:
-                run_id = self._create(name, {KIND: "sweep", SWEEP: sweep_id, **tags, **ours, **source_tags()}, same)
-            held.add(run_id)
+                run_id = self._create(
+                    name,
+                    {**sweep, **tags, **ours, **records.source_tags()},
+                    same,
+                )
+            records.held.add(run_id)
             return Sweep(run_id, sweep_id)
 
     def _create(self, name: str, tags: Mapping[str, str], same: str) -> str:
@@ -74,7 +56,7 @@ class RunStore(Delivery):
         """
         from mlflow.exceptions import MlflowException
 
-        tags = {key: shown(value, words=key == COMMAND) for key, value in tags.items()}
+        tags = {key: shown(value, words=key == records.COMMAND) for key, value in tags.items()}
         made, lost = "", None
         try:
             made = self.client.create_run(self.experiment_id, run_name=shown(name, words=False), tags=tags).info.run_id
@@ -85,9 +67,9 @@ class RunStore(Delivery):
         found = [
             run.info.run_id
             for run in self.search(f"attributes.status = 'RUNNING' and {same}")
-            if is_mine(run.data.tags)
+            if records.is_mine(run.data.tags)
         ]
-        run_id, *others = sorted({made, *found} - held - {""}, key=lambda found: found != made) or [""]
+        run_id, *others = sorted({made, *found} - records.held - {""}, key=lambda found: found != made) or [""]
         if not run_id:
             assert lost is not None
             raise lost
@@ -113,7 +95,7 @@ class RunStore(Delivery):
                 ("test_score", f"test/{metric}"), ("train_score", f"train/{metric}"),
                 ("upgradeability", "upgradeability"),
             ):  # fmt: skip
-                key = metric_key(f"{name}/{curve.label}")
+                key = records.metric_key(f"{name}/{curve.label}")
                 logged = self._history(run_id, key)
                 for n, value in zip(curve.n.tolist(), curve.band(quantity).mean.tolist(), strict=True):
                     if logged.get(n) != value:
@@ -134,12 +116,12 @@ class RunStore(Delivery):
             return {fingerprint: PointState("pending") for fingerprint in runs}
         with self.translated():
             for curve_id in sorted({point.curve_id for point in points}):
-                for run in self.search(f"tags.`{KIND}` = 'point' and tags.`{CURVE}` = '{curve_id}'"):
-                    fingerprint = run.data.tags.get(FINGERPRINT, "")
+                for run in self.search(records.tagged({records.KIND: "point", records.CURVE: curve_id})):
+                    fingerprint = run.data.tags.get(records.FINGERPRINT, "")
                     if fingerprint in runs:
                         runs[fingerprint].append(run)
         now = self._now(run for found in runs.values() for run in found)
-        return {fingerprint: state_of(found, now) for fingerprint, found in runs.items()}
+        return {fingerprint: records.state_of(found, now) for fingerprint, found in runs.items()}
 
     def _now(self, runs: "Iterable[Run]") -> float:
         """Return the store's time, where it is needed to judge some runs: only a RUNNING one can be nobody's."""
@@ -156,22 +138,23 @@ class RunStore(Delivery):
 
         _ = self.experiment_id
         with self.locked(), self.translated():
-            now, same = self.clock(), f"tags.`{FINGERPRINT}` = '{point.fingerprint}'"
+            now, same = self.clock(), records.tagged({records.FINGERPRINT: point.fingerprint})
             for run in self.search(same):
                 if run.info.status == "FINISHED" and not force:
                     return Claim(run.info.run_id, ours=False, finished=True)
                 if run.info.status == "RUNNING":
-                    if not is_abandoned(run, now):
-                        return Claim(run.info.run_id, ours=False, owner=owner_of(run.data.tags))
-                    self._end(run.info.run_id, "KILLED", GONE)
+                    if not records.is_abandoned(run, now):
+                        return Claim(run.info.run_id, ours=False, owner=records.owner_of(run.data.tags))
+                    self._end(run.info.run_id, "KILLED", records.GONE)
             name = f"{point.model} {point.dataset} {point.adaptation} n={point.n} seed={point.seed}"
             everything = {
-                KIND: "point", FINGERPRINT: point.fingerprint, CURVE: point.curve_id, SWEEP: sweep.sweep_id,
-                PARENT: sweep.run_id, **tags, **owner_tags(now), **source_tags(),
+                records.KIND: "point", records.FINGERPRINT: point.fingerprint, records.CURVE: point.curve_id,
+                records.SWEEP: sweep.sweep_id, records.PARENT: sweep.run_id,
+                **tags, **records.owner_tags(now), **records.source_tags(),
             }  # fmt: skip
             run_id = self._create(name, everything, same)
             self.client.log_batch(run_id, params=[Param(k, shown(v, 6000, words=False)) for k, v in params.items()])
-            held.add(run_id)
+            records.held.add(run_id)
             return Claim(run_id, ours=True)
 
     def close_stale(self) -> None:
@@ -181,8 +164,8 @@ class RunStore(Delivery):
             running = self.search("attributes.status = 'RUNNING'")
             now = self._now(running)
             for run in running:
-                if KIND in run.data.tags and is_abandoned(run, now):
-                    self._end(run.info.run_id, "KILLED", GONE)
+                if records.KIND in run.data.tags and records.is_abandoned(run, now):
+                    self._end(run.info.run_id, "KILLED", records.GONE)
 
     @contextmanager
     def heartbeat(self, run_id: str) -> Iterator[Callable[[Value], None]]:
@@ -204,7 +187,7 @@ class RunStore(Delivery):
                         self.log_value(run_id, *value)
                     if time.monotonic() >= due:
                         due = time.monotonic() + HEARTBEAT_SECONDS
-                        self.client.set_tag(run_id, HEARTBEAT, f"{self.clock():.0f}")
+                        self.client.set_tag(run_id, records.HEARTBEAT, f"{self.clock():.0f}")
 
         thread = threading.Thread(target=beat, name="heartbeat", daemon=True)
         thread.start()
@@ -214,7 +197,7 @@ class RunStore(Delivery):
             inbox.put(None)
             thread.join(PARTING_SECONDS)
             stop.set()
-            held.discard(run_id)
+            records.held.discard(run_id)
 
     def fail(self, run_id: str, reason: str, folder: Path, status: str = "FAILED") -> None:
         """Mark a run FAILED or KILLED, with its reason as a tag and its log among the artifacts."""
@@ -226,28 +209,27 @@ class RunStore(Delivery):
 
     def finished_points(self, curve_ids: Iterable[str] | None = None) -> list[Point]:
         """Return the finished points of the experiment, or of some curves, newest first."""
-        condition = f"tags.`{KIND}` = 'point' and attributes.status = 'FINISHED'"
+        condition = f"{records.tagged({records.KIND: 'point'})} and attributes.status = 'FINISHED'"
+        narrower = [""] if curve_ids is None else [
+            f" and {records.tagged({records.CURVE: curve})}" for curve in sorted(set(curve_ids))
+        ]  # fmt: skip
         with self.translated():
-            if curve_ids is None:
-                runs = self.search(condition)
-            else:
-                runs = [
-                    run
-                    for curve in sorted(set(curve_ids))
-                    for run in self.search(f"{condition} and tags.`{CURVE}` = '{curve}'")
-                ]
-        return [to_point(run) for run in runs]
+            runs = [run for more in narrower for run in self.search(condition + more)]
+        return [records.to_point(run) for run in runs]
 
     def metrics_of(self, tags: Mapping[str, str], *conditions: str, limit: int = 50) -> list[Mapping[str, float]]:
         """Return the metrics of the newest finished points with these tags and conditions, in whichever experiment."""
         if not self.exists():
             return []
-        wanted = [f"tags.`{key}` = '{value.replace(chr(39), chr(39) * 2)}'" for key, value in tags.items()]
-        condition = " and ".join([f"tags.`{KIND}` = 'point'", "attributes.status = 'FINISHED'", *wanted, *conditions])
+        finished = "attributes.status = 'FINISHED'"
+        condition = " and ".join([records.tagged({records.KIND: "point", **tags}), finished, *conditions])
+        return [run.data.metrics for run in self._everywhere(condition, limit)]
+
+    def _everywhere(self, condition: str, limit: int) -> "Iterable[Run]":
+        """Return the newest runs of all experiments that meet a condition."""
         with self.translated():
             experiments = [experiment.experiment_id for experiment in self.client.search_experiments()]
-            found = self.client.search_runs(experiments, condition, max_results=limit)
-        return [run.data.metrics for run in found]
+            return self.client.search_runs(experiments, condition, max_results=limit)
 
     def runs(self) -> "list[Run]":
         """Return all runs of the experiment, newest first."""
@@ -256,10 +238,7 @@ class RunStore(Delivery):
 
     def newest_sweep(self) -> "Run | None":
         """Return the parent run whose command was started last, in whichever experiment."""
-        with self.translated():
-            experiments = [experiment.experiment_id for experiment in self.client.search_experiments()]
-            found = self.client.search_runs(experiments, f"tags.`{KIND}` = 'sweep'", max_results=PAGE)
-        return max(found, key=opened, default=None)
+        return max(self._everywhere(records.tagged({records.KIND: "sweep"}), PAGE), key=records.opened, default=None)
 
     def experiment_name(self, experiment_id: str) -> str:
         """Return the name of an experiment."""
@@ -274,10 +253,6 @@ class RunStore(Delivery):
         """Return the text of a run's artifact, or None where it has none of that name."""
         content = None if run is None else self.read(run.info.run_id, run.info.artifact_uri or "", name)
         return None if content is None else content.decode("utf-8", errors="replace")
-
-    def artifact(self, run_id: str, name: str) -> str | None:
-        """Return the text of an artifact, or None where the run has none of that name."""
-        return self.kept(self.client.get_run(run_id), name)
 
     def links(self) -> artifacts.RunLinks:
         """Return where the MLflow UI shows the runs of this experiment."""

@@ -116,20 +116,15 @@ class Checkpoint:
 
 def _plain(snapshot: Snapshot) -> dict[str, Any]:
     """Return a snapshot's fields as plain containers; tensors are not copied."""
-    return {
-        "phase": snapshot.phase, "step": snapshot.step, "rounds": [asdict(end) for end in snapshot.rounds],
-        "sums": list(snapshot.sums), "states": dict(snapshot.states),
-    }  # fmt: skip
+    return {**vars(snapshot), "rounds": [asdict(end) for end in snapshot.rounds], "sums": list(snapshot.sums)}
 
 
 def _progress(content: Mapping[str, Any]) -> Progress:
-    running = content["running"]
-    return Progress(
-        tuple(Candidate(found["rate"], _rounds(found["rounds"])) for found in content["candidates"]),
-        None if running is None else Snapshot(
-            running["phase"], running["step"], _rounds(running["rounds"]), tuple(running["sums"]), running["states"]
-        ),
-    )  # fmt: skip
+    candidates = tuple(Candidate(found["rate"], _rounds(found["rounds"])) for found in content["candidates"])
+    if (kept := content["running"]) is None:
+        return Progress(candidates)
+    snapshot = Snapshot(**{**kept, "rounds": _rounds(kept["rounds"]), "sums": tuple(kept["sums"])})
+    return Progress(candidates, snapshot)
 
 
 def _rounds(found: Any) -> tuple[Round, ...]:

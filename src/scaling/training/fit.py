@@ -34,18 +34,6 @@ PREDICTED = 128
 AHEAD = 3
 
 
-@dataclass
-class Meter:
-    """Samples trained on and the seconds that took, over all trainings of a grid point."""
-
-    samples: int = 0
-    seconds: float = 0.0
-
-    def add(self, rounds: Rounds) -> None:
-        """Take what a training came to."""
-        self.samples, self.seconds = self.samples + rounds.samples, self.seconds + rounds.seconds
-
-
 @dataclass(frozen=True)
 class Run:
     """A grid point's trainings in one process.
@@ -53,6 +41,7 @@ class Run:
     Attributes:
         read: reads the n samples by their place in the subset.
         trainer: keyword arguments of the Lightning Trainer, those for several processes included.
+        done: what each training came to so far.
     """
 
     work: Work
@@ -60,7 +49,12 @@ class Run:
     read: Read
     trainer: dict[str, Any]
     reporter: Reporter
-    meter: Meter = field(default_factory=Meter)
+    done: list[Rounds] = field(default_factory=list)
+
+    @property
+    def samples_per_s(self) -> float:
+        """Samples a second over all trainings that are done."""
+        return sum(rounds.samples for rounds in self.done) / max(sum(rounds.seconds for rounds in self.done), 1e-9)
 
     def fit(
         self, name: str, rate: float, stop: int, places: NDArray[np.int64], held_out: NDArray[np.int64] | None,
@@ -86,7 +80,7 @@ class Run:
                 module.loss_sum, module.loss_parts = torch.tensor(start.sums[0]), start.sums[1]
                 advance(start.step * module.batches.batch)
             self._train(module, [rounds, saver])
-        self.meter.add(rounds)
+        self.done.append(rounds)
         return network, tuple(rounds.done)
 
     def _module(

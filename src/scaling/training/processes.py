@@ -6,7 +6,6 @@ but train; what they report and predict comes back through a queue, and the run 
 
 import os
 import queue
-import socket
 import sys
 import traceback
 from collections.abc import Iterator
@@ -25,8 +24,6 @@ from scaling.training.work import Trained, Work
 
 #: Seconds after which the processes are looked at, where none of them says anything.
 POLL_SECONDS = 0.2
-#: What torch's C++ reads when it is imported.
-LOG_LEVEL = "TORCH_CPP_LOG_LEVEL"
 
 
 def train(work: Work, reporter: Reporter) -> Trained:
@@ -59,6 +56,7 @@ class QueueReporter:
 
 
 def _shared(work: Work, reporter: Reporter) -> Trained:
+    from lightning_fabric.plugins.environments.lightning import find_free_network_port
     from torch.multiprocessing import get_context, start_processes
 
     count = work.settings.processes
@@ -69,9 +67,10 @@ def _shared(work: Work, reporter: Reporter) -> Trained:
     for _ in range(count):
         tasks.put(work)
     tasks.cancel_join_thread()
-    with without_hints():
+    # torch's C++ reads it when it is imported: errors alone, not that all weights take part.
+    with machine.environment(TORCH_CPP_LOG_LEVEL="ERROR"):
         group = start_processes(
-            _member, (tasks, count, _free_port(), messages), nprocs=count, join=False, daemon=False,
+            _member, (tasks, count, find_free_network_port(), messages), nprocs=count, join=False, daemon=False,
             start_method="spawn",
         )  # fmt: skip
     assert group is not None
@@ -90,19 +89,6 @@ def _shared(work: Work, reporter: Reporter) -> Trained:
         test=Predictions.interleaved([share.test for share in shares]),
         metrics={**first.metrics, "memory/training_peak_bytes": sum(peaks)},
     )
-
-
-@contextmanager
-def without_hints() -> Iterator[None]:
-    """Start processes in which torch's C++ tells errors alone: not that all weights take part."""
-    if LOG_LEVEL in os.environ:
-        yield
-        return
-    os.environ[LOG_LEVEL] = "ERROR"
-    try:
-        yield
-    finally:
-        os.environ.pop(LOG_LEVEL, None)
 
 
 def _listen(group: Any, messages: Any, count: int, reporter: Reporter) -> list[Trained]:
@@ -177,9 +163,3 @@ def _member(rank: int, tasks: Any, count: int, port: int, messages: Any) -> None
         sys.exit(1)
     messages.close()
     messages.join_thread()
-
-
-def _free_port() -> int:
-    with socket.socket() as probe:
-        probe.bind(("127.0.0.1", 0))
-        return int(probe.getsockname()[1])

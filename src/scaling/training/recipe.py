@@ -1,25 +1,16 @@
 """The settings of a training, checked: what changes a score (`Recipe`), and what only changes how it is run."""
 
 from dataclasses import asdict, dataclass
-from math import inf
 from pathlib import Path
-from sys import float_info
-from typing import Any
+from typing import Annotated, Any, ClassVar, Literal
 
 from scaling.core.errors import SettingError
+from scaling.core.reading import Bounds, Checked, Count, Positive
 from scaling.training.budget import Budget, budget
-
-BATCH_NORM = ("auto", "frozen", "train")
-#: Settings that are numbers: the range that they may lie in, ends included where the flag says so.
-NUMBERS = {
-    "layer_decay": (0, 1, True), "weight_decay": (0, inf, True), "label_smoothing": (0, 0.99, True),
-    "epochs": (0, inf, False), "warmup": (0, 1, True), "validation": (0, 1, False),
-}  # fmt: skip
-COUNTS = ("batch_size", "min_steps", "max_steps", "rounds")
 
 
 @dataclass(frozen=True)
-class Recipe:
+class Recipe(Checked):
     """How a network is trained on n samples.
 
     Attributes:
@@ -39,54 +30,34 @@ class Recipe:
         rounds: validations over a training.
     """
 
-    learning_rates: tuple[float, ...] = (1e-4, 5e-4, 2.5e-3)
-    layer_decay: float = 1.0
-    weight_decay: float = 0.05
-    label_smoothing: float = 0.1
-    batch_norm: str = "auto"
+    learning_rates: tuple[Positive, ...] = (1e-4, 5e-4, 2.5e-3)
+    layer_decay: Annotated[float, Bounds(0, 1)] = 1.0
+    weight_decay: Annotated[float, Bounds(0)] = 0.05
+    label_smoothing: Annotated[float, Bounds(0, 0.99)] = 0.1
+    batch_norm: Literal["auto", "frozen", "train"] = "auto"
     augment: tuple[str, ...] = ("crop", "flip")
-    batch_size: int = 32
-    epochs: float = 20.0
-    min_steps: int = 100
-    max_steps: int = 5000
-    warmup: float = 0.1
-    validation: float = 0.2
-    patience: int | None = 3
-    rounds: int = 10
+    batch_size: Count = 32
+    epochs: Positive = 20.0
+    min_steps: Count = 100
+    max_steps: Count = 5000
+    warmup: Annotated[float, Bounds(0, 1)] = 0.1
+    validation: Annotated[float, Bounds(0, 1, ends=False)] = 0.2
+    patience: Count | None = 3
+    rounds: Count = 10
+
+    node: ClassVar[str] = "adaptation"
 
     def __post_init__(self) -> None:
-        given: Any = self.learning_rates
-        good = isinstance(given, tuple) and given and all(_number(value) and 0 < value < inf for value in given)
+        super().__post_init__()
+        rates = self.learning_rates
         # Phases and metrics are named by six digits of the rate.
-        if not good or list(given) != sorted(given) or len({f"{rate:g}" for rate in given}) < len(given):
-            shown = list(given) if isinstance(given, tuple) else given
+        if not rates or list(rates) != sorted(rates) or len({f"{rate:g}" for rate in rates}) < len(rates):
             raise SettingError(
-                f"adaptation.learning_rates={shown}: expected a list of positive numbers, ascending, without repeats"
-                " in six digits, such as [0.0001, 0.001]."
+                f"adaptation.learning_rates={list(rates)}: expected a list of positive numbers, ascending, without"
+                " repeats in six digits, such as [0.0001, 0.001]."
             )
-        for name, (low, high, closed) in NUMBERS.items():
-            value = getattr(self, name)
-            if not _number(value) or not (low <= value <= high if closed else low < value < high):
-                bounds = f"number from {low} to {high}"
-                if high == inf:
-                    bounds = f"finite number from {low} up" if closed else f"finite number above {low}"
-                raise SettingError(f"adaptation.{name}={value}: expected a {bounds}.")
-        for name in COUNTS:
-            if not whole(getattr(self, name)):
-                raise SettingError(f"adaptation.{name}={getattr(self, name)}: expected a whole number from 1 up.")
-        if self.patience is not None and not whole(self.patience):
-            raise SettingError(f"adaptation.patience={self.patience}: expected a whole number from 1 up, or null.")
         if self.min_steps > self.max_steps:
             raise SettingError(f"adaptation.min_steps={self.min_steps} is above max_steps={self.max_steps}.")
-        if self.batch_norm not in BATCH_NORM:
-            raise SettingError(f"adaptation.batch_norm={self.batch_norm}: expected one of {', '.join(BATCH_NORM)}.")
-        self._check_augment()
-
-    def _check_augment(self) -> None:
-        given: Any = self.augment
-        if not isinstance(given, tuple) or not all(isinstance(name, str) for name in given):
-            shown = list(given) if isinstance(given, tuple) else given
-            raise SettingError(f"adaptation.augment={shown}: expected a list of names; or [].")
 
     @property
     def searches(self) -> bool:
@@ -143,15 +114,5 @@ class TrainingSettings:
     keep: bool = False
 
 
-def whole(value: Any, least: int = 1) -> bool:
-    """Say whether a setting is a whole number from `least` up; YAML may hold anything."""
-    return isinstance(value, int) and not isinstance(value, bool) and value >= least
-
-
-def _number(value: Any) -> bool:
-    # Not isfinite, which fails on whole numbers beyond the floats.
-    return isinstance(value, int | float) and not isinstance(value, bool) and abs(value) <= float_info.max
-
-
 def _plain(value: Any) -> Any:
-    return float(value) if _number(value) else value
+    return float(value) if isinstance(value, int) else value

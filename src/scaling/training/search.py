@@ -77,7 +77,7 @@ def _train(work: Work, reporter: Reporter, share: Share) -> Trained:
         ),
         rate=rate, steps=steps, candidates=candidates,
         metrics={
-            **counts(network), "training/samples_per_s": run.meter.samples / max(run.meter.seconds, 1e-9),
+            **counts(network), "training/samples_per_s": run.samples_per_s,
             **peak_memory(), **({EARLIER: checkpoint.earlier} if checkpoint.earlier else {}),
         },
     )  # fmt: skip

@@ -307,7 +307,7 @@ def test_the_first_picture_of_several_is_shown(tmp_path):
     ("settings", "message"),
     [
         ({"background": "whte"}, "background=whte: expected the name of a colour"),
-        ({"background": None}, "background=None: expected the name of a colour"),
+        ({"background": None}, "background=null: expected text"),
         ({"pixel_range": (5, 5)}, r"pixel_range=\[5, 5\]: expected the values of black and white"),
         ({"pixel_range": (0, float("nan"))}, "pixel_range"),
         ({"pixel_range": (0, 1, 2)}, "pixel_range"),

@@ -5,6 +5,7 @@ from torchvision import transforms
 from torchvision.transforms import v2
 
 from scaling.core.errors import DataError, SettingError
+from scaling.core.reading import shown
 from scaling.modalities.images import Preprocessing
 from scaling.modalities.images.preprocessing import IMAGENET_MEAN, IMAGENET_STD
 from scaling.models.base import TO_TENSOR
@@ -155,7 +156,7 @@ def test_an_augmentation_that_there_is_not_is_refused():
 @pytest.mark.parametrize("wrong", [{"resize": 0}, {"crop": "abc"}, {"crop": True}, {"channels": -1}, {"resize": 9.5}])
 def test_sizes_are_positive_whole_numbers(wrong):
     ((name, value),) = wrong.items()
-    with pytest.raises(SettingError, match=rf"model\.preprocessing\.{name}={value}: expected a whole number from 1"):
+    with pytest.raises(SettingError, match=rf"model\.preprocessing\.{name}={shown(value)}: expected a whole number"):
         Preprocessing(**wrong)
 
 

@@ -11,7 +11,7 @@ from scipy.special import fdtri
 from scaling.core.errors import SettingError
 from scaling.core.extrapolation.experts import Floats
 from scaling.core.extrapolation.forecast import FEWEST_SIZES, Forecast
-from scaling.core.extrapolation.forms import fit_form
+from scaling.core.extrapolation.forms import POWER_LAW_ASYMPTOTE, fit_form
 from scaling.core.extrapolation.threshold import Threshold, measurable
 from scaling.core.words import about, samples
 
@@ -136,7 +136,7 @@ def asymptote(forecast: Forecast) -> Statement:
         return refusal(kind, "the errors reach 0")
     if "rises" in forecast.flags:
         return refusal(kind, "the error rises at the end")
-    best = fit_form("power_law_asymptote", points)
+    best = fit_form(POWER_LAW_ASYMPTOTE, points)
     levels = np.linspace(0, 1, LEVELS + 1) * float(points.error.min())
     loss = _losses(forecast, levels)
     # The scale of the residuals is estimated from the best fit, hence F in place of χ²; it is not taken below what

@@ -8,8 +8,9 @@ import numpy as np
 from numpy.typing import NDArray
 
 from scaling import machine
-from scaling.modalities.images import Preprocessing
+from scaling.modalities.base import Reader
 from scaling.modalities.images.decoding import Pixels
+from scaling.modalities.images.preprocessing import Preprocessing
 from scaling.modalities.images.samples import IMAGES, ArrayImages, FileImages, Images
 
 if TYPE_CHECKING:
@@ -25,7 +26,7 @@ CHANNELS = 3
 BLOCK = 256
 
 
-class Decoded:
+class Decoded(Reader):
     """Reads images as uint8 batches of one geometry; those from files are decoded once."""
 
     def __init__(self, images: Images, preprocessing: Preprocessing, limit: float) -> None:
@@ -47,17 +48,6 @@ class Decoded:
         side = self.preprocessing.crop or self.preprocessing.resize
         size = len(self.images) * CHANNELS * side * side if side else 0
         return size if size <= self.limit else 0
-
-    def order(self, indices: NDArray[np.int64]) -> NDArray[np.int64]:
-        """Return the images as they are: all are of one size."""
-        return indices
-
-    def lengths(self, indices: NDArray[np.int64]) -> None:
-        """Return nothing: all are of one size."""
-
-    def notes(self) -> list[str]:
-        """Return nothing: what there is to say of images is said when they are loaded."""
-        return []
 
     def read(self, indices: NDArray[np.int64]) -> "Batch":
         """Return images as one uint8 batch (k, C, H, W). Threads may ask at once."""

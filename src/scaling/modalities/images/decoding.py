@@ -11,12 +11,13 @@ from importlib import import_module
 from importlib.util import find_spec
 from io import BytesIO
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, ClassVar
 
 import numpy as np
 from numpy.typing import NDArray
 
 from scaling.core.errors import DataError, SettingError
+from scaling.core.reading import Checked, Count
 
 if TYPE_CHECKING:
     from PIL import Image
@@ -50,7 +51,7 @@ DAMAGE = (
 
 
 @dataclass(frozen=True, kw_only=True)
-class Viewing:
+class Viewing(Checked):
     """How picture files are shown.
 
     Attributes:
@@ -62,31 +63,25 @@ class Viewing:
 
     background: str = "white"
     pixel_range: tuple[float, float] | None = None
-    max_pixels: int | None = None
+    max_pixels: Count | None = None
+
+    node: ClassVar[str] = "dataset"
 
     def __post_init__(self) -> None:
         from PIL import ImageColor
 
+        super().__post_init__()
         try:
             ImageColor.getrgb(self.background)
-        except (ValueError, AttributeError, TypeError):
+        except ValueError:
             raise SettingError(
                 f"dataset.background={self.background}: expected the name of a colour, such as white, black or gray."
             ) from None
-        ends, most = self.pixel_range, self.max_pixels
-        if ends is not None and not (
-            isinstance(ends, tuple) and len(ends) == 2 and all(map(_number, ends)) and ends[0] < ends[1]
-        ):
-            shown = list(ends) if isinstance(ends, tuple) else ends
+        if self.pixel_range is not None and not self.pixel_range[0] < self.pixel_range[1]:
             raise SettingError(
-                f"dataset.pixel_range={shown}: expected the values of black and white, such as [0,4095], or null."
+                f"dataset.pixel_range={list(self.pixel_range)}: expected the values of black and white, such as"
+                " [0,4095], or null."
             )
-        if most is not None and (isinstance(most, bool) or not isinstance(most, int) or most < 1):
-            raise SettingError(f"dataset.max_pixels={most}: expected a whole number from 1 up, or null.")
-
-
-def _number(value: object) -> bool:
-    return isinstance(value, int | float) and not isinstance(value, bool) and bool(np.isfinite(value))
 
 
 @dataclass(frozen=True)

@@ -2,9 +2,10 @@
 
 from collections.abc import Sequence
 from dataclasses import asdict, dataclass, replace
-from typing import TYPE_CHECKING, Any, Literal, get_args
+from typing import TYPE_CHECKING, Any, ClassVar, Literal
 
 from scaling.core.errors import DataError, SettingError
+from scaling.core.reading import Checked, Count
 from scaling.modalities.images.samples import IMAGES
 
 if TYPE_CHECKING:
@@ -21,7 +22,7 @@ IMAGENET_MEAN, IMAGENET_STD = (0.485, 0.456, 0.406), (0.229, 0.224, 0.225)
 
 
 @dataclass(frozen=True)
-class Preprocessing:
+class Preprocessing(Checked):
     """Resize the shorter side, crop the centre, scale to 0 … 1, normalise.
 
     Attributes:
@@ -31,23 +32,14 @@ class Preprocessing:
         channels: a grey image is repeated to this many channels; None keeps what there is.
     """
 
-    resize: int | None = None
-    crop: int | None = None
+    resize: Count | None = None
+    crop: Count | None = None
     interpolation: Interpolation = "bilinear"
     mean: tuple[float, ...] = (0.0,)
     std: tuple[float, ...] = (1.0,)
-    channels: int | None = 3
+    channels: Count | None = 3
 
-    def __post_init__(self) -> None:
-        for name in ("resize", "crop", "channels"):
-            value: Any = getattr(self, name)
-            if value is not None and (isinstance(value, bool) or not isinstance(value, int) or value < 1):
-                raise SettingError(f"model.preprocessing.{name}={value}: expected a whole number from 1 up, or null.")
-        if self.interpolation not in get_args(Interpolation):
-            raise SettingError(
-                f"model.preprocessing.interpolation={self.interpolation}: expected one of"
-                f" {', '.join(get_args(Interpolation))}."
-            )
+    node: ClassVar[str] = "model.preprocessing"
 
     def at_size(self, size: int | None) -> "Preprocessing":
         """Return this preprocessing at another resolution: the shorter side resized to `size`, and none of it cut off.
