@@ -56,11 +56,13 @@ def text_dataset(
     checked = [(_text(row), label(row), _part(row)) for row in rows]
     if not checked:
         raise DataError(f"{source} holds no row.\nEach row needs a text, its label, and train or test.")
-    written = [label for _, label, _ in checked]
-    classes, targets = kind.read(written, source) if kind.may_be_empty else _numbered(written, rows, source, names)
+    written = [found for _, found, _ in checked]
+    classes, targets = (
+        kind.read(list(map(str, written)), source) if kind.may_be_empty else _numbered(written, rows, source, names)
+    )
     if len(classes) < 2:
-        said = f"all labels are {classes[0]!r}" if classes else "no row has a label"
-        raise DataError(f"{source}: {said}.\nAt least 2 classes are needed.")
+        wrong = f"all labels are {classes[0]!r}" if classes else "no row has a label"
+        raise DataError(f"{source}: {wrong}.\nAt least 2 classes are needed.")
 
     def split(part: str) -> Split:
         places = [place for place, (_, _, which) in enumerate(checked) if which == part]
