@@ -134,7 +134,7 @@ class Job:
         targets = self.dataset.train.targets
         strata = self.dataset.task.strata(targets)
         indices = subset_indices(strata, self.n_asked, self.seed, self.settings["subset"]["draw"])
-        return Subset(indices, targets[indices], self.seed)
+        return Subset(indices, targets[indices], self.point.seed)
 
     @cached_property
     def model_identity(self) -> dict[str, Any]:
@@ -153,15 +153,19 @@ class Job:
     def point(self) -> GridPoint:
         """Who this point is."""
         adaptation = self.adaptation
+        n = effective_n(self.n_asked, len(self.dataset.train))
+        every_seed = n == len(self.dataset.train) and not adaptation.draws
         # How features are computed is no part of what is given.
         computed = {} if self.given else {"features": FEATURE_VERSION}
         return GridPoint(
             model=self.model.id,
             dataset=self.dataset.name,
             adaptation=adaptation.name,
-            n=effective_n(self.n_asked, len(self.dataset.train)),
+            n=n,
             n_requested=FULL if self.n_asked is None else str(self.n_asked),
-            seed=self.seed,
+            seed=0 if every_seed else self.seed,
+            revision=adaptation.revision(self.model, n),
+            every_seed=every_seed,
             identity={
                 "dataset": self.dataset.identity(),
                 "model": {**self.model_identity, **computed},

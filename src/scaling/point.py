@@ -30,6 +30,7 @@ from scaling.tracking import (
     BACKBONE,
     CONTRADICTIONS,
     CURVE,
+    EVERY_SEED,
     FINGERPRINT,
     FLAG,
     LEAKAGE,
@@ -37,6 +38,7 @@ from scaling.tracking import (
     METRIC,
     POOL,
     PRECISION_USED,
+    REVISION,
     RunStore,
     Sweep,
     point_of,
@@ -249,7 +251,11 @@ def run_tags(job: Job) -> dict[str, str]:
     """Return what is known of a point before it runs, as tags."""
     copies = job.dataset.duplicates
     absent = listed(job.dataset.task.absent(job.subset.targets))
-    said = {LEAKAGE: copies.leakage, CONTRADICTIONS: copies.contradictions, ABSENT: absent}
+    said = {
+        LEAKAGE: copies.leakage, CONTRADICTIONS: copies.contradictions, ABSENT: absent,
+        EVERY_SEED: "true" if job.point.every_seed else "",
+        REVISION: str(job.point.revision) if job.point.revision else "",
+    }  # fmt: skip
     return {
         **{name: text for name, text in said.items() if text},
         PRECISION_USED: job.precision,

@@ -94,7 +94,15 @@ def plan(candidates: Sequence[tuple[Sequence[str], Mapping[str, Any]]], store: R
     found = [
         Planned(overrides, settings, point, pending, notes) for overrides, settings, point, notes in unique.values()
     ]
-    return looked_up(found, store)
+    return [_under_its_seed(item, store) for item in looked_up(found, store)]
+
+
+def _under_its_seed(item: Planned, store: RunStore) -> Planned:
+    """Return a point that stands for all seeds as an earlier version may have finished it, under another seed."""
+    if item.state.state == "done" or item.settings["force"]:
+        return item
+    same = store.under_another_seed(item.point)
+    return item if same is None else looked_up([replace(item, point=same)], store)[0]
 
 
 def looked_up(planned: Sequence[Planned], store: RunStore) -> list[Planned]:

@@ -40,6 +40,7 @@ class AsIs(Adaptation):
 
     name: ClassVar[str] = "as_is"
     METHOD_VERSION: ClassVar[int] = 1
+    draws: ClassVar[bool] = False
     needs_network: ClassVar[bool] = True
 
     def __post_init__(self) -> None:

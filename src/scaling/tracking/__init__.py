@@ -13,6 +13,7 @@ from scaling.tracking.records import (
     BACKBONE,
     CONTRADICTIONS,
     CURVE,
+    EVERY_SEED,
     FINGERPRINT,
     FLAG,
     KIND,
@@ -23,6 +24,7 @@ from scaling.tracking.records import (
     POOL,
     PRECISION_USED,
     REASON,
+    REVISION,
     SWEEP,
     Claim,
     PointState,
@@ -36,10 +38,10 @@ from scaling.tracking.records import (
 from scaling.tracking.store import RunStore
 
 __all__ = [
-    "ABSENT", "BACKBONE", "CONTRADICTIONS", "CURVE", "FINGERPRINT", "FLAG", "KIND", "LEAKAGE", "MACHINE", "METRIC",
-    "PARENT", "POOL", "PRECISION_USED", "REASON", "SWEEP", "Claim", "Delivered", "PointState", "RunLinks", "RunStore",
-    "StoredSamples", "Sweep", "fetch_runs", "few_retries", "is_stale", "metric_key", "opened", "point_of",
-    "resolve_uri", "to_point",
+    "ABSENT", "BACKBONE", "CONTRADICTIONS", "CURVE", "EVERY_SEED", "FINGERPRINT", "FLAG", "KIND", "LEAKAGE", "MACHINE",
+    "METRIC", "PARENT", "POOL", "PRECISION_USED", "REASON", "REVISION", "SWEEP", "Claim", "Delivered", "PointState",
+    "RunLinks", "RunStore", "StoredSamples", "Sweep", "fetch_runs", "few_retries", "is_stale", "metric_key", "opened",
+    "point_of", "resolve_uri", "to_point",
 ]  # fmt: skip
 
 
