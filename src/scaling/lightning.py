@@ -31,7 +31,15 @@ def quiet_trainer(**settings: Any) -> pl.Trainer:
 
 def device_of(settings: dict[str, Any]) -> torch.device:
     """Return the device on which a Trainer with these settings computes."""
-    return quiet_trainer(**settings).strategy.root_device
+    keep_to_cores()
+    # A Trainer takes 10 ms: it looks through all packages that are installed for callbacks.
+    if (key := repr(sorted(settings.items()))) not in _devices:
+        _devices[key] = quiet_trainer(**settings).strategy.root_device
+    return _devices[key]
+
+
+#: Device by the settings of a Trainer.
+_devices: dict[str, torch.device] = {}
 
 
 def emulates_bf16(device: torch.device) -> bool:

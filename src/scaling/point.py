@@ -9,6 +9,7 @@ import traceback
 from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager, suppress
 from dataclasses import dataclass, field
+from functools import lru_cache
 from pathlib import Path
 from typing import Any
 
@@ -42,6 +43,7 @@ from scaling.tracking import (
     RunStore,
     Sweep,
     point_of,
+    resolve_uri,
     spool,
 )  # fmt: skip
 from scaling.tracking.predictions import PREDICTIONS, VALUES
@@ -97,7 +99,7 @@ class PointRunner:
             return Result(planned, "failed", failure_reason(error))
         if point.fingerprint != planned:
             return Result(planned, "failed", found=point)
-        store = RunStore(settings["tracking"]["uri"], settings["tracking"]["experiment"], patient=True)
+        store = _store(resolve_uri(settings["tracking"]["uri"]), settings["tracking"]["experiment"])
         screen = terminal.console()
         name = terminal.describe(point, self.fields)
 
@@ -147,6 +149,12 @@ class PointRunner:
         if evaluation.flag:
             screen.print(f"flagged: {evaluation.flag}", style="yellow")
         return Result(planned, "finished", point=computed)
+
+
+@lru_cache(maxsize=1)
+def _store(uri: str, experiment: str) -> RunStore:
+    """Return the store of a sweep's points in this process, opened once."""
+    return RunStore(uri, experiment, patient=True)
 
 
 def not_run(error: StoreError) -> str:

@@ -224,10 +224,8 @@ class _Vote:
         """Return nearness and positions of the nearest among BANK_ROWS rows from `start` on, (m, k) or fewer."""
         rows = slice(start, start + BANK_ROWS)
         bank = self.bank[rows]
-        if self.offset is None:
-            nearness = block @ bank.T
-        else:  # |x − y|² = |x|² − 2 xy + |y|², of which |x|² doesn't change the order
-            nearness = 2 * block @ bank.T - self.squares[rows]
+        # |x − y|² = |x|² − 2 xy + |y|², of which |x|² doesn't change the order.
+        nearness = block @ bank.T if self.offset is None else 2 * block @ bank.T - self.squares[rows]
         found, index = nearness.topk(min(k, len(bank)), dim=1)
         return found, index + start
 
