@@ -74,7 +74,11 @@ def varying(points: Sequence[GridPoint]) -> list[str]:
 def describe(point: GridPoint, fields: Sequence[str]) -> str:
     """Name a point within its grid: "n=1000 seed=0", with the fields that vary before it."""
     names = [str(getattr(point, name)) for name in fields]
-    return " ".join([*names, f"n={point.n:<6}", f"seed={point.seed}"])
+    return " ".join([*names, f"n={point.n:<6}", f"seed={_seed(point)}"])
+
+
+def _seed(point: GridPoint) -> str:
+    return "all" if point.every_seed else str(point.seed)
 
 
 def result_line(position: int, total: int, name: str, score: Score, seconds: float, remark: str = "") -> str:
@@ -103,7 +107,7 @@ def plan_table(rows: Iterable[tuple[GridPoint, str, str]]) -> Table:
     table.add_column("seed", justify="right")
     table.add_column("state", overflow="fold")
     for point, state, why in rows:
-        names = (point.model, point.dataset, point.adaptation, str(point.n), str(point.seed))
+        names = (point.model, point.dataset, point.adaptation, str(point.n), _seed(point))
         table.add_row(*names, f"{state} {why}".strip())
     return table
 
@@ -131,10 +135,10 @@ def curve_tables(curves: Sequence[Curve]) -> Iterator[Table]:
         test, train, gap = (curve.band(q) for q in ("test_score", "train_score", "upgradeability"))
         for i, n in enumerate(curve.n.tolist()):
             seeds = len(curve.at(n))
-            if seeds == 1:
-                spread = "one seed"
-            elif curve.no_draw_variance(n):
+            if curve.no_draw_variance(n):
                 spread = "no draw variance"
+            elif seeds == 1:
+                spread = "one seed"
             else:
                 spread = f"{test.low[i]:.4f} – {test.high[i]:.4f}"
             table.add_row(

@@ -36,7 +36,7 @@ class Job:
         targets = self.dataset.train.targets
         strata = self.dataset.task.strata(targets)
         indices = subset_indices(strata, self.spec.n, self.spec.seed, self.spec.draw)
-        return Subset(indices, targets[indices], self.spec.seed)
+        return Subset(indices, targets[indices], self.point.seed)
 
     @cached_property
     def model_identity(self) -> dict[str, Any]:
@@ -56,6 +56,8 @@ class Job:
     def point(self) -> GridPoint:
         """Who this point is."""
         spec, adaptation = self.spec, self.spec.adaptation
+        n = effective_n(spec.n, len(self.dataset.train))
+        every_seed = n == len(self.dataset.train) and not adaptation.draws
         # How features are computed is no part of what is given.
         computed = {} if spec.model.given else {"features": FEATURE_VERSION}
         parts = spec.parts != Parts() and adaptation.sees_parts(spec.model)
@@ -63,9 +65,11 @@ class Job:
             model=spec.model.id,
             dataset=self.dataset.name,
             adaptation=adaptation.name,
-            n=effective_n(spec.n, len(self.dataset.train)),
+            n=n,
             n_requested=FULL if spec.n is None else str(spec.n),
-            seed=spec.seed,
+            seed=0 if every_seed else spec.seed,
+            revision=adaptation.revision(spec.model, n),
+            every_seed=every_seed,
             identity={
                 "dataset": self.dataset.identity(),
                 "model": {**self.model_identity, **computed},

@@ -9,6 +9,7 @@ import traceback
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager, suppress
 from dataclasses import dataclass, field
+from functools import lru_cache
 from pathlib import Path
 from typing import Any
 
@@ -27,6 +28,7 @@ from scaling.runs.job import Evaluation, Job, evaluate_job
 from scaling.runs.spec import RunSpec
 from scaling.tasks.base import listed
 from scaling.tracking import RunStore, records, spool
+from scaling.tracking.connection import resolve_uri
 from scaling.tracking.predictions import PREDICTIONS, VALUES
 
 
@@ -80,7 +82,7 @@ class PointRunner:
             return Result(planned, "failed", failure_reason(error))
         if point.fingerprint != planned:
             return Result(planned, "failed", found=point)
-        store = RunStore(spec.places.uri, spec.places.experiment, patient=True)
+        store = _store(resolve_uri(spec.places.uri), spec.places.experiment)
         screen = terminal.console()
         name = terminal.describe(point, self.fields)
 
@@ -130,6 +132,12 @@ class PointRunner:
         if evaluation.flag:
             screen.print(f"flagged: {evaluation.flag}", style="yellow")
         return Result(planned, "finished", point=computed)
+
+
+@lru_cache(maxsize=1)
+def _store(uri: str, experiment: str) -> RunStore:
+    """Return the store of a sweep's points in this process, opened once."""
+    return RunStore(uri, experiment, patient=True)
 
 
 def not_run(error: StoreError) -> str:
@@ -233,7 +241,13 @@ def run_tags(job: Job) -> dict[str, str]:
     """Return what is known of a point before it runs, as tags."""
     copies = job.dataset.duplicates
     absent = listed(job.dataset.task.absent(job.subset.targets))
-    said = {records.LEAKAGE: copies.leakage, records.CONTRADICTIONS: copies.contradictions, records.ABSENT: absent}
+    said = {
+        records.LEAKAGE: copies.leakage,
+        records.CONTRADICTIONS: copies.contradictions,
+        records.ABSENT: absent,
+        records.EVERY_SEED: "true" if job.point.every_seed else "",
+        records.REVISION: str(job.point.revision) if job.point.revision else "",
+    }
     return {
         **{name: text for name, text in said.items() if text},
         records.PRECISION_USED: job.spec.precision,

@@ -94,7 +94,15 @@ def plan(candidates: Sequence[tuple[Sequence[str], RunSpec]], store: RunStore) -
         job = Job(spec)
         point = job.check()
         unique.setdefault(point.fingerprint, Planned(tuple(overrides), spec, point, pending, job.dataset.remarks))
-    return looked_up(list(unique.values()), store)
+    return [_under_its_seed(item, store) for item in looked_up(list(unique.values()), store)]
+
+
+def _under_its_seed(item: Planned, store: RunStore) -> Planned:
+    """Return a point that stands for all seeds as an earlier version may have finished it, under another seed."""
+    if item.state.state == "done" or item.spec.force:
+        return item
+    same = store.under_another_seed(item.point)
+    return item if same is None else looked_up([replace(item, point=same)], store)[0]
 
 
 def looked_up(planned: Sequence[Planned], store: RunStore) -> list[Planned]:

@@ -4,6 +4,7 @@ import threading
 import time
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from contextlib import contextmanager, suppress
+from dataclasses import replace
 from pathlib import Path
 from queue import Empty, SimpleQueue
 from typing import TYPE_CHECKING, Any
@@ -122,6 +123,14 @@ class RunStore(Delivery):
                         runs[fingerprint].append(run)
         now = self._now(run for found in runs.values() for run in found)
         return {fingerprint: records.state_of(found, now) for fingerprint, found in runs.items()}
+
+    def under_another_seed(self, point: GridPoint) -> GridPoint | None:
+        """Return a point that stands for all seeds by a seed under which an earlier version finished it, if it did."""
+        for found in self.finished_points([point.curve_id]) if point.every_seed and self.exists() else ():
+            same = replace(point, seed=found.seed)
+            if same.fingerprint == found.fingerprint:
+                return same
+        return None
 
     def _now(self, runs: "Iterable[Run]") -> float:
         """Return the store's time, where it is needed to judge some runs: only a RUNNING one can be nobody's."""
