@@ -33,9 +33,10 @@ test: setup ## Run the tests
 
 check: lint typecheck test ## Everything that CI checks
 
-lint: setup ## Check style and format
+lint: setup ## Check style, format and spelling
 	$(BIN)/ruff check .
 	$(BIN)/ruff format --check .
+	$(BIN)/typos
 
 format: setup ## Format the code
 	$(BIN)/ruff check --fix .
@@ -73,5 +74,5 @@ bench: setup ## Run the benchmarks and print their tables
 	$(BIN)/python -m benchmarks
 
 clean: ## Delete caches, features and reports; never mlruns/ or data/
-	rm -rf .features reports dist build site .pytest_cache .mypy_cache .ruff_cache .hypothesis
+	rm -rf .features reports dist build site .cache .pytest_cache .mypy_cache .ruff_cache .hypothesis
 	find . -name __pycache__ -type d -not -path './.venv/*' -exec rm -rf {} +
