@@ -14,7 +14,7 @@ from scaling.core.errors import SettingError
 from scaling.core.identity import GridPoint, digest
 from scaling.core.reporter import Reporter, SilentReporter
 from scaling.core.subsets import FULL, effective_n, parse_n, subset_indices
-from scaling.data.base import VECTORS, Dataset, DataSource, load
+from scaling.data.base import VECTORS, Dataset, DataSource, Vectors, load
 from scaling.features.given import PRECISION as GIVEN_PRECISION
 from scaling.features.given import GivenFeatures, check_match
 from scaling.features.provider import FEATURE_VERSION, FeatureProvider, Features, FeatureSettings
@@ -193,7 +193,23 @@ class Job:
         point = self.point
         _ = self.features, self.subset, self.training
         self.adaptation.check(self.dataset, self.model, point.n)
+        if self.settings["keep_model"]:
+            self._check_kept()
         return point
+
+    def _check_kept(self) -> None:
+        """Refuse to keep a head where there is none, or where new samples could not be given as these were."""
+        if not self.adaptation.keeps_head:
+            raise SettingError(
+                f"keep_model=true: adaptation={self.adaptation.name} has no head to keep; linear_probe has.\n"
+                "The weights of a fine-tuned network are kept by keep_checkpoint=true."
+            )
+        samples = self.dataset.train.samples
+        if isinstance(samples, Vectors) and samples.shifted:
+            raise SettingError(
+                f"keep_model=true: columns of {self.dataset.name} were shifted as they were read, as new samples would"
+                f" not be: {', '.join(samples.shifted[:5])}.\nSubtract an offset of your own first."
+            )
 
     def check_network(self) -> None:
         """Refuse a network that can't be made or can't take the images; stored features say that it can.

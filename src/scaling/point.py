@@ -7,7 +7,7 @@ import tempfile
 import time
 import traceback
 from collections.abc import Callable, Iterator, Mapping
-from contextlib import contextmanager, suppress
+from contextlib import contextmanager, nullcontext, suppress
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
@@ -42,6 +42,7 @@ from scaling.tracking import (
     point_of,
     spool,
 )  # fmt: skip
+from scaling.tracking.models import card, save_model
 from scaling.tracking.predictions import PREDICTIONS, VALUES
 
 
@@ -111,7 +112,8 @@ class PointRunner:
         if not claim.ours:
             return Result(planned, "done" if claim.finished else "running", claim.owner)
         shown = self.bars and settings["progress"]
-        with tempfile.TemporaryDirectory() as place, store.heartbeat(claim.run_id) as send:
+        monitor = store.system_metrics(claim.run_id) if settings["tracking"]["system_metrics"] else nullcontext()
+        with tempfile.TemporaryDirectory() as place, store.heartbeat(claim.run_id) as send, monitor:
             folder = Path(place) / "artifacts"
             folder.mkdir()
             log = RunLog(folder / "log.txt", screen, send)
@@ -261,6 +263,18 @@ def run_tags(job: Job) -> dict[str, str]:
     }
 
 
+def keep(folder: Path, job: Job, evaluation: Evaluation) -> None:
+    """Write the fitted head as an MLflow model, with a card that says what it is."""
+    from scaling.adapt import kept
+
+    with tempfile.TemporaryDirectory() as place:
+        head = Path(place) / "head"
+        kept.keep(head, evaluation.outcome.head, job.dataset.task, job.settings["model"], job.precision)
+        save_model(folder, head, kept.__name__)
+    text = card(job.point, evaluation.score, job.dataset.task.class_names, evaluation.flag, job.dataset.remarks)
+    (folder / "README.md").write_text(text, encoding="utf-8")
+
+
 def write_artifacts(folder: Path, job: Job, evaluation: Evaluation) -> None:
     """Write what is kept of a point: config, environment, predictions, and the adaptation's tables."""
     settings = dict(job.settings)
@@ -276,6 +290,8 @@ def write_artifacts(folder: Path, job: Job, evaluation: Evaluation) -> None:
     }
     np.savez_compressed(folder / PREDICTIONS, **arrays)
     np.savez_compressed(folder / VALUES, **packed(evaluation.score.samples, test.labels))
+    if settings["keep_model"]:
+        keep(folder / "model", job, evaluation)
     for name, rows in evaluation.outcome.tables.items():
         with (folder / f"{name}.csv").open("w", newline="", encoding="utf-8") as file:
             writer = csv.DictWriter(file, fieldnames=list(rows[0]))

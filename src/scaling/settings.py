@@ -11,8 +11,9 @@ from scaling.core.reading import read, shown
 #: Types of the settings of a grid point that belong to no class; those of the others are their class's.
 TYPES: Mapping[str, Any] = {
     "seed": int, "precision": str, "subset.draw": Literal["stratified", "first"], "data.dir": str,
-    "checkpoints.dir": str, "checkpoints.seconds": float, "keep_checkpoint": bool, "force": bool, "plan": bool,
-    "progress": bool, "tracking.uri": str | None, "tracking.experiment": str, "trainer.accelerator": str,
+    "checkpoints.dir": str, "checkpoints.seconds": float, "keep_checkpoint": bool, "keep_model": bool, "force": bool,
+    "plan": bool, "progress": bool, "tracking.uri": str | None, "tracking.experiment": str,
+    "tracking.system_metrics": bool, "trainer.accelerator": str,
     "trainer.benchmark": bool | None, "trainer.deterministic": bool | Literal["warn"] | None,
     "trainer.devices": int | str | tuple[int, ...], "trainer.micro_batch": int | None, "trainer.num_nodes": int,
     "trainer.strategy": str,

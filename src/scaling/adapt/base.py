@@ -115,6 +115,7 @@ class Outcome:
         params: what was chosen inside the n samples, such as a penalty; named chosen.*, apart from settings.
         tags: things to know about the run, in words.
         tables: small tables to keep, each a list of rows.
+        head: the fitted head's arrays, see `kept`; none where the adaptation keeps none.
     """
 
     train: Predictions
@@ -123,6 +124,7 @@ class Outcome:
     params: Mapping[str, Any] = field(default_factory=dict)
     tags: Mapping[str, str] = field(default_factory=dict)
     tables: Mapping[str, list[dict[str, Any]]] = field(default_factory=dict)
+    head: Mapping[str, NDArray[Any]] = field(default_factory=dict)
 
 
 class Adaptation(Protocol):
@@ -133,6 +135,8 @@ class Adaptation(Protocol):
     METHOD_VERSION: ClassVar[int]
     #: Whether it needs a network, and would not do with features.
     needs_network: ClassVar[bool] = False
+    #: Whether it hands back a head that can be kept.
+    keeps_head: ClassVar[bool] = False
 
     def identity(self) -> dict[str, Any]:
         """Return the settings that change a score."""

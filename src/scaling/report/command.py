@@ -23,7 +23,7 @@ from scaling.tracking import RunStore
 TYPES = {
     "metric": str | None, "threshold": float | None, "targets": float | tuple[float, ...],
     "labels": float | tuple[float, ...], "level": float, "output": str,
-    "tracking.uri": str | None, "tracking.experiment": str | None,
+    "tracking.uri": str | None, "tracking.experiment": str | None, "tracking.system_metrics": bool,
 }  # fmt: skip
 
 
