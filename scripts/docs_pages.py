@@ -147,7 +147,7 @@ def modules() -> Iterator[tuple[str, str]]:
     rooms: dict[str, list[str]] = {}
     for path in sorted(PACKAGE.rglob("*.py")):
         parts = path.relative_to(PACKAGE).with_suffix("").parts
-        if not parts[-1].startswith("_"):
+        if not parts[-1].startswith("_") and parts[0] != "templates":
             room = parts[0] if len(parts) > 1 else "commands and jobs"
             rooms.setdefault(room, []).append(".".join(["scaling", *parts]))
     for room, names in sorted(rooms.items()):
