@@ -70,6 +70,9 @@ ui: setup ## Open the MLflow UI on this folder's store, on http://127.0.0.1:5000
 report: setup ## Write the report of the newest sweep
 	$(BIN)/python -m scaling.report
 
+reproduce: data ## Run the committed experiments, write docs/reproduced.md; some only: NAMES='quickstart newsgroups'
+	$(BIN)/python scripts/reproduce.py $(NAMES)
+
 bench: setup ## Run the benchmarks and print their tables
 	$(BIN)/python -m benchmarks
 

@@ -20,6 +20,7 @@ from scaling import terminal
 from scaling.core.curves import Curve, Point, curves_of, newest_by_fingerprint
 from scaling.core.errors import SettingError, StoreError, SweepError
 from scaling.core.identity import GridPoint, digest
+from scaling.core.published import compare
 from scaling.core.secrets import mask
 from scaling.estimate import estimate
 from scaling.evaluate import Job
@@ -162,7 +163,7 @@ def run_grid(
             ran.trouble = str(error)
     if todo:
         screen.print(terminal.counts_line(Counter(item.state.state for item in after)))
-    _sum_up(curves_of(found), screen)
+    _sum_up(curves_of(found), settings["expected"], screen)
     if ran.trouble:
         ran.trouble += "\nThe same command runs what is missing, and logs what is kept."
     if ran.failures or ran.trouble:
@@ -170,12 +171,15 @@ def run_grid(
     return after
 
 
-def _sum_up(curves: Sequence[Curve], screen: Console) -> None:
-    """Print the curves' tables and, on a terminal, draw them."""
+def _sum_up(curves: Sequence[Curve], expected: Sequence[Mapping[str, Any]], screen: Console) -> None:
+    """Print the curves' tables, how far they lie from expected figures and, on a terminal, draw them."""
     for table in terminal.curve_tables(curves):
         screen.print(table)
     if drawing := terminal.plot(curves, screen):
         print(drawing)
+    for figure in compare(expected, curves):
+        if figure.measured is not None:
+            screen.print(f"expected: {figure}")
 
 
 def _deliver(settings: Mapping[str, Any], store: RunStore) -> Delivered:

@@ -131,6 +131,12 @@ def test_a_figure_that_no_point_answers_to_is_not_measured(other):
     assert verdicts(EXPECTED | other) == ["not measured"]
 
 
+def test_a_figure_is_of_the_curves_with_its_settings():
+    points = [replace(POINT, curve_id=str(on), settings={"model.pretrained": str(on)}) for on in (True, False)]
+    assert len(verdicts(EXPECTED, points=points)) == 2
+    assert len(verdicts(EXPECTED | {"settings": {"model.pretrained": True}}, points=points)) == 1
+
+
 def test_the_mean_over_seeds_is_compared():
     points = [replace(POINT, seed=seed, test_score=accuracy) for seed, accuracy in enumerate([0.5, 1.0])]
     (comparison,) = compare([EXPECTED], curves_of(points))
@@ -252,7 +258,7 @@ def test_the_screen_says_what_is_missing_double_and_published(tmp_path, capsys):
     lines = capsys.readouterr().out.splitlines()
     assert "missing: net digits knn n=100 seed=0: failed (out of memory)" in lines
     assert "duplicate: net digits knn n=10 seed=0 has 3 finished runs; the newest counts" in lines
-    assert "published: test accuracy, net: 0.5000, expected 0.75 ± 0.01: differs" in lines
+    assert "expected: test accuracy, net: 0.5000, expected 0.75 ± 0.01 (-0.2500): differs" in lines
     assert lines[-1] == f"report: {tmp_path / 'report.html'}"
 
 

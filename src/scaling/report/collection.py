@@ -7,11 +7,11 @@ from typing import Any
 
 from scaling.core.curves import Curve, curves_of, newest_by_fingerprint
 from scaling.core.errors import SettingError, StoreError
+from scaling.core.published import Published, compare
 from scaling.core.secrets import mask
 from scaling.findings import Findings, Settings, find
 from scaling.metrics import Metric, metric_of, primary_metric
 from scaling.report.gaps import Gap, find_gaps
-from scaling.report.published import Published, compare
 from scaling.tracking import KIND, PARENT, RunLinks, RunStore, StoredSamples, opened, to_point
 
 #: Of so many sweeps, the newest, the page shows configuration and environment.
