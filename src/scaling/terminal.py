@@ -2,7 +2,10 @@
 
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
+from itertools import chain
+from math import isfinite
 
+import numpy as np
 from rich.console import Console
 from rich.progress import (
     BarColumn,
@@ -23,6 +26,8 @@ from scaling.metrics import Score
 
 #: A stage shorter than this many steps needs no bar of its own.
 LONG_STAGE = 2
+#: A plot is drawn on screens of this width, for no more curves than there are signs to mark their points.
+NARROWEST, PLOT_WIDTH, PLOT_HEIGHT, MARKERS = 80, 56, 12, "oxabcd"
 
 
 def console() -> Console:
@@ -151,3 +156,23 @@ def curve_tables(curves: Sequence[Curve]) -> Iterator[Table]:
                 *([str(sum(bool(point.flag) for point in curve.at(n)) or "")] if len(table.columns) > 6 else []),
             )
         yield table
+
+
+def plot(curves: Sequence[Curve], screen: Console) -> str:
+    """Draw mean test scores over n, on a logarithmic axis; empty where the screen or the curves don't allow it."""
+    drawn = [curve for curve in curves if len(curve.n) > 1]
+    metrics = {curve.points[0].metric for curve in drawn}
+    means = [curve.band("test_score").mean.tolist() for curve in drawn]
+    wide = screen.is_terminal and screen.width >= NARROWEST and screen.encoding.lower().startswith("utf")
+    if not wide or len(metrics) != 1 or len(drawn) > len(MARKERS) or not all(map(isfinite, chain(*means))):
+        return ""
+    import plotille
+
+    figure = plotille.Figure()
+    figure.width, figure.height, figure.with_colors = PLOT_WIDTH, PLOT_HEIGHT, False
+    figure.x_label, figure.y_label = "n", f"test {metrics.pop()}"
+    figure.x_ticks_fkt = lambda low, high: f"{10**low:.0f}"
+    figure.y_ticks_fkt = lambda low, high: f"{low:.4f}"
+    for curve, mean, marker in zip(drawn, means, MARKERS, strict=False):
+        figure.plot(np.log10(curve.n), mean, label=curve.label, marker=marker)
+    return str(figure.show(legend=len(drawn) > 1)).replace("⠀", " ")

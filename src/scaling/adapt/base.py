@@ -123,6 +123,7 @@ class Outcome:
         params: what was chosen inside the n samples, such as a penalty; named chosen.*, apart from settings.
         tags: things to know about the run, in words.
         tables: small tables to keep, each a list of rows.
+        head: the fitted head's arrays, see `kept`; none where the adaptation keeps none.
     """
 
     train: Predictions
@@ -131,6 +132,7 @@ class Outcome:
     params: Mapping[str, Any] = field(default_factory=dict)
     tags: Mapping[str, str] = field(default_factory=dict)
     tables: Mapping[str, list[dict[str, Any]]] = field(default_factory=dict)
+    head: Mapping[str, NDArray[Any]] = field(default_factory=dict)
 
 
 class Adaptation(Protocol):
@@ -144,6 +146,8 @@ class Adaptation(Protocol):
     #: Whether seeds differ on one and the same subset: by first weights, batches, dropout. Where they don't, or only in
     #: the samples held out for a choice, the full set has one result, that of seed 0.
     draws: ClassVar[bool] = True
+    #: Whether it hands back a head that can be kept.
+    keeps_head: ClassVar[bool] = False
 
     def identity(self) -> dict[str, Any]:
         """Return the settings that change a score."""

@@ -52,6 +52,7 @@ class LinearProbe(Adaptation):
     name: ClassVar[str] = "linear_probe"
     METHOD_VERSION: ClassVar[int] = 3
     draws: ClassVar[bool] = False
+    keeps_head: ClassVar[bool] = True
 
     def __post_init__(self) -> None:
         given: Any = self.penalties
@@ -119,6 +120,10 @@ class LinearProbe(Adaptation):
             },
             tags=_remarks(folds is not None, chosen, penalties, fitted.converged),
             tables={"penalty_path": table} if table else {},
+            head={
+                name: tensor.float().cpu().numpy()
+                for name, tensor in zip(("weight", "bias", "mean", "scale"), fitted.standardised, strict=True)
+            },
         )
 
     def head(self, context: Context, subset: Subset, stage: str) -> tuple[NDArray[np.float32], NDArray[np.float32]]:

@@ -7,11 +7,11 @@ from typing import Any
 
 from scaling.core.curves import Curve, curves_of, newest_by_fingerprint
 from scaling.core.errors import StoreError
+from scaling.core.published import Published, compare
 from scaling.core.secrets import mask
 from scaling.findings import Findings, Settings, find
 from scaling.metrics import Metric, primary_metric
 from scaling.report.gaps import MissingPoint, find_gaps
-from scaling.report.published import Published, compare
 from scaling.tracking import RunStore
 from scaling.tracking.artifacts import RunLinks
 from scaling.tracking.predictions import StoredSamples

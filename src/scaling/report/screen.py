@@ -38,8 +38,7 @@ def lines(report: Report) -> Iterator[str]:
     for fingerprint, count in report.duplicates.items():
         yield f"duplicate: {name_of(report, fingerprint)} has {count} finished runs; the newest counts"
     for item in report.published:
-        measured = "–" if item.measured is None else f"{item.measured:.4f}"
-        yield f"published: {item.what}: {measured}, expected {item.expected} ± {item.tolerance}: {item.verdict}"
+        yield f"expected: {item}"
 
 
 def finding_lines(report: Report) -> Iterator[str]:

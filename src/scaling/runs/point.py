@@ -7,7 +7,7 @@ import tempfile
 import time
 import traceback
 from collections.abc import Callable, Iterator
-from contextlib import contextmanager, suppress
+from contextlib import contextmanager, nullcontext, suppress
 from dataclasses import dataclass, field
 from functools import lru_cache
 from pathlib import Path
@@ -29,6 +29,7 @@ from scaling.runs.spec import RunSpec
 from scaling.tasks.base import listed
 from scaling.tracking import RunStore, records, spool
 from scaling.tracking.connection import resolve_uri
+from scaling.tracking.models import card, save_model
 from scaling.tracking.predictions import PREDICTIONS, VALUES
 
 
@@ -98,7 +99,8 @@ class PointRunner:
         if not claim.ours:
             return Result(planned, "done" if claim.finished else "running", claim.owner)
         shown = self.bars and spec.progress
-        with tempfile.TemporaryDirectory() as place, store.heartbeat(claim.run_id) as send:
+        monitor = store.system_metrics(claim.run_id) if spec.places.system_metrics else nullcontext()
+        with tempfile.TemporaryDirectory() as place, store.heartbeat(claim.run_id) as send, monitor:
             folder = Path(place) / "artifacts"
             folder.mkdir()
             log = RunLog(folder / "log.txt", screen, send)
@@ -259,6 +261,18 @@ def run_tags(job: Job) -> dict[str, str]:
     }
 
 
+def keep(folder: Path, job: Job, evaluation: Evaluation) -> None:
+    """Write the fitted head as an MLflow model, with a card that says what it is."""
+    from scaling.adapt import kept
+
+    with tempfile.TemporaryDirectory() as place:
+        head = Path(place) / "head"
+        kept.keep(head, evaluation.outcome.head, job.dataset.task, job.spec.config["model"], job.spec.precision)
+        save_model(folder, head, kept.__name__)
+    text = card(job.point, evaluation.score, job.dataset.task.class_names, evaluation.flag, job.dataset.remarks)
+    (folder / "README.md").write_text(text, encoding="utf-8")
+
+
 def write_artifacts(folder: Path, job: Job, evaluation: Evaluation) -> None:
     """Write what is kept of a point: config, environment, predictions, and the adaptation's tables."""
     settings = dict(job.spec.config)
@@ -274,6 +288,8 @@ def write_artifacts(folder: Path, job: Job, evaluation: Evaluation) -> None:
     }
     np.savez_compressed(folder / PREDICTIONS, **arrays)
     np.savez_compressed(folder / VALUES, **packed(evaluation.score.samples, test.labels))
+    if job.spec.places.keep_model:
+        keep(folder / "model", job, evaluation)
     for name, rows in evaluation.outcome.tables.items():
         with (folder / f"{name}.csv").open("w", newline="", encoding="utf-8") as file:
             writer = csv.DictWriter(file, fieldnames=list(rows[0]))

@@ -42,6 +42,8 @@ class Places:
         checkpoints: folder of trainings that are under way, and of results that wait for the store.
         seconds: between two checkpoints.
         keep_checkpoint: whether the fitted weights stay when a point is finished.
+        keep_model: whether the fitted head is kept as an MLflow model.
+        system_metrics: whether the run logs what the machine is doing.
     """
 
     uri: str | None
@@ -49,6 +51,8 @@ class Places:
     checkpoints: Path
     seconds: float
     keep_checkpoint: bool
+    keep_model: bool
+    system_metrics: bool
 
     @property
     def spool(self) -> Path:
@@ -162,5 +166,5 @@ def _places(config: Mapping[str, Any]) -> Places:
     tracking, checkpoints = config["tracking"], config["checkpoints"]
     return Places(
         tracking["uri"], tracking["experiment"], Path(checkpoints["dir"]), checkpoints["seconds"],
-        config["keep_checkpoint"],
+        config["keep_checkpoint"], config["keep_model"], tracking["system_metrics"],
     )  # fmt: skip

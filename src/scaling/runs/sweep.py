@@ -12,11 +12,15 @@ from collections.abc import Callable, Mapping, Sequence
 from contextlib import nullcontext
 from dataclasses import dataclass, field, replace
 from pathlib import Path
+from typing import Any
+
+from rich.console import Console
 
 from scaling import terminal
-from scaling.core.curves import Point, curves_of, newest_by_fingerprint
+from scaling.core.curves import Curve, Point, curves_of, newest_by_fingerprint
 from scaling.core.errors import SettingError, StoreError, SweepError
 from scaling.core.identity import GridPoint, digest
+from scaling.core.published import compare
 from scaling.core.secrets import mask
 from scaling.runs.estimate import estimate
 from scaling.runs.job import Job
@@ -169,13 +173,23 @@ def run_grid(
             ran.trouble = str(error)
     if todo:
         screen.print(terminal.counts_line(Counter(item.state.state for item in after)))
-    for table in terminal.curve_tables(curves_of(found)):
-        screen.print(table)
+    _sum_up(curves_of(found), first.expected, screen)
     if ran.trouble:
         ran.trouble += "\nThe same command runs what is missing, and logs what is kept."
     if ran.failures or ran.trouble:
         raise SweepError("\n".join(filter(None, (_failure_list(planned, ran.failures, store), ran.trouble))))
     return after
+
+
+def _sum_up(curves: Sequence[Curve], expected: Sequence[Any], screen: Console) -> None:
+    """Print the curves' tables, how far they lie from expected figures and, on a terminal, draw them."""
+    for table in terminal.curve_tables(curves):
+        screen.print(table)
+    if drawing := terminal.plot(curves, screen):
+        print(drawing)
+    for figure in compare(expected, curves):
+        if figure.measured is not None:
+            screen.print(f"expected: {figure}")
 
 
 def _deliver(root: Path, store: RunStore) -> Delivered:

@@ -208,6 +208,18 @@ class RunStore(Delivery):
             stop.set()
             records.held.discard(run_id)
 
+    @contextmanager
+    def system_metrics(self, run_id: str) -> Iterator[None]:
+        """Log what the machine is doing while a run lasts: MLflow's own system/… metrics, every ten seconds."""
+        from mlflow.system_metrics.system_metrics_monitor import SystemMetricsMonitor
+
+        monitor = SystemMetricsMonitor(run_id, tracking_uri=self.uri)
+        monitor.start()
+        try:
+            yield
+        finally:
+            monitor.finish()
+
     def fail(self, run_id: str, reason: str, folder: Path, status: str = "FAILED") -> None:
         """Mark a run FAILED or KILLED, with its reason as a tag and its log among the artifacts."""
         try:
