@@ -22,6 +22,7 @@ from scaling.core.secrets import mask
 from scaling.estimate import estimate
 from scaling.evaluate import Job
 from scaling.point import PointRunner, Result, not_run, spool_of
+from scaling.report.description import described_points
 from scaling.tracking import Delivered, PointState, RunStore, Sweep, few_retries, spool
 
 POLL_SECONDS = 1.0
@@ -209,7 +210,9 @@ def _run(
     finally:
         try:
             with few_retries() if ran.trouble else nullcontext():
-                store.log_curves(sweep.run_id, _finished(points, store))
+                found = _finished(points, store)
+                store.log_curves(sweep.run_id, found)
+                store.describe(sweep.run_id, described_points(found))
                 store.finish_sweep(sweep, status)
         except StoreError as error:  # what was computed is told all the same
             ran.trouble = ran.trouble or str(error)

@@ -8,6 +8,7 @@ import numpy as np
 
 from scaling.core.curves import Curve
 from scaling.core.extrapolation import Forecast, forecast
+from scaling.core.extrapolation.collecting import collection_plan
 from scaling.core.extrapolation.statements import (
     CAUTION_FACTOR,
     Statement,
@@ -109,7 +110,8 @@ def statements(
     for target in settings.targets:
         tested = None if drawn else last.tested
         required = data_requirement(fitted, metric.error(target), noise=noise, tested=tested)
-        found.append(replace(required, details={**required.details, "target": target}))
+        ordered = collection_plan(fitted, metric.error(target), settings.price)
+        found += [replace(one, details={**one.details, "target": target}) for one in (required, ordered)]
     found += [marginal_value(fitted, number) for number in settings.labels]
     if trained is not None:
         found.append(limit(fitted, trained, threshold) if threshold else _no_threshold("limit"))

@@ -11,10 +11,12 @@ from omegaconf import DictConfig
 
 from scaling.config import VERSION_BASE, config_path, plain, run_application, stops_on_user_errors
 from scaling.core.errors import StoreError, remedy
+from scaling.core.extrapolation.collecting import Price
 from scaling.core.secrets import mask
 from scaling.findings import Settings
 from scaling.metrics import metric_of
 from scaling.report.collection import collect
+from scaling.report.description import described
 from scaling.report.files import write
 from scaling.report.screen import show
 from scaling.tracking import RunStore
@@ -22,7 +24,8 @@ from scaling.tracking import RunStore
 #: A single target, or number of labels, is taken for a list of one.
 TYPES = {
     "metric": str | None, "threshold": float | None, "targets": float | tuple[float, ...],
-    "labels": float | tuple[float, ...], "level": float, "output": str,
+    "labels": float | tuple[float, ...], "price.label": float, "price.round": float, "price.short": float,
+    "level": float, "output": str,
     "tracking.uri": str | None, "tracking.experiment": str | None,
 }  # fmt: skip
 
@@ -45,8 +48,9 @@ def application(config: DictConfig) -> None:
         message = f"The report can't be written to {folder}: {error.strerror}.\n"
         raise StoreError(message + remedy(error, "set output= to another place.")) from error
     show(report, folder)
-    if report.parent is not None:  # its curves as metrics were drawn when the sweep ended
-        store.log_files(report.parent, files, "report")
+    if report.parent is not None:
+        store.describe(report.parent, described(report.curves, report.findings))
+        store.log_files(report.parent, files, "report")  # its curves as metrics were drawn when the sweep ended
 
 
 def asked_of(settings: Mapping[str, Any]) -> Settings:
@@ -59,7 +63,10 @@ def asked_of(settings: Mapping[str, Any]) -> Settings:
     lists = [value if isinstance(value := settings[name], list) else [value] for name in ("targets", "labels")]
     targets, labels = (tuple(map(float, entries)) for entries in lists)
     threshold = settings["threshold"]
-    return Settings(metric, None if threshold is None else float(threshold), targets, labels, float(settings["level"]))
+    return Settings(
+        metric, None if threshold is None else float(threshold), targets, labels, Price(**settings["price"]),
+        float(settings["level"]),
+    )  # fmt: skip
 
 
 def newest_experiment(uri: str | None) -> str:

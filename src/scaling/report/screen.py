@@ -13,7 +13,7 @@ WIDTH = 80
 #: With more curves than this, the page alone says what they tell.
 MOST_CURVES = 6
 #: What is said on the screen; the page says everything.
-KINDS = ("trend", "saturation", "data_requirement", "marginal_value", "limit")
+KINDS = ("trend", "saturation", "data_requirement", "collection_plan", "marginal_value", "limit")
 
 
 def show(report: Report, folder: Path) -> None:

@@ -16,6 +16,7 @@ from scaling.tracking.delivery import Delivery, shown
 from scaling.tracking.records import (
     COMMAND,
     CURVE,
+    DESCRIPTION,
     FINGERPRINT,
     GONE,
     HEARTBEAT,
@@ -121,6 +122,11 @@ class RunStore(Delivery):
         with self.translated():
             for start in range(0, len(metrics), PAGE):
                 self.client.log_batch(run_id, metrics=metrics[start : start + PAGE])
+
+    def describe(self, run_id: str, text: str) -> None:
+        """Set what the MLflow UI shows first of a run, in Markdown."""
+        with self.translated():
+            self.client.set_tag(run_id, DESCRIPTION, shown(text))
 
     def _history(self, run_id: str, key: str) -> dict[int, float]:
         with self.translated():
