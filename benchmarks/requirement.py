@@ -2,8 +2,9 @@
 
 Takes the folder of curves (sparse.points.csv.gz and sparse.truth.csv.gz, see extrapolation.py) and the folder of gates
 that `python scripts/train_extrapolation_prior.py CURVES --folds GATES` made, as arguments or in SCALING_CURVES and
-SCALING_GATES. Targets are the true errors at a half of the largest n and at it, 4 and 8 times the largest n that the fit
-sees, each answered by a gate that has not seen the curve's data set. Without gates the shipped one answers, which has.
+SCALING_GATES. Targets are the true errors at a half of the largest n and at it, 4 and 8 times the largest n that the
+fit sees, each answered by a gate that has not seen the curve's data set. Without gates the shipped one answers, which
+has.
 """
 
 import os

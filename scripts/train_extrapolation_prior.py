@@ -1,4 +1,4 @@
-"""Learn which experts to believe: `python scripts/train_extrapolation_prior.py CURVES [--output GATE] [--folds FOLDER]`.
+"""Learn which experts to believe: `python scripts/train_extrapolation_prior.py CURVES [--output GATE] [--folds DIR]`.
 
 CURVES is a folder with sparse.points.csv.gz, sparse.truth.csv.gz, dense.points.csv.gz and dense.truth.csv.gz, columns
 curve,n,error[,stderr]: learning curves of LCDB 1.1 (CC BY 4.0) and of the benchmark of Alabdulmohsin, Neyshabur and

@@ -37,7 +37,7 @@ def curve_findings(
 ) -> CurveFindings:
     """Fit a curve and state what it tells."""
     n, error = errors(curve, metric, train=False)
-    fitted = forecast(n, error, _stderr(n, variances), bounded=metric.bounded)
+    fitted = fitted_curve(curve, metric, variances)
     trained_n, trained_error = errors(curve, metric, train=True)
     trained = forecast(trained_n, trained_error, bounded=metric.bounded) if len(trained_n) else None
     last = max(variances, key=lambda row: row.n)
@@ -54,6 +54,12 @@ def curve_findings(
         variance=tuple(variances),
         gaps=tuple(gaps),
     )
+
+
+def fitted_curve(curve: Curve, metric: Metric, variances: Sequence[Variance]) -> Forecast:
+    """Fit the errors of a curve."""
+    n, error = errors(curve, metric, train=False)
+    return forecast(n, error, _stderr(n, variances), bounded=metric.bounded)
 
 
 def errors(curve: Curve, metric: Metric, train: bool) -> tuple[Floats, Floats]:

@@ -11,6 +11,7 @@ from scaling.findings.asked import SampleSource, Settings, checked_metric
 from scaling.findings.complexity import complexity
 from scaling.findings.costs import costs
 from scaling.findings.curve import curve_findings
+from scaling.findings.next_steps import next_steps
 from scaling.findings.orders import with_lead
 from scaling.findings.pairs import judged, scratch_pairs
 from scaling.findings.pretraining import pretraining
@@ -57,6 +58,7 @@ def find(curves: Sequence[Curve], samples: SampleSource, settings: Settings | No
         pretraining=tuple(pretraining(scratch, comparisons, metric, settings, labels)),
         costs=tuple(costs(shown, metric)),
         complexity=complexity(shown, told, metric),
+        steps=next_steps(shown, told, comparisons, metric, settings),
         notes=(*left_out(curves, shown, metric), *(note for table in tables for note in table.notes())),
         caveats=caveats(shown),
     )

@@ -10,6 +10,7 @@ from numpy.typing import NDArray
 from scaling.core.extrapolation.statements import Statement
 from scaling.findings.asked import Settings
 from scaling.findings.plain import as_plain
+from scaling.findings.step import Step
 from scaling.metrics import Metric
 
 Floats = NDArray[np.float64]
@@ -298,6 +299,7 @@ class Findings:
     Attributes:
         metric: what the curves show.
         settings: what was asked.
+        steps: what to measure next, the best first.
         notes: what is left out, and why.
         caveats: what must be known of the data sets.
     """
@@ -311,6 +313,7 @@ class Findings:
     pretraining: tuple[Pretraining, ...]
     costs: tuple[Cost, ...]
     complexity: Complexity
+    steps: tuple[Step, ...]
     notes: tuple[str, ...]
     caveats: tuple[str, ...]
 

@@ -13,9 +13,10 @@ import numpy as np
 from scaling.core.extrapolation.experts import Floats
 from scaling.core.extrapolation.forecast import Forecast
 from scaling.core.extrapolation.statements import CAUTION_FACTOR, COVERAGE
+from scaling.core.words import samples
 
 #: Curves drawn, and how many of them are taken for the true one in turn.
-DRAWN, TRUE = 4000, 100
+DRAWN, TRUE = 2000, 60
 #: Places an octave, and octaves beyond the largest n, at which answers that are sizes are sought.
 STEPS, AHEAD = 4, 5
 #: An error that even many test samples and runs are not told apart below, as a share of the error.
@@ -30,13 +31,11 @@ class Question:
         name: in words, as in "the saturation interval would shrink".
         sizes: n at which its answer looks, shape (t,).
         answer: from curves at these sizes (r, t) to one number each (r,).
-        scale: below this width an answer is no longer worth narrowing.
     """
 
     name: str
     sizes: Floats
     answer: Callable[[Floats], Floats]
-    scale: float = 0.0
 
 
 def saturated(top: float, small: float) -> Question:
@@ -47,7 +46,7 @@ def saturated(top: float, small: float) -> Question:
         late = np.flip(np.logical_and.accumulate(np.flip(paths - paths[:, -1:] <= small, 1), 1), 1)
         return octaves[late.argmax(1)]
 
-    return Question("saturation", top * np.exp2(octaves), answer, 0.5)
+    return Question("saturation", top * np.exp2(octaves), answer)
 
 
 def reaching(top: float, error: float) -> Question:
@@ -58,19 +57,18 @@ def reaching(top: float, error: float) -> Question:
         below = paths <= error
         return np.where(below.any(1), octaves[below.argmax(1)], float(AHEAD))
 
-    return Question(f"n for an error of {error:.4g}", top * np.exp2(octaves), answer, 0.5)
+    return Question(f"n for an error of {error:.4g}", top * np.exp2(octaves), answer)
 
 
 def gained(top: float, labels: float) -> Question:
     """Ask by how much the next labels lower the error."""
-    return Question(
-        f"value of the next {labels:,.12g} labels", np.array([top, top + labels]), lambda paths: paths[:, 0] - paths[:, 1]
-    )
+    name = f"value of the next {samples(labels)} labels"
+    return Question(name, np.array([top, top + labels]), lambda paths: paths[:, 0] - paths[:, 1])
 
 
 def valued(n: float) -> Question:
     """Ask for the error at a size, by which curves are ranked there."""
-    return Question(f"ranking at n = {n:,.12g}", np.array([float(n)]), lambda paths: paths[:, 0])
+    return Question(f"ranking at n = {samples(n)}", np.array([float(n)]), lambda paths: paths[:, 0])
 
 
 def width(answers: Floats) -> float:
