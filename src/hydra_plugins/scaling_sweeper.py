@@ -62,11 +62,12 @@ class GridSweeper(BasicSweeper):
 
     def sweep(self, arguments: list[str]) -> Any:
         """Run the grid of these overrides."""
+        from scaling.auto import run
         from scaling.core.errors import SettingError
         from scaling.core.secrets import lift
         from scaling.overrides import alternatives, spelled
         from scaling.point import PointRunner, Result, failure_reason
-        from scaling.sweep import Planned, run_grid
+        from scaling.sweep import Planned
 
         assert self.hydra_context is not None
         assert self.config is not None
@@ -96,7 +97,7 @@ class GridSweeper(BasicSweeper):
                     results.append(Result(item.point.fingerprint, "failed", failure_reason(error)))
             return results
 
-        return run_grid(self._compose(grid), launch, in_process)
+        return run(self._compose(grid), launch, in_process)
 
     def _compose(self, grid: list[list[str]]) -> list[tuple[list[str], dict[str, Any]]]:
         """Resolve the settings of each point. Composing is slow (about 0.1 s): n and seed are only filled in."""

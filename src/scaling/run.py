@@ -17,17 +17,18 @@ from scaling.config import VERSION_BASE, config_path, plain, run_application, st
 @stops_on_user_errors
 def application(config: DictConfig) -> Any:
     """Run one grid point; in a multirun the sweeper calls its own function instead."""
+    from scaling.auto import run
     from scaling.point import PointRunner, Result
-    from scaling.sweep import Planned, run_grid
+    from scaling.sweep import Planned
 
     assert HydraConfig.get().mode == RunMode.RUN
 
     settings = plain(config, HydraConfig.get().overrides.task)
 
     def launch(runner: PointRunner, points: Sequence[Planned]) -> list[Result]:
-        return [runner(settings, position, item.point.fingerprint) for position, item in enumerate(points)]
+        return [runner(item.settings, position, item.point.fingerprint) for position, item in enumerate(points)]
 
-    run_grid([((), settings)], launch)
+    run([((), settings)], launch)
 
 
 def main() -> None:

@@ -10,6 +10,7 @@ from scaling.core.reading import read, shown
 
 #: Types of the settings of a grid point that belong to no class; those of the others are their class's.
 TYPES: Mapping[str, Any] = {
+    "target": float | None, "until": Literal["target", "saturation", "ranking"] | None, "budget": str | None,
     "seed": int, "precision": str, "subset.draw": Literal["stratified", "first"], "data.dir": str,
     "checkpoints.dir": str, "checkpoints.seconds": float, "keep_checkpoint": bool, "force": bool, "plan": bool,
     "progress": bool, "tracking.uri": str | None, "tracking.experiment": str, "trainer.accelerator": str,

@@ -105,13 +105,15 @@ def looked_up(planned: Sequence[Planned], store: RunStore) -> list[Planned]:
 
 
 def run_grid(
-    candidates: Sequence[tuple[Sequence[str], Mapping[str, Any]]], launch: Launch, in_process: bool = True
-) -> list[Planned]:
+    candidates: Sequence[tuple[Sequence[str], Mapping[str, Any]]], launch: Launch, in_process: bool = True,
+    sweep_id: str = "",
+) -> list[Planned]:  # fmt: skip
     """Plan and run a grid; print what is done, failed and pending, and how it came out.
 
     Args:
         candidates: overrides and resolved settings of each point, at least one.
         launch: how points are run.
+        sweep_id: that of a sweep whose grid grows step by step, and which says itself how it comes out.
         in_process: whether `launch` runs them one by one in this process, so that bars can be drawn.
 
     Returns:
@@ -137,7 +139,8 @@ def run_grid(
     todo = [item for item in todo if item.point.fingerprint not in stuck]
     for one in {str((item.settings["model"], item.settings["dataset"])): item.settings for item in todo}.values():
         Job(one).check_network()
-    screen.print(terminal.counts_line(Counter(item.state.state for item in planned)))
+    if not sweep_id:
+        screen.print(terminal.counts_line(Counter(item.state.state for item in planned)))
     if settings["plan"]:
         rows = [(item.point, item.state.state, item.state.reason.split("\n")[0]) for item in planned]
         screen.print(terminal.plan_table(rows))
@@ -146,7 +149,7 @@ def run_grid(
         return planned
     if not todo:
         screen.print(f"nothing to run; force=true runs finished points again (store: {mask(store.uri)})")
-    ran = _run(planned, todo, settings, store, launch, in_process)
+    ran = _run(planned, todo, settings, store, launch, in_process, sweep_id)
     ran.failures |= stuck
     after, found = [replace(item, state=ran.state(item)) for item in planned], list(ran.points.values())
     if not ran.trouble:
@@ -159,9 +162,9 @@ def run_grid(
             found = _finished([item.point for item in planned], store)
         except StoreError as error:
             ran.trouble = str(error)
-    if todo:
+    if todo and not sweep_id:
         screen.print(terminal.counts_line(Counter(item.state.state for item in after)))
-    for table in terminal.curve_tables(curves_of(found)):
+    for table in () if sweep_id else terminal.curve_tables(curves_of(found)):
         screen.print(table)
     if ran.trouble:
         ran.trouble += "\nThe same command runs what is missing, and logs what is kept."
@@ -186,12 +189,12 @@ def _deliver(settings: Mapping[str, Any], store: RunStore) -> Delivered:
 
 def _run(
     planned: list[Planned], todo: list[Planned], settings: Mapping[str, Any], store: RunStore, launch: Launch,
-    in_process: bool,
+    in_process: bool, sweep_id: str,
 ) -> Ran:  # fmt: skip
     """Run what is to be done under the grid's parent run."""
     points = [item.point for item in planned]
     store.close_stale()
-    sweep = _open(points, settings, store)
+    sweep = _open(points, settings, store, sweep_id)
     runner = PointRunner(sweep, len(todo), tuple(terminal.varying(points)), in_process)
     status, ran = "KILLED", Ran()
     try:
@@ -259,7 +262,7 @@ def _reason(point: GridPoint, result: Result) -> str:
     return f"not what was planned, so not computed: {point.unlike(result.found)} changed while the sweep ran"
 
 
-def _open(points: Sequence[GridPoint], settings: Mapping[str, Any], store: RunStore) -> Sweep:
+def _open(points: Sequence[GridPoint], settings: Mapping[str, Any], store: RunStore, sweep_id: str = "") -> Sweep:
     """Open the parent run, with the grid and the published figures among its artifacts."""
     fingerprints = sorted(point.fingerprint for point in points)
     models, datasets, adaptations = (
@@ -268,7 +271,7 @@ def _open(points: Sequence[GridPoint], settings: Mapping[str, Any], store: RunSt
     sizes = sorted({point.n for point in points})
     span = f"n={sizes[0]}" if len(sizes) == 1 else f"n={sizes[0]}…{sizes[-1]}"
     name = f"sweep {models} {datasets} {adaptations} {span}"
-    sweep = store.open_sweep(digest(fingerprints)[:16], name, {"scaling.command": " ".join(sys.argv)})
+    sweep = store.open_sweep(sweep_id or digest(fingerprints)[:16], name, {"scaling.command": " ".join(sys.argv)})
     grid = [
         {
             "fingerprint": point.fingerprint, "curve_id": point.curve_id, "model": point.model,
