@@ -285,6 +285,31 @@ class Relation:
 
 
 @dataclass(frozen=True)
+class ClassGrowth:
+    """One class of a curve.
+
+    Attributes:
+        tested: test samples of the class, as far as its values tell; None where they don't.
+        now: its metric at the largest n, mean over seeds.
+        double, low, high: forecast of one measurement at twice the n, with a central 90 % interval; None without one.
+        gain, gain_low, gain_high: by how much twice the n lowers its error, with a central 90 % interval.
+        light: "grows", "flat" or "too few to tell".
+    """
+
+    curve_id: str
+    name: str
+    tested: int | None
+    now: float
+    double: float | None
+    low: float | None
+    high: float | None
+    gain: float | None
+    gain_low: float | None
+    gain_high: float | None
+    light: str
+
+
+@dataclass(frozen=True)
 class Complexity:
     """Scalability against the size of models: one row a curve, and what the rows say together."""
 
@@ -299,6 +324,7 @@ class Findings:
     Attributes:
         metric: what the curves show.
         settings: what was asked.
+        classes: of each curve, those first that further labels help most; of the first curves where there are many.
         steps: what to measure next, the best first.
         notes: what is left out, and why.
         caveats: what must be known of the data sets.
@@ -314,6 +340,7 @@ class Findings:
     costs: tuple[Cost, ...]
     complexity: Complexity
     steps: tuple[Step, ...]
+    classes: tuple[ClassGrowth, ...]
     notes: tuple[str, ...]
     caveats: tuple[str, ...]
 

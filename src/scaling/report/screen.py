@@ -57,6 +57,9 @@ def finding_lines(report: Report) -> Iterator[str]:
     for crossover in report.findings.crossovers:
         if crossover.told:
             yield from wrapped(f"crossover: {crossover.text}")
+    for text, command in report.next_steps:
+        yield from wrapped(f"next: {text}")
+        yield f"    {command}"
 
 
 def statement_lines(curve: CurveFindings) -> Iterator[str]:

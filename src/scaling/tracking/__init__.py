@@ -11,6 +11,7 @@ from scaling.tracking.predictions import StoredSamples
 from scaling.tracking.records import (
     ABSENT,
     BACKBONE,
+    COMMAND,
     CONTRADICTIONS,
     CURVE,
     FINGERPRINT,
@@ -36,7 +37,7 @@ from scaling.tracking.records import (
 from scaling.tracking.store import RunStore
 
 __all__ = [
-    "ABSENT", "BACKBONE", "CONTRADICTIONS", "CURVE", "FINGERPRINT", "FLAG", "KIND", "LEAKAGE", "MACHINE", "METRIC",
+    "ABSENT", "BACKBONE", "COMMAND", "CONTRADICTIONS", "CURVE", "FINGERPRINT", "FLAG", "KIND", "LEAKAGE", "MACHINE", "METRIC",
     "PARENT", "POOL", "PRECISION_USED", "REASON", "SWEEP", "Claim", "Delivered", "PointState", "RunLinks", "RunStore",
     "StoredSamples", "Sweep", "fetch_runs", "few_retries", "is_stale", "metric_key", "opened", "point_of",
     "resolve_uri", "to_point",
