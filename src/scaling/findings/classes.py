@@ -22,26 +22,30 @@ GROWS, FLAT, TOO_FEW = "grows", "flat", "too few to tell"
 FLAT_WITHIN = 0.05
 
 
-def class_growth(curve: Curve, settings: Settings) -> tuple[ClassGrowth, ...]:
-    """Return the classes of a curve, those first that twice the n helps most; none where runs logged none."""
+def class_growth(curve: Curve, alike: Sequence[Curve], settings: Settings) -> tuple[ClassGrowth, ...]:
+    """Return the classes of a curve, those first that twice the n helps most; none where runs logged none.
+
+    Args:
+        alike: curves that are tested on the same samples, itself among them.
+    """
     found = class_metric(curve.points[0].metric)
     if found is None:
         return ()
     start = f"test/{found.name}"
     names = {key.removeprefix(start) for point in curve.points for key in point.metrics if key.startswith(start)}
     bounds = {f"{name}{end}" for name in names for end in ("_low", "_high")}
-    rows = [row for name in sorted(names - bounds) if (row := growth(curve, name, found, settings)) is not None]
+    counts = {name: _tested(alike, f"{start}{name}") if found.share else None for name in names - bounds}
+    rows = [row for name in sorted(counts) if (row := growth(curve, name, found, counts[name], settings)) is not None]
     return tuple(sorted(rows, key=lambda row: (row.gain is None, -(row.gain or 0.0), row.name)))
 
 
-def growth(curve: Curve, name: str, kind: Metric, settings: Settings) -> ClassGrowth | None:
+def growth(curve: Curve, name: str, kind: Metric, tested: int | None, settings: Settings) -> ClassGrowth | None:
     """Return what a class's curve tells; None where the largest n lacks it."""
     metric = metric_of(f"{kind.name}{name}", [curve.points[0].metric])
     measured = [(n, values) for n in curve.n.tolist() if (values := list(_values(curve.at(n), metric.key)))]
     if not measured or measured[-1][0] != max(curve.n):
         return None
     now = float(np.mean(measured[-1][1]))
-    tested = samples_behind([v for _, values in measured for v in values]) if kind.share else None
     n = np.array([n for n, _ in measured], dtype=np.float64)
     error = np.array([max(metric.error(float(np.mean(values))), 0.0) for _, values in measured])
     stderr = np.array([_stderr(curve.at(n), values, metric, tested) for n, values in measured])
@@ -70,10 +74,14 @@ def _stderr(points: Sequence[Point], values: Sequence[float], metric: Metric, te
     if tested is not None:  # two further samples on either side, as in the intervals of rates
         share = (float(np.mean(values)) * tested + 2) / (tested + 4)
         return sqrt(share * (1 - share) / (tested + 4) + draws)
-    widths = [
-        high - low for low, high in zip(*(_values(points, f"{metric.key}{e}") for e in ("_low", "_high")), strict=True)
-    ]
-    return sqrt((float(np.mean(widths)) / (2 * Z_95)) ** 2 + draws) if widths else float("nan")
+    low, high = (list(_values(points, f"{metric.key}_{end}")) for end in ("low", "high"))
+    return sqrt((float(np.subtract(high, low).mean()) / (2 * Z_95)) ** 2 + draws) if low else float("nan")
+
+
+def _tested(curves: Sequence[Curve], key: str) -> int | None:
+    """Return the test samples of a class; None where every value is 0 or 1, which any number can have."""
+    found = samples_behind([value for curve in curves for value in _values(curve.points, key)])
+    return found if found > 1 else None
 
 
 def samples_behind(shares: Sequence[float]) -> int:

@@ -60,7 +60,13 @@ def find(curves: Sequence[Curve], samples: SampleSource, settings: Settings | No
         costs=tuple(costs(shown, metric)),
         complexity=complexity(shown, told, metric),
         steps=next_steps(shown, told, comparisons, metric, settings),
-        classes=tuple(row for curve in shown[:MOST_CURVES] for row in class_growth(curve, settings)),
+        classes=tuple(
+            row
+            for table in tables
+            for curve in table.curves
+            if curve in shown[:MOST_CURVES]
+            for row in class_growth(curve, table.curves, settings)
+        ),
         notes=(*left_out(curves, shown, metric), *(note for table in tables for note in table.notes())),
         caveats=caveats(shown),
     )

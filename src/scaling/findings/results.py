@@ -89,9 +89,8 @@ class CurveFindings:
 
     Attributes:
         dataset: the data set's name.
-        statements: trend, local_exponent, asymptote, saturation, one data_requirement and one
-            collection_plan a target, one marginal_value a
-            number of labels, limit (what the limit of upgradeability suggests).
+        statements: trend, local_exponent, asymptote, saturation, one data_requirement and one collection_plan a target,
+            one marginal_value a number of labels, limit (what the limit of upgradeability suggests).
         forecast: of the metric's error; None where it can't be had.
         train_forecast: of the train error; None where the metric has no train counterpart.
         caution_from: n beyond which a forecast reaches far.

@@ -1,7 +1,7 @@
 """The command that measures the next points of a curve: that of its sweep, with other n and seeds."""
 
 import shlex
-from collections.abc import Iterator, Sequence
+from collections.abc import Sequence
 
 from scaling.core.curves import Point
 
@@ -29,15 +29,15 @@ def command_for(swept: str, point: Point, n: int, seeds: Sequence[int]) -> str:
     return shlex.join(["python", "-m", "scaling.run", *several, *words])
 
 
-def overrides(swept: str) -> Iterator[str]:
-    """Yield the overrides of a command; a word without a name goes on the one before it."""
+def overrides(swept: str) -> list[str]:
+    """Return the overrides of a command, the last of each name; a word without a name goes on the one before it."""
     found: list[str] = []
     for word in swept.split():
         if "=" in word:
             found.append(word)
         elif found and not word.startswith("-"):
             found[-1] += f" {word}"
-    yield from found
+    return list({_name(text): text for text in found}.values())
 
 
 def _name(text: str) -> str:

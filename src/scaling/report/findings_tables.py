@@ -109,7 +109,7 @@ def variance(findings: Findings, labels: Mapping[str, str]) -> Table:
 
 def classes(findings: Findings, labels: Mapping[str, str]) -> Table:
     """Return one row a curve and class, those first that twice the n helps most."""
-    columns = (
+    columns: tuple[Column, ...] = (
         Column("curve", "curve"), Column("class", "class"), Column("labels", "light"),
         Column("test samples", "tested", "d"), share("now", "now"), share("at 2 n", "double"), share("low", "low"),
         share("high", "high"), share("gain", "gain", "+"), share("low", "gain_low", "+"),
@@ -117,8 +117,8 @@ def classes(findings: Findings, labels: Mapping[str, str]) -> Table:
     )  # fmt: skip
     rows: tuple[tuple[Any, ...], ...] = tuple(
         (
-            labels.get(c.curve_id, c.curve_id), c.name, LIGHTS[c.light], c.tested, c.now, c.double, c.low, c.high, c.gain,
-            c.gain_low, c.gain_high,
+            labels.get(c.curve_id, c.curve_id), c.name, LIGHTS[c.light], c.tested, c.now, c.double, c.low, c.high,
+            c.gain, c.gain_low, c.gain_high,
         )
         for c in sorted(findings.classes, key=lambda c: (c.gain is None, -(c.gain or 0.0)))
     )  # fmt: skip

@@ -37,9 +37,9 @@ from scaling.tracking.records import (
 from scaling.tracking.store import RunStore
 
 __all__ = [
-    "ABSENT", "BACKBONE", "COMMAND", "CONTRADICTIONS", "CURVE", "FINGERPRINT", "FLAG", "KIND", "LEAKAGE", "MACHINE", "METRIC",
-    "PARENT", "POOL", "PRECISION_USED", "REASON", "SWEEP", "Claim", "Delivered", "PointState", "RunLinks", "RunStore",
-    "StoredSamples", "Sweep", "fetch_runs", "few_retries", "is_stale", "metric_key", "opened", "point_of",
+    "ABSENT", "BACKBONE", "COMMAND", "CONTRADICTIONS", "CURVE", "FINGERPRINT", "FLAG", "KIND", "LEAKAGE", "MACHINE",
+    "METRIC", "PARENT", "POOL", "PRECISION_USED", "REASON", "SWEEP", "Claim", "Delivered", "PointState", "RunLinks",
+    "RunStore", "StoredSamples", "Sweep", "fetch_runs", "few_retries", "is_stale", "metric_key", "opened", "point_of",
     "resolve_uri", "to_point",
 ]  # fmt: skip
 

@@ -90,9 +90,10 @@ def collection_plan(fitted: Forecast, error: float, price: Price) -> Statement:
         return refusal(kind, why, chance=found.chance)
     made = plan(found, price)
     orders = np.diff([now, *made.totals]).tolist()
-    then = [f"{about(order)} more if they do not suffice" for order in orders[1:]]
+    first, *more = map(about, orders)
+    then = f", then, as long as they do not suffice, {', '.join(more)} more" if more else ""
     text = (
-        f"For an error of {error:.4g} order {', then '.join([f'{about(orders[0])} labels', *then])}. That reaches it in"
+        f"For an error of {error:.4g} order {first} labels{then}. That reaches it in"
         f" {100 * SURE:.0f} % of the cases in which data does {within} at all (chance {found.chance:.2f}), at an"
         f" expected cost of {about(made.cost)} where a label costs {price.label:g}, a round {price.round:g} and falling"
         f" short {price.short:g}."
