@@ -10,13 +10,14 @@ from scaling.auto.lines import Line
 from scaling.core.costs import duration
 from scaling.core.curves import Curve
 from scaling.core.errors import SettingError
-from scaling.core.extrapolation.narrowing import DRAWN, Question, reaching, saturated, valued
+from scaling.core.extrapolation.narrowing import Question, drawn, reaching, saturated, valued
 from scaling.core.extrapolation.statements import TEST_SET
 from scaling.core.words import samples
 from scaling.findings import Settings, find
 from scaling.findings.curve import fitted_curve
 from scaling.findings.next_steps import Candidate, rated, sizes
 from scaling.findings.results import CurveFindings, Findings, Floats
+from scaling.metrics import Metric
 from scaling.report.description import Unread
 
 #: The n of a target is found once the next smaller size that was measured is within this factor.
@@ -60,7 +61,8 @@ class Course:
                 points = line.at(waiting[0])
                 if self.seconds(points) > left:
                     return Step((), "the budget is spent before three sizes show a trend")
-                return Step(points, f"n = {samples(waiting[0])}: three sizes are the fewest that show a trend")
+                who = f"{line.name} " if len(self.lines) > 1 else ""
+                return Step(points, f"{who}n = {samples(waiting[0])}: three sizes are the fewest that show a trend")
         targets = () if self.goal.target is None else (self.goal.target,)
         found = find(curves, Unread(), Settings(targets=targets, labels=(1_000,)))
         if answer := self.answered(found, by_id):
@@ -71,10 +73,10 @@ class Course:
         """Return the answer in words; empty where there is none yet."""
         if self.goal.until == "ranking":
             return self.leader(found, curves)
-        said = [self.told(of, curves[of.curve_id]) for of in found.curves]
+        said = [self.told(of, curves[of.curve_id], found.metric) for of in found.curves]
         return " ".join(said) if all(said) else ""
 
-    def told(self, of: CurveFindings, curve: Curve) -> str:
+    def told(self, of: CurveFindings, curve: Curve, metric: Metric) -> str:
         """Return what a curve answers; empty where it doesn't yet."""
         pool = next(line.pool for line in self.lines if line.curve_id == of.curve_id)
         kind = "saturation" if self.goal.until == "saturation" else "data_requirement"
@@ -87,7 +89,10 @@ class Course:
             below = curve.n[curve.n < statement.estimate]
             near = len(below) and statement.estimate <= NEAR_ENOUGH * below[-1]
             return f"{name}{statement.text} It is not at {samples(int(below[-1]))}." if near else ""
-        return f"{name}not within the {samples(pool)} samples. {statement.text}" if max(curve.n) >= pool else ""
+        fitted = fitted_curve(curve, metric, of.variance)
+        chance = fitted.at_target([pool], float(statement.details["error"]))[1][0]
+        hopeless = max(curve.n) >= pool or chance < 1 - SURE
+        return f"{name}not within the {samples(pool)} samples. {statement.text}" if hopeless else ""
 
     def leader(self, found: Findings, curves: Mapping[str, Curve]) -> str:
         """Return which curve is best at the whole training set, where that is sure enough."""
@@ -109,11 +114,9 @@ class Course:
         fits = [fitted_curve(curves[of.curve_id], found.metric, of.variance) for of in found.curves]
         if any(fitted.experts is None for fitted in fits):
             return None
-        # Rows are drawn by one generator each: shuffled, so that no two curves go up and down together.
-        shuffled = [np.random.default_rng(i).permutation(DRAWN) for i in range(len(fits))]
         return np.stack([
-            fitted.paths([pool[of.curve_id]], DRAWN)[order, 0]
-            for fitted, of, order in zip(fits, found.curves, shuffled, strict=True)
+            drawn(fitted, pool[of.curve_id], order)
+            for order, (fitted, of) in enumerate(zip(fits, found.curves, strict=True), 1)
         ])  # fmt: skip
 
     def best(self, found: Findings, curves: Mapping[str, Curve], left: float) -> Step:

@@ -7,6 +7,7 @@ from typing import Any
 
 from scaling.auto.goal import Points
 from scaling.core.errors import AdaptationError, SettingError
+from scaling.core.identity import GridPoint
 from scaling.core.subsets import FULL
 from scaling.evaluate import Job
 
@@ -20,10 +21,12 @@ class Line:
 
     Attributes:
         curve_id: of its points.
+        name: model, data set and adaptation.
         pool: size of the whole training set.
     """
 
     curve_id: str
+    name: str
     pool: int
     points: Points
 
@@ -73,8 +76,13 @@ def lines(candidates: Points) -> list[Line]:
     Raises:
         ScalingError: even the whole training set can't be run as it is set.
     """
-    groups: dict[tuple[str, int], list[tuple[Sequence[str], Mapping[str, Any]]]] = {}
+    groups: dict[str, list[tuple[Sequence[str], Mapping[str, Any]]]] = {}
+    found: dict[str, GridPoint] = {}
     for overrides, settings in candidates:
         point = Job({**settings, "n": FULL}).check()
-        groups.setdefault((point.curve_id, point.n), []).append((overrides, settings))
-    return [Line(curve_id, pool, points) for (curve_id, pool), points in groups.items()]
+        found[point.curve_id] = point
+        groups.setdefault(point.curve_id, []).append((overrides, settings))
+    return [
+        Line(curve_id, f"{point.model} {point.dataset} {point.adaptation}", point.n, groups[curve_id])
+        for curve_id, point in found.items()
+    ]

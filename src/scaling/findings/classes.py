@@ -59,7 +59,7 @@ def growth(curve: Curve, name: str, kind: Metric, tested: int | None, settings: 
     tail = (1 - COVERAGE) / 2
     low, gain, high = np.quantile(paths[:, 0] - paths[:, 1], [tail, 0.5, 1 - tail]).tolist()
     small = settings.threshold or SMALL_SHARE * float(error[-1])
-    light = GROWS if low > 0 else FLAT if high < small else TOO_FEW
+    light = FLAT if high < small else GROWS if low > 0 else TOO_FEW
     value, *ends = (metric.value(float(of[0])) for of in (ahead.error, ahead.lower90, ahead.upper90))
     return ClassGrowth(curve.curve_id, name, tested, now, value, min(ends), max(ends), gain, low, high, light)
 

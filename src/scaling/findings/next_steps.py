@@ -10,14 +10,15 @@ from scipy.optimize import nnls
 from scaling.core.curves import Curve
 from scaling.core.extrapolation import Forecast
 from scaling.core.extrapolation.narrowing import (
-    DRAWN,
     Question,
+    drawn,
     gained,
     narrowing,
     reaching,
     saturated,
     valued,
 )  # fmt: skip
+from scaling.core.extrapolation.statements import TEST_SET
 from scaling.findings.asked import Settings
 from scaling.findings.costs import feature_seconds
 from scaling.findings.curve import fitted_curve
@@ -95,7 +96,8 @@ def open_questions(found: CurveFindings, fitted: Forecast, settings: Settings) -
     """Return what is asked of a curve and can't be told yet."""
     top, asked = fitted.observations.top, []
     for item in found.statements:
-        if item.kind == "saturation" and not item.told and "small" in item.details:
+        by_test_set = f"from {TEST_SET}" in item.text  # then no further point tells
+        if item.kind == "saturation" and not item.told and not by_test_set and "small" in item.details:
             asked.append(saturated(top, item.details["small"]))
         if item.kind == "data_requirement" and not item.told:
             asked.append(reaching(top, item.details["error"]))
@@ -134,7 +136,7 @@ def next_steps(
         if fitted.experts is None or not pool:
             continue
         asked: list[tuple[Question, Floats | None]] = [(q, None) for q in open_questions(of, fitted, settings)]
-        asked += duels(curve, fits, comparisons)
+        asked += duels(curve, pool, fits, comparisons)
         for option, shares in rated(fitted, of.variance, asked, candidates(curve, pool)) if asked else ():
             worth = {name: share for name, share in shares.items() if share >= WORTH}
             if worth:
@@ -143,14 +145,14 @@ def next_steps(
 
 
 def duels(
-    curve: Curve, fits: dict[str, Forecast], comparisons: Sequence[Comparison]
+    curve: Curve, pool: int, fits: dict[str, Forecast], comparisons: Sequence[Comparison]
 ) -> list[tuple[Question, Floats | None]]:
-    """Return the open comparisons of a curve at the largest n, each with the other curve's values there."""
+    """Return the comparison with all data, with the other curve's values there, where that at the largest n is open."""
     ours = [c for c in comparisons if curve.curve_id in (c.a, c.b)]
     at = max((c.n for c in ours), default=0)
     made: list[tuple[Question, Floats | None]] = []
     for one in ours:
         other = fits.get(one.b if one.a == curve.curve_id else one.a)
         if one.n == at and one.verdict == "open" and other is not None and other.experts is not None:
-            made.append((valued(at), other.paths([at], DRAWN)[:, 0]))
+            made.append((valued(pool), drawn(other, pool, 1)))
     return made[:1]

@@ -71,6 +71,11 @@ def valued(n: float) -> Question:
     return Question(f"ranking at n = {samples(n)}", np.array([float(n)]), lambda paths: paths[:, 0])
 
 
+def drawn(fitted: Forecast, n: float, order: int) -> Floats:
+    """Draw errors at a size, shape (DRAWN,); other orders keep those of two curves independent."""
+    return np.random.default_rng(order).permutation(fitted.paths([n], DRAWN)[:, 0])
+
+
 def width(answers: Floats) -> float:
     """Return the width of the central 90 % interval of answers (r,)."""
     low, high = np.quantile(answers, [(1 - COVERAGE) / 2, (1 + COVERAGE) / 2])
