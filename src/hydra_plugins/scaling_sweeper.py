@@ -103,11 +103,12 @@ class GridSweeper(BasicSweeper):
 
     def sweep(self, arguments: list[str]) -> Any:
         """Run the grid of these overrides."""
+        from scaling.auto import run
         from scaling.core.errors import SettingError
         from scaling.core.secrets import lift
         from scaling.overrides import alternatives, spelled
         from scaling.runs.point import PointRunner, Result, failure_reason
-        from scaling.runs.sweep import Planned, run_grid
+        from scaling.runs.sweep import Planned
 
         assert self.hydra_context is not None
         assert self.config is not None
@@ -140,7 +141,7 @@ class GridSweeper(BasicSweeper):
                     results.append(Result(item.point.fingerprint, "failed", failure_reason(error)))
             return results
 
-        return run_grid(self._compose(grid, composer), launch, in_process)
+        return run(self._compose(grid, composer), launch, in_process)
 
     def _compose(self, grid: list[list[str]], composer: Composer) -> list[tuple[list[str], "RunSpec"]]:
         """Resolve the settings of each point."""

@@ -12,11 +12,13 @@ from omegaconf import DictConfig
 from scaling import terminal
 from scaling.config import VERSION_BASE, config_path, plain, run_application, stops_on_user_errors
 from scaling.core.errors import StoreError, remedy
+from scaling.core.extrapolation.collecting import Price
 from scaling.core.secrets import mask
 from scaling.findings import Settings
 from scaling.metrics import metric_of
 from scaling.report.bundle import write_bundle
 from scaling.report.collection import Report, collect
+from scaling.report.description import described
 from scaling.report.files import write
 from scaling.report.screen import show
 from scaling.tracking import RunStore
@@ -24,7 +26,8 @@ from scaling.tracking import RunStore
 #: A single target, or number of labels, is taken for a list of one.
 TYPES = {
     "metric": str | None, "threshold": float | None, "targets": float | tuple[float, ...],
-    "labels": float | tuple[float, ...], "level": float, "output": str, "bundle": str | None,
+    "labels": float | tuple[float, ...], "price.label": float, "price.round": float, "price.short": float,
+    "level": float, "output": str, "bundle": str | None,
     "tracking.uri": str | None, "tracking.experiment": str | None, "tracking.system_metrics": bool,
 }  # fmt: skip
 
@@ -49,8 +52,9 @@ def application(config: DictConfig) -> None:
     show(report, folder)
     if settings["bundle"]:
         bundle(report, files, store, Path(settings["bundle"]))
-    if report.parent is not None:  # its curves as metrics were drawn when the sweep ended
-        store.log_files(report.parent, files, "report")
+    if report.parent is not None:
+        store.describe(report.parent, described(report.curves, report.findings))
+        store.log_files(report.parent, files, "report")  # its curves as metrics were drawn when the sweep ended
 
 
 def bundle(report: Report, files: Sequence[Path], store: RunStore, path: Path) -> None:
@@ -73,7 +77,10 @@ def asked_of(settings: Mapping[str, Any]) -> Settings:
     lists = [value if isinstance(value := settings[name], list) else [value] for name in ("targets", "labels")]
     targets, labels = (tuple(map(float, entries)) for entries in lists)
     threshold = settings["threshold"]
-    return Settings(metric, None if threshold is None else float(threshold), targets, labels, float(settings["level"]))
+    return Settings(
+        metric, None if threshold is None else float(threshold), targets, labels, Price(**settings["price"]),
+        float(settings["level"]),
+    )  # fmt: skip
 
 
 def newest_experiment(uri: str | None) -> str:

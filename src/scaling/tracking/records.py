@@ -22,6 +22,7 @@ PRECISION_USED, POOL = "scaling.precision_used", "scaling.pool"
 BACKBONE, MACHINE = "scaling.backbone", "scaling.machine"  # by which the time of other runs is looked up
 METRIC = "scaling.metric"  # the name of the primary metric, the one that P stands for
 COMMAND = "scaling.command"
+DESCRIPTION = "mlflow.note.content"  # what the UI shows first of a run, as Markdown
 FLAG = "scaling.flag"  # what must be known of a score before it is averaged, such as that it is at chance
 LEAKAGE, CONTRADICTIONS = "scaling.leakage", "scaling.contradictions"  # exact copies in the data set, in words
 REVISION = "scaling.revision"  # of the method at the point's n, where it changed for some n alone

@@ -105,6 +105,11 @@ class RunStore(Delivery):
             for start in range(0, len(metrics), PAGE):
                 self.client.log_batch(run_id, metrics=metrics[start : start + PAGE])
 
+    def describe(self, run_id: str, text: str) -> None:
+        """Set what the MLflow UI shows first of a run, in Markdown."""
+        with self.translated():
+            self.client.set_tag(run_id, records.DESCRIPTION, shown(text))
+
     def _history(self, run_id: str, key: str) -> dict[int, float]:
         with self.translated():
             return {metric.step: metric.value for metric in self.client.get_metric_history(run_id, key)}
