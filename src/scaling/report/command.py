@@ -28,7 +28,7 @@ TYPES = {
     "metric": str | None, "threshold": float | None, "targets": float | tuple[float, ...],
     "labels": float | tuple[float, ...], "price.label": float, "price.round": float, "price.short": float,
     "level": float, "output": str, "bundle": str | None,
-    "tracking.uri": str | None, "tracking.experiment": str | None, "tracking.system_metrics": bool,
+    "tracking.uri": str | None, "tracking.experiment": str | None,
 }  # fmt: skip
 
 
