@@ -10,7 +10,7 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from scaling.core.errors import AdaptationError, DataError
+from scaling.core.errors import AdaptationError, DataError, SettingError
 from scaling.core.extrapolation import forecast
 from scaling.metrics import FAMILIES
 from scaling.runs.job import Evaluation, Job, evaluate_job
@@ -22,7 +22,8 @@ EXTENDING = ROOT / "docs" / "extending.md"
 FENCE = re.compile(r"^```(\w*)\n(.*?)^```$", re.MULTILINE | re.DOTALL)
 #: Files that the page has the reader write. Each block begins with its file's name as a comment.
 EXAMPLES = {
-    "embed_digits.py", "grades.py", "nearest_class_mean.py", "npz_images.py", "my_conf/dataset/npz_grades.yaml",
+    "embed_digits.py", "grades.py", "nearest_class_mean.py", "npz_images.py", "signals.py",
+    "my_conf/dataset/npz_grades.yaml", "my_conf/dataset/npz_signals.yaml", "my_conf/model/spectrum.yaml",
     "my_conf/adaptation/nearest_class_mean.yaml", "my_conf/dataset/npz_images.yaml", "my_conf/dataset/photos.yaml",
     "my_conf/model/mobilenetv3_small.yaml", "my_conf/model/my_resnet18.yaml", "my_conf/model/resnet34.yaml",
 }  # fmt: skip
@@ -127,6 +128,24 @@ def test_the_task_kind_is_drawn_learnt_and_scored(written):
         assert neighbours.outcome.params == {"chosen.k": 1}
     finally:
         FAMILIES.pop("grades")
+
+
+@pytest.mark.parametrize("adaptation", ["knn", "linear_probe"])
+def test_the_modality_is_read_stored_and_learnt(written, adaptation):
+    rng, arrays = np.random.default_rng(0), {}
+    for part, count in (("train", 60), ("test", 40)):
+        labels = np.arange(count) % 2
+        phase, steps = rng.uniform(0, 6, (count, 1)), np.arange(64)
+        noise = rng.normal(0, 0.5, (count, 64))
+        arrays |= {
+            f"{part}_series": np.sin((labels[:, None] + 2) * steps / 5 + phase) + noise,
+            f"{part}_labels": labels,
+        }
+    np.savez("signals.npz", **arrays)
+    point = ("model=spectrum", "dataset=npz_signals", "dataset.path=signals.npz", f"adaptation={adaptation}")
+    assert evaluate(written, *point, "n=40").score.test_accuracy > 0.95
+    with pytest.raises(SettingError, match="spectrum reads signals, and digits holds images"):
+        Job(settings(written, "model=spectrum", "dataset=digits")).check()
 
 
 def test_the_embeddings_of_the_page_are_made_and_run(command, written, capsys):

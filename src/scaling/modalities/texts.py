@@ -23,7 +23,7 @@ TEXTS = "texts"
 #: The tensors of a batch of tokens, as the models of transformers name them.
 NAMES = ("input_ids", "token_type_ids", "attention_mask")
 #: Tokens that count as one sample in the size of a batch.
-UNIT = 32
+UNIT = 64
 #: Texts that are tokenised at once.
 BLOCK = 1024
 
@@ -161,7 +161,7 @@ class Tokenised(Reader):
         return indices[np.argsort(-self._counts(indices), kind="stable")]
 
     def lengths(self, indices: NDArray[np.int64]) -> NDArray[np.floating]:
-        """Return the lengths of texts: a processor is busy with a batch of about a thousand tokens."""
+        """Return the lengths of texts: a processor is busy with a batch of a few thousand tokens."""
         return np.maximum(1.0, self._counts(indices) / UNIT)
 
     def notes(self) -> list[str]:
