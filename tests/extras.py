@@ -5,7 +5,8 @@ from importlib import import_module
 
 #: Libraries that an extra brings, and our modules or Hydra's that need them.
 OPENS = {
-    "heif": ("pillow_heif", "scaling.datasets.decoding"),
+    "audio": ("soundfile", "soxr", "transformers.audio_utils", "scaling.models.sound"),
+    "heif": ("pillow_heif", "scaling.modalities.images.decoding"),
     "hub": ("datasets", "scaling.datasets.hugging_face"),
     "joblib": ("hydra_plugins.hydra_joblib_launcher.joblib_launcher",),
     "lora": ("peft", "transformers", "scaling.adapt.lora"),

