@@ -5,7 +5,7 @@ are a matrix of which sample has which, (N, k) of 0 and 1, and `stratify` says w
 """
 
 from functools import lru_cache
-from typing import Literal
+from typing import Any, Literal, get_args
 
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
@@ -14,7 +14,9 @@ from scaling.core.errors import SettingError
 from scaling.core.reading import shown, whole_number
 from scaling.core.stratify import iterative_folds, iterative_subset, iterative_validation
 
-Draw = Literal["stratified", "first"]
+Draw = Literal["stratified", "first", "groups"]
+#: Groups among which the next one is chosen, so that the classes' shares stay those of all samples.
+AHEAD = 16
 FULL = "full"
 
 
@@ -65,30 +67,42 @@ def class_quotas(class_sizes: tuple[int, ...], n: int) -> tuple[int, ...]:
     return tuple(counts.tolist())
 
 
-def subset_indices(labels: ArrayLike, n: int | None, seed: int, draw: Draw = "stratified") -> NDArray[np.int64]:
+def subset_indices(
+    labels: ArrayLike, n: int | None, seed: int, draw: Draw = "stratified", groups: NDArray[Any] | None = None
+) -> NDArray[np.int64]:
     """Choose n of the training samples.
 
     For one seed a smaller subset is contained in every larger one. n at or above the number of samples gives
-    all of them. `draw="first"` takes the first n in stored order instead, as the source articles do.
+    all of them. `draw="first"` takes the first n in stored order instead, as the source articles do; `draw="groups"`
+    takes whole groups, as many as fit into n samples.
 
     Args:
         labels: integer class of each training sample, shape (N,).
         n: samples wanted; None for all.
         seed: seed of the draw; 0 is a seed like any other.
-        draw: "stratified" or "first".
+        draw: "stratified", "first" or "groups".
+        groups: name of each sample's group, shape (N,); needed where these are drawn.
 
     Returns:
-        Sorted indices, shape (min(n, N),).
+        Sorted indices, shape (min(n, N),), or fewer where groups are drawn.
 
     Raises:
-        SettingError: n is smaller than the number of classes (stratified draw), or `draw` is unknown.
+        SettingError: n is smaller than the number of classes (stratified draw) or than the first group, there are no
+            groups to draw, or `draw` is unknown.
     """
     labels = np.asarray(labels)
     size = effective_n(n, len(labels))
-    if draw not in ("stratified", "first"):
-        raise SettingError(f"subset.draw={draw}: expected one of stratified, first.")
+    if draw not in get_args(Draw):
+        raise SettingError(f"subset.draw={draw}: expected one of {', '.join(get_args(Draw))}.")
+    if draw == "groups" and groups is None:
+        raise SettingError(
+            "subset.draw=groups: the data set names no groups, expected a column group beside its labels.\n"
+            "Add it, or draw samples: subset.draw=stratified."
+        )
     if draw == "first" or size == len(labels):
         return np.arange(size)
+    if draw == "groups" and groups is not None:
+        return _whole_groups(labels, size, seed, groups)
     if labels.ndim == 2:
         return iterative_subset(labels, size, seed)
     classes, class_sizes = np.unique(labels, return_counts=True)
@@ -103,6 +117,47 @@ def subset_indices(labels: ArrayLike, n: int | None, seed: int, draw: Draw = "st
         for label, quota in zip(classes, quotas, strict=True)
     ]
     return np.sort(np.concatenate(chosen))
+
+
+def _whole_groups(labels: NDArray[Any], n: int, seed: int, groups: NDArray[Any]) -> NDArray[np.int64]:
+    names, member, sizes = np.unique(groups, return_inverse=True, return_counts=True)
+    order = group_order(_class_counts(labels, member, len(names)), seed)
+    fitting = order[np.cumsum(sizes[order]) <= n]
+    if not len(fitting):
+        raise SettingError(
+            f"n={n} is smaller than the group that is drawn first ({sizes[order[0]]} samples of {names[order[0]]}).\n"
+            f"Use n={sizes[order[0]]} or more: groups are taken whole, up to {sizes.max()} samples each."
+        )
+    return np.flatnonzero(np.isin(member, fitting))
+
+
+def _class_counts(labels: NDArray[Any], member: NDArray[np.int64], groups: int) -> NDArray[np.int64]:
+    """Return how many samples of each class, or with each label, each group has, (groups, k)."""
+    has = labels if labels.ndim == 2 else labels[:, None] == np.unique(labels)
+    counts = np.zeros((groups, has.shape[1]), np.int64)
+    np.add.at(counts, member, has.astype(np.int64))
+    return counts
+
+
+def group_order(counts: NDArray[np.int64], seed: int) -> NDArray[np.int64]:
+    """Return the order in which groups are drawn, (G,): what stands first is as mixed as all of it.
+
+    The groups are shuffled; the next one is that of the first `AHEAD` left with which the classes' shares are closest
+    to those of all samples, by χ². So subsets of whole groups are nested over n for one seed.
+
+    Args:
+        counts: samples of each class in each group, (G, k).
+    """
+    left = np.random.default_rng([seed, 4]).permutation(len(counts)).tolist()
+    total = counts.sum(0)
+    share = total / max(1, total.sum())
+    taken, order = np.zeros(counts.shape[1]), []
+    while left:
+        after = taken + counts[left[:AHEAD]]
+        off = (after / np.maximum(after.sum(1, keepdims=True), 1) - share) ** 2
+        order.append(left.pop(int((off / np.maximum(share, 1e-12)).sum(1).argmin())))
+        taken = taken + counts[order[-1]]
+    return np.array(order, np.int64)
 
 
 def stratified_folds(labels: ArrayLike, folds: int, seed: int) -> NDArray[np.int64]:

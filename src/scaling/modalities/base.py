@@ -30,6 +30,10 @@ class Samples(Protocol):
         """Return a number for each sample, (N,), equal for equal samples and no others, on any machine."""
         ...
 
+    def taken(self, indices: NDArray[np.int64]) -> "Samples":
+        """Return some of the samples as samples of their own."""
+        ...
+
     @property
     def stale(self) -> bool:
         """Whether samples were found to be others than their content was made of."""

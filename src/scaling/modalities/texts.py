@@ -45,6 +45,10 @@ class Texts(Samples):
         """Return texts."""
         return [self.texts[index] for index in indices]
 
+    def taken(self, indices: NDArray[np.int64]) -> "Texts":
+        """Return some of the texts."""
+        return Texts(tuple(self.read(indices)))
+
     def glimpse(self, index: int) -> str:
         """Return the beginning of a text."""
         text = " ".join(self.texts[index].split())
