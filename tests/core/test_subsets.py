@@ -200,3 +200,61 @@ def test_a_validation_part_holds_some_of_each_class_and_never_all():
 def test_a_validation_part_is_empty_where_every_class_has_one_member():
     assert not validation_part(np.arange(5), 0.2, 0).any()
     assert validation_part(np.array([0, 1, 1]), 0.2, 0).sum() == 1
+
+
+@st.composite
+def groupings(draw):
+    """Labels and groups of 1 to 9 samples, in random order."""
+    sizes = draw(st.lists(st.integers(1, 9), min_size=1, max_size=25))
+    rng = np.random.default_rng(draw(seeds))
+    groups = rng.permutation(np.repeat([f"g{i}" for i in range(len(sizes))], sizes))
+    return rng.integers(0, draw(st.integers(1, 4)), len(groups)), groups
+
+
+@examples
+@given(groupings(), seeds)
+def test_whole_groups_are_nested_and_never_too_many(case, seed):
+    labels, groups = case
+    smaller: set[int] = set()
+    for n in range(1, len(labels) + 1):
+        try:
+            drawn = subset_indices(labels, n, seed, "groups", groups)
+        except SettingError:
+            assert not smaller  # n is smaller than the group that is drawn first
+            continue
+        assert 1 <= len(drawn) <= n
+        assert not set(groups[drawn]) & set(np.delete(groups, drawn))
+        assert drawn.tolist() == sorted(drawn.tolist())
+        assert smaller <= set(drawn.tolist())
+        smaller = set(drawn.tolist())
+    assert len(smaller) == len(labels)
+
+
+@examples
+@given(groupings(), seeds)
+def test_groups_are_drawn_alike_whatever_they_are_called_first(case, seed):
+    labels, groups = case
+    n = max(9, len(labels) // 2)
+    again = subset_indices(labels, n, seed, "groups", np.char.add("x", groups))
+    assert subset_indices(labels, n, seed, "groups", groups).tolist() == again.tolist()
+
+
+def test_subsets_of_groups_are_as_mixed_as_all_samples():
+    rng = np.random.default_rng(0)
+    groups = np.repeat(np.arange(200), 10)
+    labels = (np.repeat(rng.random(200), 10) < 0.3).astype(int)  # each group is of one class
+    for n in (100, 300, 1000):
+        for seed in range(5):
+            drawn = subset_indices(labels, n, seed, "groups", groups)
+            assert abs(labels[drawn].mean() - labels.mean()) <= 10 / n
+
+
+def test_an_n_below_the_first_group_is_refused_with_one_that_does():
+    groups = np.array(["a"] * 4 + ["b"] * 6)
+    with pytest.raises(SettingError, match=r"n=3 is smaller than the group that is drawn first \((4|6) samples of"):
+        subset_indices(np.arange(10) % 2, 3, 0, "groups", groups)
+
+
+def test_without_groups_none_can_be_drawn():
+    with pytest.raises(SettingError, match="the data set names no groups, expected a column group"):
+        subset_indices(np.arange(10) % 2, 4, 0, "groups")

@@ -15,8 +15,8 @@ from scaling.core.reading import shown, whole_number
 from scaling.core.stratify import iterative_folds, iterative_subset, iterative_validation
 
 Draw = Literal["stratified", "first", "groups"]
-#: Groups among which the next one is chosen, so that the classes' shares stay those of all samples.
-AHEAD = 16
+#: Groups that are looked at together for the next one to draw.
+AHEAD = 32
 FULL = "full"
 
 
@@ -142,21 +142,27 @@ def _class_counts(labels: NDArray[Any], member: NDArray[np.int64], groups: int) 
 def group_order(counts: NDArray[np.int64], seed: int) -> NDArray[np.int64]:
     """Return the order in which groups are drawn, (G,): what stands first is as mixed as all of it.
 
-    The groups are shuffled; the next one is that of the first `AHEAD` left with which the classes' shares are closest
-    to those of all samples, by χ². So subsets of whole groups are nested over n for one seed.
+    The groups are shuffled, and each time the first is taken with which every class stays within one group (the
+    largest) of its share; where there is none, that of the first `AHEAD` which comes closest. So subsets of whole
+    groups are nested over n for one seed.
 
     Args:
         counts: samples of each class in each group, (G, k).
     """
-    left = np.random.default_rng([seed, 4]).permutation(len(counts)).tolist()
-    total = counts.sum(0)
-    share = total / max(1, total.sum())
+    left = np.random.default_rng([seed, 4]).permutation(len(counts))
+    sizes = counts.sum(1)
+    share, most = counts.sum(0) / max(1, sizes.sum()), sizes.max(initial=0)
     taken, order = np.zeros(counts.shape[1]), []
-    while left:
-        after = taken + counts[left[:AHEAD]]
-        off = (after / np.maximum(after.sum(1, keepdims=True), 1) - share) ** 2
-        order.append(left.pop(int((off / np.maximum(share, 1e-12)).sum(1).argmin())))
-        taken = taken + counts[order[-1]]
+    while len(left):
+        for start in range(0, len(left), AHEAD):
+            after = taken + counts[left[start : start + AHEAD]]
+            off = np.abs(after - share * after.sum(1, keepdims=True)).max(1)
+            if (off <= most).any():
+                place = start + int((off <= most).argmax())
+                break
+            place = int(off.argmin()) if start == 0 else place
+        order.append(left[place])
+        taken, left = taken + counts[left[place]], np.delete(left, place)
     return np.array(order, np.int64)
 
 

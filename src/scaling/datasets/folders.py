@@ -96,8 +96,8 @@ def subfolders(folder: Path, left: Counter[str]) -> list[Path]:
             raise DataError(unfetched(folder))
         others = [entry.name for entry in _entries(folder.parent, Counter()) if entry.is_dir()]
         there = f"\nThere are: {', '.join(others[:10])}." if others else ""
-        way = there or (f"\n{HOLD_OUT}" if folder.name == "test" else "")
-        raise DataError(f"There is no folder {folder}: {LAYOUT}.{way}")
+        way = f"\n{HOLD_OUT}" if folder.name == "test" else ""
+        raise DataError(f"There is no folder {folder}: {LAYOUT}.{there}{way}")
     entries = _entries(folder, left)
     left.update(f"{_kind(entry)} outside of class folders" for entry in entries if entry.is_file())
     return [entry for entry in entries if entry.is_dir()]

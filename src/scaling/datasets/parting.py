@@ -30,7 +30,7 @@ class Parting(Checked):
         shared_groups: whether a group may be in both parts.
     """
 
-    test: Annotated[float, Bounds(0)] | None = None
+    test: Annotated[float, Bounds(0, 1, ends=False)] | None = None
     test_seed: Annotated[int, Bounds(0)] = 0
     shared_groups: bool = False
 
@@ -46,8 +46,6 @@ class Parting(Checked):
             if test is None or not len(test):
                 raise DataError(f"the test part in {source} holds no sample.\n{HOLD_OUT}")
             return train, test, self._across(train, test, source)
-        if not self.test < 1:
-            raise DataError(f"dataset.test={self.test}: expected a share of the samples below 1, such as 0.2.")
         if test is not None and len(test):
             raise DataError(
                 f"dataset.test={self.test}: {source} has a test part already, of {len(test)} samples.\n"

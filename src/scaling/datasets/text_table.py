@@ -12,7 +12,7 @@ from scaling.datasets.base import Dataset
 from scaling.datasets.folders import required_path
 from scaling.datasets.labelled_texts import Row, text_dataset
 from scaling.datasets.manifest import columns_of, manifest_rows
-from scaling.datasets.parting import GROUP, Parting
+from scaling.datasets.parting import GROUP, HOLD_OUT, Parting
 from scaling.datasets.rows import lacks, reading
 
 JSON_LINES = "Write one object a line: frame.to_json(FILE, orient='records', lines=True, force_ascii=False)."
@@ -48,6 +48,10 @@ class Wanted:
     def among(self, there: Sequence[str]) -> tuple[str, ...]:
         """Return those to read of the columns that are there."""
         return columns_of(there, self.needed, self.group, self.held_out)
+
+    def way(self, absent: Sequence[str]) -> str:
+        """Return the way on where only the split is absent."""
+        return f". {HOLD_OUT}" if list(absent) == [self.needed[2]] else ""
 
     def row(self, place: str, cells: Mapping[str, Any]) -> Row:
         """Make a row of its cells; what has no split is to be parted."""
@@ -132,7 +136,7 @@ def _json_lines(path: Path, wanted: Wanted) -> Content:
     spelled = dict(zip(names, as_known(list(names), wanted.known), strict=True))
     columns = wanted.among(list(spelled.values()))
     if (absent := [name for name in columns if name not in spelled.values()]) and found:
-        raise lacks(path, absent, list(names), f"{', '.join(columns)} in each object, a line each")
+        raise lacks(path, absent, list(names), f"{', '.join(columns)} in each object, a line each{wanted.way(absent)}")
     placed = [(place, {spelled[name]: value for name, value in row.items()}) for place, row in found]
     rows = [wanted.row(place, {column: row.get(column) for column in columns}) for place, row in placed]
     return Content([name for name in spelled.values() if name not in columns], rows, wanted.group in columns)
@@ -163,7 +167,7 @@ def _parquet(path: Path, wanted: Wanted) -> Content:
         names = as_known(schema.names, wanted.known)
         columns = wanted.among(names)
         if absent := [name for name in columns if name not in names]:
-            raise lacks(path, absent, schema.names, f"the columns {', '.join(columns)}")
+            raise lacks(path, absent, schema.names, f"the columns {', '.join(columns)}{wanted.way(absent)}")
         if twice := [name for name in columns if names.count(name) > 1]:
             raise DataError(f"{path} has the column {twice[0]} more than once.\nKeep one of them.")
         written = [schema.names[names.index(name)] for name in columns]

@@ -1,6 +1,6 @@
 """What every family of metrics shares: what a metric is, its interval, and the score of a grid point."""
 
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass, field, fields, replace
 from math import ceil, inf, sqrt
 from typing import Any, Self, TypeVar
@@ -245,7 +245,7 @@ def score(train: Measures, test: Measures, n: int, metrics: Sequence[Metric]) ->
             predictions don't tell is absent.
     """
     known = {metric.name: metric for metric in metrics}
-    of = {name: known[name.partition("/")[0] + "/" * ("/" in name)] for name in test.samples}
+    of = _kinds(metrics, test.samples)
     intervals = {name: interval(values, of[name]) for name, values in test.samples.items() if len(values) > 1}
     return Score(
         metric=metrics[0].name,
@@ -255,6 +255,12 @@ def score(train: Measures, test: Measures, n: int, metrics: Sequence[Metric]) ->
         intervals={**intervals, **test.intervals},
         samples=dict(test.samples),
     )
+
+
+def _kinds(metrics: Sequence[Metric], names: Iterable[str]) -> dict[str, Metric]:
+    """Return the metric that each name is of; recall/NAME is of recall/."""
+    known = {metric.name: metric for metric in metrics}
+    return {name: known[name.partition("/")[0] + "/" * ("/" in name)] for name in names}
 
 
 def over_groups(values: Floats, groups: NDArray[Any]) -> Floats:
@@ -285,8 +291,8 @@ def grouped(found: Score, groups: NDArray[Any], metrics: Sequence[Metric]) -> Sc
         groups: name of each test sample's group, shape (m,).
     """
     of = {name: over_groups(values, groups) for name, values in found.samples.items() if len(values) == len(groups)}
-    known = {metric.name: metric for metric in metrics}
-    intervals = {name: interval(values, known[name]) for name, values in of.items() if name in known}
+    kind = _kinds(metrics, of)
+    intervals = {name: interval(values, kind[name]) for name, values in of.items()}
     return replace(found, samples=of, intervals=intervals if len(np.unique(groups)) > 1 else {})
 
 
