@@ -98,7 +98,7 @@ class Dataset:
         """All that the user should know: the notes, and what exact copies mean for scores. Told once a sweep."""
         found = self.duplicates
         own = self.task.notes(self.train.targets, self.test.targets)
-        said = [*self.notes, *(f"{self.name}: {note}" for note in own)]
+        said = [*self.notes, *(f"{self.name}: {note}" for note in (*own, *filter(None, [self.grouped])))]
         if found.leakage:
             first = _first_copy(self.train.samples, self.test.samples, found)
             said.append(f"{self.name}: {found.leakage}{first}. A model fitted to the originals has seen them.")
