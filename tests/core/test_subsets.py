@@ -17,7 +17,15 @@ from hypothesis import strategies as st
 
 from scaling.core.errors import SettingError
 from scaling.core.reading import shown
-from scaling.core.subsets import class_quotas, effective_n, parse_n, stratified_folds, subset_indices, validation_part
+from scaling.core.subsets import (
+    class_quotas,
+    effective_n,
+    group_folds,
+    parse_n,
+    stratified_folds,
+    subset_indices,
+    validation_part,
+)
 
 GOLDEN = json.loads(Path(__file__).with_name("golden_subsets.json").read_text())
 examples = settings(max_examples=80, deadline=None, derandomize=True, database=None)
@@ -247,6 +255,33 @@ def test_subsets_of_groups_are_as_mixed_as_all_samples():
         for seed in range(5):
             drawn = subset_indices(labels, n, seed, "groups", groups)
             assert abs(labels[drawn].mean() - labels.mean()) <= 10 / n
+
+
+@examples
+@given(groupings(), st.integers(2, 6), seeds)
+def test_folds_of_groups_hold_whole_ones_and_never_all_of_a_class(case, folds, seed):
+    labels, groups = case
+    found = group_folds(labels, folds, seed, groups)
+    plain = stratified_folds(labels, folds, seed)
+    whole = all(len(set(found[groups == name])) == 1 for name in np.unique(groups))
+    assert whole or found.tolist() == plain.tolist()  # no two folds of whole groups can be
+    if whole and found.max() > 0:
+        assert all(len(set(found[labels == label])) > 1 for label in np.unique(labels))
+    assert stratified_folds(labels, folds, seed, groups).tolist() == found.tolist()
+    held_out = validation_part(labels, 1 / folds, seed, groups)
+    assert held_out.tolist() == ((found == 0) & (found.max() > 0)).tolist()
+
+
+def test_folds_of_many_groups_are_even():
+    groups = np.repeat(np.arange(60), 5)
+    found = group_folds(np.repeat(np.arange(60) % 3, 5), 5, 0, groups)
+    assert np.bincount(found).tolist() == [60] * 5
+
+
+def test_many_groups_take_seconds_at_most():
+    groups = np.arange(30_000) // 2
+    labels = np.random.default_rng(0).integers(0, 10, 30_000)
+    assert len(subset_indices(labels, 10_000, 0, "groups", groups)) == 10_000
 
 
 def test_an_n_below_the_first_group_is_refused_with_one_that_does():

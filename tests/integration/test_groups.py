@@ -36,12 +36,12 @@ def width(run):
 
 
 def test_groups_are_drawn_whole_and_widen_intervals(command, capsys, patients):
-    assert command("scaling.run", "-m", *RUN, "adaptation=knn,linear_probe", "n=55,100,full", "seed=0,1") == 0
+    assert command("scaling.run", "-m", *RUN, "adaptation=knn,linear_probe", "n=55,full") == 0
     out = capsys.readouterr().out
     assert out.count(f"note: ill: {BY_GROUP}") == 1
     runs = points()
-    assert {run.data.params["n"] for run in runs} == {"50", "100", "300"}
-    assert {run.data.params["n_requested"] for run in runs} == {"55", "100", "full"}
+    assert {run.data.params["n"] for run in runs} == {"50", "300"}
+    assert {run.data.params["n_requested"] for run in runs} == {"55", "full"}
     assert {run.data.tags[GROUPS] for run in runs} == {BY_GROUP}
     assert command("scaling.run", *RUN[:1], "dataset.path=well.npz", "adaptation=knn", "n=full") == 0
     (plain,) = [run for run in points() if GROUPS not in run.data.tags]
@@ -57,7 +57,7 @@ def test_groups_are_drawn_whole_and_widen_intervals(command, capsys, patients):
     assert {item["tested"] for item in compared} == {120}
     assert all(item["mcnemar"] == [] for item in compared)  # counts of samples are no counts of groups
     with (patients / "reports/scaling/curves.csv").open() as file:
-        assert {row["n"] for row in csv.DictReader(file)} == {"50", "100", "300"}
+        assert {row["n"] for row in csv.DictReader(file)} == {"50", "300"}
 
 
 def test_two_n_that_hold_the_same_groups_are_one_point(command, capsys, patients):

@@ -16,7 +16,7 @@ from scaling.core.stratify import iterative_folds, iterative_subset, iterative_v
 
 Draw = Literal["stratified", "first", "groups"]
 #: Groups that are looked at together for the next one to draw.
-AHEAD = 32
+AHEAD = 256
 FULL = "full"
 
 
@@ -142,42 +142,75 @@ def _class_counts(labels: NDArray[Any], member: NDArray[np.int64], groups: int) 
 def group_order(counts: NDArray[np.int64], seed: int) -> NDArray[np.int64]:
     """Return the order in which groups are drawn, (G,): what stands first is as mixed as all of it.
 
-    The groups are shuffled, and each time the first is taken with which every class stays within one group (the
-    largest) of its share; where there is none, that of the first `AHEAD` which comes closest. So subsets of whole
-    groups are nested over n for one seed.
+    The groups are shuffled, and each time the first of the first `AHEAD` left is taken with which every class stays
+    within one group (the largest) of its share, or else the one that comes closest. So subsets of whole groups are
+    nested over n for one seed.
 
     Args:
         counts: samples of each class in each group, (G, k).
     """
-    left = np.random.default_rng([seed, 4]).permutation(len(counts))
+    return np.array(_group_order(counts.tobytes(), counts.shape, seed), np.int64)
+
+
+@lru_cache(maxsize=8)
+def _group_order(content: bytes, shape: tuple[int, int], seed: int) -> tuple[int, ...]:
+    counts = np.frombuffer(content, np.int64).reshape(shape)
+    shuffled = np.random.default_rng([seed, 4]).permutation(len(counts)).tolist()
     sizes = counts.sum(1)
     share, most = counts.sum(0) / max(1, sizes.sum()), sizes.max(initial=0)
-    taken, order = np.zeros(counts.shape[1]), []
-    while len(left):
-        for start in range(0, len(left), AHEAD):
-            after = taken + counts[left[start : start + AHEAD]]
-            off = np.abs(after - share * after.sum(1, keepdims=True)).max(1)
-            if (off <= most).any():
-                place = start + int((off <= most).argmax())
-                break
-            place = int(off.argmin()) if start == 0 else place
-        order.append(left[place])
-        taken, left = taken + counts[left[place]], np.delete(left, place)
-    return np.array(order, np.int64)
+    taken, order = np.zeros(shape[1]), list[int]()
+    waiting, ahead = shuffled[:AHEAD], AHEAD
+    while waiting:
+        after = taken + counts[waiting]
+        off = np.abs(after - share * after.sum(1, keepdims=True)).max(1)
+        near = off <= most
+        order.append(waiting.pop(int(near.argmax() if near.any() else off.argmin())))
+        taken = taken + counts[order[-1]]
+        waiting += shuffled[ahead : ahead + 1]
+        ahead += 1
+    return tuple(order)
 
 
-def stratified_folds(labels: ArrayLike, folds: int, seed: int) -> NDArray[np.int64]:
+def group_folds(labels: ArrayLike, folds: int, seed: int, groups: NDArray[Any]) -> NDArray[np.int64]:
+    """Assign whole groups to folds, (n,), each to the one with the fewest samples so far.
+
+    Fewer folds are used where else all samples of a class would be in one; where even two can't be, a group is parted:
+    these are `stratified_folds` then.
+
+    Args:
+        labels: integer class of each sample, shape (n,), or which labels it has, (n, k).
+        groups: name of each sample's group, shape (n,).
+    """
+    labels = np.asarray(labels)
+    names, member, sizes = np.unique(groups, return_inverse=True, return_counts=True)
+    counts = _class_counts(labels, member, len(names))
+    order, total = group_order(counts, seed), counts.sum(0)
+    for number in range(min(folds, len(names)), 1, -1):
+        filled, held, fold = np.zeros(number), np.zeros((number, counts.shape[1])), np.zeros(len(names), np.int64)
+        for group in order.tolist():
+            fold[group] = chosen = int(filled.argmin())
+            filled[chosen] += sizes[group]
+            held[chosen] += counts[group]
+        if (held < np.maximum(total, 1)).all():
+            return fold[member]
+    return stratified_folds(labels, folds, seed)
+
+
+def stratified_folds(labels: ArrayLike, folds: int, seed: int, groups: NDArray[Any] | None = None) -> NDArray[np.int64]:
     """Assign each sample to a fold, every class spread evenly over the folds.
 
     Args:
         labels: integer class of each sample, shape (n,).
         folds: folds wanted; fewer are used where the smallest class has fewer members.
         seed: seed of the shuffle.
+        groups: name of each sample's group, shape (n,), where these stay whole: see `group_folds`.
 
     Returns:
         Fold of each sample, shape (n,), values 0 … k-1 with k = min(folds, smallest class). All zeros where
         the smallest class has one member: then no split leaves each class on both sides.
     """
+    if groups is not None:
+        return group_folds(labels, folds, seed, groups)
     labels = np.asarray(labels)
     if labels.ndim == 2:
         return iterative_folds(labels, folds, seed)
@@ -195,17 +228,23 @@ def stratified_folds(labels: ArrayLike, folds: int, seed: int) -> NDArray[np.int
     return assignment
 
 
-def validation_part(labels: ArrayLike, share: float, seed: int) -> NDArray[np.bool_]:
+def validation_part(
+    labels: ArrayLike, share: float, seed: int, groups: NDArray[Any] | None = None
+) -> NDArray[np.bool_]:
     """Mark the samples that are held out of a subset while something is chosen.
 
     Args:
         labels: integer class of each sample, shape (n,).
         share: share of each class that is held out, rounded; at least one sample and never all of a class.
         seed: seed of the choice.
+        groups: name of each sample's group, shape (n,), where these stay whole: then one of as many folds is held out.
 
     Returns:
         Whether each sample is held out, shape (n,). None is where every class has a single member.
     """
+    if groups is not None:
+        folds = group_folds(labels, max(2, round(1 / share)), seed, groups)
+        return (folds == 0) & (folds.max() > 0)
     labels = np.asarray(labels)
     if labels.ndim == 2:
         return iterative_validation(labels, share, seed)

@@ -39,7 +39,9 @@ class Job:
     @cached_property
     def subset(self) -> Subset:
         """The training samples of this point."""
-        return Subset(self.drawn, self.dataset.train.targets[self.drawn], self.point.seed)
+        train = self.dataset.train
+        groups = None if train.groups is None else train.groups[self.drawn]
+        return Subset(self.drawn, train.targets[self.drawn], self.point.seed, groups)
 
     @cached_property
     def drawn(self) -> NDArray[np.int64]:
