@@ -6,11 +6,11 @@ import numpy as np
 import pytest
 
 from scaling import audit as audits
-from scaling.audit import audit
+from scaling.audit import audit, known_near, near_across
 from scaling.core.audit import NEAR
 from scaling.core.errors import SettingError
 from scaling.data import _own, main
-from scaling.datasets import Embeddings, load
+from scaling.datasets import Digits, Embeddings, load
 
 
 def saved(folder, train, labels, test, test_labels):
@@ -86,3 +86,27 @@ def test_without_stored_features_it_says_so(tmp_path, monkeypatch, capsys):
 def test_a_word_that_is_none_is_refused(words):
     with pytest.raises(SettingError, match="expected"):
         _own(words)
+
+
+def test_a_sweep_says_and_keeps_the_closest_pair(command, capsys, toy):
+    said = "near duplicates across the parts: 1 of 20 test samples, cosine from 0.98 on; the closest:"
+    said += " 1.000 test 5 train 70"
+    run = ("scaling.run", "dataset=embeddings", f"dataset.path={toy}", "adaptation=knn", "n=50")
+    assert command(*run, "plan=true") == 0
+    assert "near duplicates" not in capsys.readouterr().out
+    assert command(*run) == 0
+    assert f"note: toy: {said}" in capsys.readouterr().out.replace("\n", " ")
+    assert command(*run) == 0  # nothing is to be run
+    assert "near duplicates" not in capsys.readouterr().out
+    assert command("scaling.report") == 0
+    assert f"data: toy: {said}" in " ".join(capsys.readouterr().out.split())
+
+
+def test_the_short_form_is_found_again_where_features_are_new(tmp_path, monkeypatch):
+    digits, looked = load(Digits()), []
+    monkeypatch.setattr(audits, "_features", lambda *given: looked.append(given) or iter(()))
+    assert near_across(digits, tmp_path) == near_across(digits, tmp_path) == known_near(digits, tmp_path) == ""
+    assert len(looked) == 1
+    monkeypatch.setattr(audits, "_present", lambda entries: {"train": ["other", 5]})
+    near_across(digits, tmp_path)
+    assert len(looked) == 2

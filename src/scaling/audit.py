@@ -5,11 +5,23 @@ from collections.abc import Iterator
 from contextlib import suppress
 from dataclasses import asdict
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
 
-from scaling.core.audit import Check, NearPairs, constant, in_order, near_pairs, not_finite, rare, repeated
+from scaling.core.audit import (
+    BUDGET,
+    NEAR,
+    Check,
+    NearPairs,
+    constant,
+    in_order,
+    near_pairs,
+    not_finite,
+    rare,
+    repeated,
+)
 from scaling.core.identity import digest
 from scaling.datasets.base import Dataset
 from scaling.features.store import FeatureEntry, FeatureStore
@@ -19,6 +31,9 @@ from scaling.tasks.base import listed
 
 #: Raise when the same data give other checks than before.
 VERSION = 1
+#: Products that the search before a sweep may take: less than a second.
+QUICK = 10**10
+ACROSS = "near duplicates across"
 KEPT = "audits"  # folder in that of the features, which no entry of the store is called like
 
 Rows = NDArray[np.float32]
@@ -33,17 +48,56 @@ def audit(dataset: Dataset, n: int | None, folder: Path, near: float) -> list[Ch
         near: cosine from which on samples count as near duplicates.
     """
     entries = stored(dataset, folder)
-    present = {part: [entry.folder.name, int(entry.present().sum())] for part, entry in entries.items()}
-    key = digest({"version": VERSION, "data": dataset.identity(), "n": n, "near": near, "features": present})
+    key = digest({"version": VERSION, "data": dataset.identity(), "n": n, "near": near, "features": _present(entries)})
     place = folder / KEPT / f"{key[:32]}.json"
     with suppress(OSError, ValueError, TypeError):
         found = json.loads(place.read_text(encoding="utf-8"))
         return [Check(**{**kept, "examples": tuple(kept["examples"])}) for kept in found]
-    checks = [*_copies(dataset), *_labels(dataset, n), *_features(dataset, entries, near)]
+    checks = [*_copies(dataset), *_labels(dataset, n), *_features(dataset, entries, near, BUDGET)]
+    _keep(place, [asdict(check) for check in checks])
+    return checks
+
+
+def near_across(dataset: Dataset, folder: Path) -> str:
+    """Say which test samples have a near duplicate in training, in less than a second; empty where none is known."""
+    entries = stored(dataset, folder)
+    seen = digest({"version": VERSION, "features": _present(entries)})
+    place = _place_of(dataset, folder)
+    kept = _kept(place)
+    if kept.get("seen") == seen:
+        return str(kept["text"])
+    checks = _features(dataset, entries, NEAR, QUICK)
+    found = next((check for check in checks if check.name == ACROSS and check.state == "look"), None)
+    closest = f"; the closest: {' '.join(found.examples[0].split())}" if found and found.examples else ""
+    text = f"{found.name} the parts: {found.text}{closest}" if found else ""
+    _keep(place, {"seen": seen, "text": text})
+    return text
+
+
+def known_near(dataset: Dataset, folder: Path) -> str:
+    """Return what `near_across` said last, without looking."""
+    return str(_kept(_place_of(dataset, folder)).get("text", ""))
+
+
+def _place_of(dataset: Dataset, folder: Path) -> Path:
+    return folder / KEPT / f"near-{digest(dataset.identity())[:32]}.json"
+
+
+def _kept(place: Path) -> dict[str, Any]:
+    with suppress(OSError, ValueError):
+        found = json.loads(place.read_text(encoding="utf-8"))
+        return found if isinstance(found, dict) else {}
+    return {}
+
+
+def _keep(place: Path, content: Any) -> None:
     with suppress(OSError):  # it is found out again next time
         place.parent.mkdir(parents=True, exist_ok=True)
-        place.write_text(json.dumps([asdict(check) for check in checks], indent=1), encoding="utf-8")
-    return checks
+        place.write_text(json.dumps(content, indent=1), encoding="utf-8")
+
+
+def _present(entries: dict[str, FeatureEntry]) -> dict[str, list[Any]]:
+    return {part: [entry.folder.name, int(entry.present().sum())] for part, entry in entries.items()}
 
 
 def stored(dataset: Dataset, folder: Path) -> dict[str, FeatureEntry]:
@@ -75,7 +129,7 @@ def _labels(dataset: Dataset, n: int | None) -> Iterator[Check]:
     yield _check("order of labels", len(ordered), text, "shuffled")
 
 
-def _features(dataset: Dataset, entries: dict[str, FeatureEntry], near: float) -> Iterator[Check]:
+def _features(dataset: Dataset, entries: dict[str, FeatureEntry], near: float, budget: int) -> Iterator[Check]:
     given = isinstance(dataset.train.samples, Vectors)
     if not given and not entries:
         why = "no features of it are stored yet; a first run stores them"
@@ -91,13 +145,13 @@ def _features(dataset: Dataset, entries: dict[str, FeatureEntry], near: float) -
     yield _check("features", len(faults), f"{seen}: {', '.join(faults)}", f"{seen}: finite, none constant")
     train_keys, test_keys = dataset.train.samples.keys()[where], dataset.test.samples.keys()[of]
     for name, mine, keys, places, part in (
-        ("near duplicates across", tested, test_keys, of, "test"),
+        (ACROSS, tested, test_keys, of, "test"),
         ("near duplicates in train", rows, train_keys, where, "train"),
     ):  # fmt: skip
         if bad or not len(mine) or len(rows) < 2:
             yield Check(name, "open", "too few rows are stored" if not bad else "features are not finite")
             continue
-        found = near_pairs(mine, rows, keys, train_keys, near)
+        found = near_pairs(mine, rows, keys, train_keys, near, budget)
         yield _check(
             name, found.found, f"{found.found} of {found.searched} {part} samples, cosine from {near:g} on",
             f"none, of {found.searched} {part} samples, cosine from {near:g} on",

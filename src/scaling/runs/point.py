@@ -17,6 +17,7 @@ import numpy as np
 from omegaconf import OmegaConf
 
 from scaling import machine, terminal
+from scaling.audit import known_near
 from scaling.core.curves import Point
 from scaling.core.errors import ScalingError, StoreError
 from scaling.core.identity import GridPoint, digest, flatten
@@ -247,6 +248,7 @@ def run_tags(job: Job) -> dict[str, str]:
         records.LEAKAGE: copies.leakage,
         records.CONTRADICTIONS: copies.contradictions,
         records.GROUPS: job.dataset.grouped,
+        records.NEAR: known_near(job.dataset, Path(job.spec.features.dir)),
         records.ABSENT: absent,
         records.EVERY_SEED: "true" if job.point.every_seed else "",
         records.REVISION: str(job.point.revision) if job.point.revision else "",
