@@ -6,12 +6,13 @@ from typing import Annotated, Any, Literal
 
 from scaling.core.errors import SettingError
 from scaling.core.reading import Bounds, Count, hints, read, shown
+from scaling.core.subsets import Draw
 
 Precision = Literal["32-true", "bf16-mixed", "bf16-true", "16-mixed", "16-true"]
 #: Types of the settings of a grid point that belong to no class; those of the others are their class's.
 TYPES: Mapping[str, Any] = {
     "target": float | None, "until": Literal["target", "saturation", "ranking"] | None, "budget": str | None,
-    "seed": Annotated[int, Bounds(0)], "precision": Precision, "subset.draw": Literal["stratified", "first"],
+    "seed": Annotated[int, Bounds(0)], "precision": Precision, "subset.draw": Draw,
     "data.dir": str,
     "checkpoints.dir": str, "checkpoints.seconds": Annotated[float, Bounds(0)], "keep_checkpoint": bool,
     "keep_model": bool, "force": bool, "plan": bool, "progress": bool, "tracking.uri": str | None,

@@ -17,7 +17,15 @@ from hypothesis import strategies as st
 
 from scaling.core.errors import SettingError
 from scaling.core.reading import shown
-from scaling.core.subsets import class_quotas, effective_n, parse_n, stratified_folds, subset_indices, validation_part
+from scaling.core.subsets import (
+    class_quotas,
+    effective_n,
+    group_folds,
+    parse_n,
+    stratified_folds,
+    subset_indices,
+    validation_part,
+)
 
 GOLDEN = json.loads(Path(__file__).with_name("golden_subsets.json").read_text())
 examples = settings(max_examples=80, deadline=None, derandomize=True, database=None)
@@ -200,3 +208,88 @@ def test_a_validation_part_holds_some_of_each_class_and_never_all():
 def test_a_validation_part_is_empty_where_every_class_has_one_member():
     assert not validation_part(np.arange(5), 0.2, 0).any()
     assert validation_part(np.array([0, 1, 1]), 0.2, 0).sum() == 1
+
+
+@st.composite
+def groupings(draw):
+    """Labels and groups of 1 to 9 samples, in random order."""
+    sizes = draw(st.lists(st.integers(1, 9), min_size=1, max_size=25))
+    rng = np.random.default_rng(draw(seeds))
+    groups = rng.permutation(np.repeat([f"g{i}" for i in range(len(sizes))], sizes))
+    return rng.integers(0, draw(st.integers(1, 4)), len(groups)), groups
+
+
+@examples
+@given(groupings(), seeds)
+def test_whole_groups_are_nested_and_never_too_many(case, seed):
+    labels, groups = case
+    smaller: set[int] = set()
+    for n in range(1, len(labels) + 1):
+        try:
+            drawn = subset_indices(labels, n, seed, "groups", groups)
+        except SettingError:
+            assert not smaller  # n is smaller than the group that is drawn first
+            continue
+        assert 1 <= len(drawn) <= n
+        assert not set(groups[drawn]) & set(np.delete(groups, drawn))
+        assert drawn.tolist() == sorted(drawn.tolist())
+        assert smaller <= set(drawn.tolist())
+        smaller = set(drawn.tolist())
+    assert len(smaller) == len(labels)
+
+
+@examples
+@given(groupings(), seeds)
+def test_groups_are_drawn_alike_whatever_they_are_called_first(case, seed):
+    labels, groups = case
+    n = max(9, len(labels) // 2)
+    again = subset_indices(labels, n, seed, "groups", np.char.add("x", groups))
+    assert subset_indices(labels, n, seed, "groups", groups).tolist() == again.tolist()
+
+
+def test_subsets_of_groups_are_as_mixed_as_all_samples():
+    rng = np.random.default_rng(0)
+    groups = np.repeat(np.arange(200), 10)
+    labels = (np.repeat(rng.random(200), 10) < 0.3).astype(int)  # each group is of one class
+    for n in (100, 300, 1000):
+        for seed in range(5):
+            drawn = subset_indices(labels, n, seed, "groups", groups)
+            assert abs(labels[drawn].mean() - labels.mean()) <= 10 / n
+
+
+@examples
+@given(groupings(), st.integers(2, 6), seeds)
+def test_folds_of_groups_hold_whole_ones_and_never_all_of_a_class(case, folds, seed):
+    labels, groups = case
+    found = group_folds(labels, folds, seed, groups)
+    plain = stratified_folds(labels, folds, seed)
+    whole = all(len(set(found[groups == name])) == 1 for name in np.unique(groups))
+    assert whole or found.tolist() == plain.tolist()  # no two folds of whole groups can be
+    if whole and found.max() > 0:
+        assert all(len(set(found[labels == label])) > 1 for label in np.unique(labels))
+    assert stratified_folds(labels, folds, seed, groups).tolist() == found.tolist()
+    held_out = validation_part(labels, 1 / folds, seed, groups)
+    assert held_out.tolist() == ((found == 0) & (found.max() > 0)).tolist()
+
+
+def test_folds_of_many_groups_are_even():
+    groups = np.repeat(np.arange(60), 5)
+    found = group_folds(np.repeat(np.arange(60) % 3, 5), 5, 0, groups)
+    assert np.bincount(found).tolist() == [60] * 5
+
+
+def test_many_groups_take_seconds_at_most():
+    groups = np.arange(30_000) // 2
+    labels = np.random.default_rng(0).integers(0, 10, 30_000)
+    assert len(subset_indices(labels, 10_000, 0, "groups", groups)) == 10_000
+
+
+def test_an_n_below_the_first_group_is_refused_with_one_that_does():
+    groups = np.array(["a"] * 4 + ["b"] * 6)
+    with pytest.raises(SettingError, match=r"n=3 is smaller than the group that is drawn first \((4|6) samples of"):
+        subset_indices(np.arange(10) % 2, 3, 0, "groups", groups)
+
+
+def test_without_groups_none_can_be_drawn():
+    with pytest.raises(SettingError, match="the data set names no groups, expected a column group"):
+        subset_indices(np.arange(10) % 2, 4, 0, "groups")

@@ -39,11 +39,13 @@ class Subset:
         indices: ascending positions in the training split, shape (n,).
         targets: what is true of them, one row a sample.
         seed: seed for whatever the adaptation draws.
+        groups: name of each sample's group, shape (n,), of which no part is held out alone; None without groups.
     """
 
     indices: NDArray[np.int64]
     targets: Targets
     seed: int
+    groups: NDArray[np.str_] | None = None
 
     def __len__(self) -> int:
         return len(self.indices)
@@ -52,6 +54,11 @@ class Subset:
     def labels(self) -> Targets:
         """The targets, by the name that they have where they are classes."""
         return self.targets
+
+    def without(self, held_out: NDArray[np.bool_]) -> "Subset":
+        """Return what is left where some samples, by a mask (n,), are held out."""
+        groups = None if self.groups is None else self.groups[~held_out]
+        return Subset(self.indices[~held_out], self.targets[~held_out], self.seed, groups)
 
 
 @dataclass

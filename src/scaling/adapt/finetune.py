@@ -100,7 +100,7 @@ class Finetune(Recipe, Adaptation):
     def _held_out(self, subset: Subset, task: Task) -> NDArray[np.bool_] | None:
         if not self.searches:
             return None
-        held_out = validation_part(task.strata(subset.targets), self.validation, subset.seed)
+        held_out = validation_part(task.strata(subset.targets), self.validation, subset.seed, subset.groups)
         if not held_out.any():
             raise self._no_validation(len(subset), task)
         return held_out
@@ -121,7 +121,7 @@ class Finetune(Recipe, Adaptation):
         probe = LinearProbe()
         searched = None
         if held_out is not None:
-            rest = Subset(subset.indices[~held_out], subset.targets[~held_out], subset.seed)
+            rest = subset.without(held_out)
             searched = probe.head(context, rest, "probe")
         return searched, probe.head(context, subset, "probe")
 

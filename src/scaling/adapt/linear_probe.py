@@ -135,10 +135,10 @@ class LinearProbe(Adaptation):
         """Return the fold that holds each sample out (-1: none does), or None without a choice; and the penalties."""
         strata = context.task.strata(subset.targets)
         if len(subset) >= LARGE:
-            folds = np.where(validation_part(strata, 1 / self.folds, subset.seed), 0, -1)
+            folds = np.where(validation_part(strata, 1 / self.folds, subset.seed, subset.groups), 0, -1)
             can_choose = bool((folds == 0).any())
         else:
-            folds = stratified_folds(strata, self.folds, subset.seed)
+            folds = stratified_folds(strata, self.folds, subset.seed, subset.groups)
             can_choose = bool(folds.max() > 0)
         if can_choose:
             return folds, [float(penalty) for penalty in self.penalties]

@@ -5,7 +5,7 @@ are a matrix of which sample has which, (N, k) of 0 and 1, and `stratify` says w
 """
 
 from functools import lru_cache
-from typing import Literal
+from typing import Any, Literal, get_args
 
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
@@ -14,7 +14,9 @@ from scaling.core.errors import SettingError
 from scaling.core.reading import shown, whole_number
 from scaling.core.stratify import iterative_folds, iterative_subset, iterative_validation
 
-Draw = Literal["stratified", "first"]
+Draw = Literal["stratified", "first", "groups"]
+#: Groups that are looked at together for the next one to draw.
+AHEAD = 256
 FULL = "full"
 
 
@@ -65,30 +67,42 @@ def class_quotas(class_sizes: tuple[int, ...], n: int) -> tuple[int, ...]:
     return tuple(counts.tolist())
 
 
-def subset_indices(labels: ArrayLike, n: int | None, seed: int, draw: Draw = "stratified") -> NDArray[np.int64]:
+def subset_indices(
+    labels: ArrayLike, n: int | None, seed: int, draw: Draw = "stratified", groups: NDArray[Any] | None = None
+) -> NDArray[np.int64]:
     """Choose n of the training samples.
 
     For one seed a smaller subset is contained in every larger one. n at or above the number of samples gives
-    all of them. `draw="first"` takes the first n in stored order instead, as the source articles do.
+    all of them. `draw="first"` takes the first n in stored order instead, as the source articles do; `draw="groups"`
+    takes whole groups, as many as fit into n samples.
 
     Args:
         labels: integer class of each training sample, shape (N,).
         n: samples wanted; None for all.
         seed: seed of the draw; 0 is a seed like any other.
-        draw: "stratified" or "first".
+        draw: "stratified", "first" or "groups".
+        groups: name of each sample's group, shape (N,); needed where these are drawn.
 
     Returns:
-        Sorted indices, shape (min(n, N),).
+        Sorted indices, shape (min(n, N),), or fewer where groups are drawn.
 
     Raises:
-        SettingError: n is smaller than the number of classes (stratified draw), or `draw` is unknown.
+        SettingError: n is smaller than the number of classes (stratified draw) or than the first group, there are no
+            groups to draw, or `draw` is unknown.
     """
     labels = np.asarray(labels)
     size = effective_n(n, len(labels))
-    if draw not in ("stratified", "first"):
-        raise SettingError(f"subset.draw={draw}: expected one of stratified, first.")
+    if draw not in get_args(Draw):
+        raise SettingError(f"subset.draw={draw}: expected one of {', '.join(get_args(Draw))}.")
+    if draw == "groups" and groups is None:
+        raise SettingError(
+            "subset.draw=groups: the data set names no groups, expected a column group beside its labels.\n"
+            "Add it, or draw samples: subset.draw=stratified."
+        )
     if draw == "first" or size == len(labels):
         return np.arange(size)
+    if draw == "groups" and groups is not None:
+        return _whole_groups(labels, size, seed, groups)
     if labels.ndim == 2:
         return iterative_subset(labels, size, seed)
     classes, class_sizes = np.unique(labels, return_counts=True)
@@ -105,18 +119,98 @@ def subset_indices(labels: ArrayLike, n: int | None, seed: int, draw: Draw = "st
     return np.sort(np.concatenate(chosen))
 
 
-def stratified_folds(labels: ArrayLike, folds: int, seed: int) -> NDArray[np.int64]:
+def _whole_groups(labels: NDArray[Any], n: int, seed: int, groups: NDArray[Any]) -> NDArray[np.int64]:
+    names, member, sizes = np.unique(groups, return_inverse=True, return_counts=True)
+    order = group_order(_class_counts(labels, member, len(names)), seed)
+    fitting = order[np.cumsum(sizes[order]) <= n]
+    if not len(fitting):
+        raise SettingError(
+            f"n={n} is smaller than the group that is drawn first ({sizes[order[0]]} samples of {names[order[0]]}).\n"
+            f"Use n={sizes[order[0]]} or more: groups are taken whole, up to {sizes.max()} samples each."
+        )
+    return np.flatnonzero(np.isin(member, fitting))
+
+
+def _class_counts(labels: NDArray[Any], member: NDArray[np.int64], groups: int) -> NDArray[np.int64]:
+    """Return how many samples of each class, or with each label, each group has, (groups, k)."""
+    has = labels if labels.ndim == 2 else labels[:, None] == np.unique(labels)
+    counts = np.zeros((groups, has.shape[1]), np.int64)
+    np.add.at(counts, member, has.astype(np.int64))
+    return counts
+
+
+def group_order(counts: NDArray[np.int64], seed: int) -> NDArray[np.int64]:
+    """Return the order in which groups are drawn, (G,): what stands first is as mixed as all of it.
+
+    The groups are shuffled, and each time the first of the first `AHEAD` left is taken with which every class stays
+    within one group (the largest) of its share, or else the one that comes closest. So subsets of whole groups are
+    nested over n for one seed.
+
+    Args:
+        counts: samples of each class in each group, (G, k).
+    """
+    return np.array(_group_order(counts.tobytes(), counts.shape, seed), np.int64)
+
+
+@lru_cache(maxsize=8)
+def _group_order(content: bytes, shape: tuple[int, int], seed: int) -> tuple[int, ...]:
+    counts = np.frombuffer(content, np.int64).reshape(shape)
+    shuffled = np.random.default_rng([seed, 4]).permutation(len(counts)).tolist()
+    sizes = counts.sum(1)
+    share, most = counts.sum(0) / max(1, sizes.sum()), sizes.max(initial=0)
+    taken, order = np.zeros(shape[1]), list[int]()
+    waiting, ahead = shuffled[:AHEAD], AHEAD
+    while waiting:
+        after = taken + counts[waiting]
+        off = np.abs(after - share * after.sum(1, keepdims=True)).max(1)
+        near = off <= most
+        order.append(waiting.pop(int(near.argmax() if near.any() else off.argmin())))
+        taken = taken + counts[order[-1]]
+        waiting += shuffled[ahead : ahead + 1]
+        ahead += 1
+    return tuple(order)
+
+
+def group_folds(labels: ArrayLike, folds: int, seed: int, groups: NDArray[Any]) -> NDArray[np.int64]:
+    """Assign whole groups to folds, (n,), each to the one with the fewest samples so far.
+
+    Fewer folds are used where else all samples of a class would be in one; where even two can't be, a group is parted:
+    these are `stratified_folds` then.
+
+    Args:
+        labels: integer class of each sample, shape (n,), or which labels it has, (n, k).
+        groups: name of each sample's group, shape (n,).
+    """
+    labels = np.asarray(labels)
+    names, member, sizes = np.unique(groups, return_inverse=True, return_counts=True)
+    counts = _class_counts(labels, member, len(names))
+    order, total = group_order(counts, seed), counts.sum(0)
+    for number in range(min(folds, len(names)), 1, -1):
+        filled, held, fold = np.zeros(number), np.zeros((number, counts.shape[1])), np.zeros(len(names), np.int64)
+        for group in order.tolist():
+            fold[group] = chosen = int(filled.argmin())
+            filled[chosen] += sizes[group]
+            held[chosen] += counts[group]
+        if (held < np.maximum(total, 1)).all():
+            return fold[member]
+    return stratified_folds(labels, folds, seed)
+
+
+def stratified_folds(labels: ArrayLike, folds: int, seed: int, groups: NDArray[Any] | None = None) -> NDArray[np.int64]:
     """Assign each sample to a fold, every class spread evenly over the folds.
 
     Args:
         labels: integer class of each sample, shape (n,).
         folds: folds wanted; fewer are used where the smallest class has fewer members.
         seed: seed of the shuffle.
+        groups: name of each sample's group, shape (n,), where these stay whole: see `group_folds`.
 
     Returns:
         Fold of each sample, shape (n,), values 0 … k-1 with k = min(folds, smallest class). All zeros where
         the smallest class has one member: then no split leaves each class on both sides.
     """
+    if groups is not None:
+        return group_folds(labels, folds, seed, groups)
     labels = np.asarray(labels)
     if labels.ndim == 2:
         return iterative_folds(labels, folds, seed)
@@ -134,17 +228,23 @@ def stratified_folds(labels: ArrayLike, folds: int, seed: int) -> NDArray[np.int
     return assignment
 
 
-def validation_part(labels: ArrayLike, share: float, seed: int) -> NDArray[np.bool_]:
+def validation_part(
+    labels: ArrayLike, share: float, seed: int, groups: NDArray[Any] | None = None
+) -> NDArray[np.bool_]:
     """Mark the samples that are held out of a subset while something is chosen.
 
     Args:
         labels: integer class of each sample, shape (n,).
         share: share of each class that is held out, rounded; at least one sample and never all of a class.
         seed: seed of the choice.
+        groups: name of each sample's group, shape (n,), where these stay whole: then one of as many folds is held out.
 
     Returns:
         Whether each sample is held out, shape (n,). None is where every class has a single member.
     """
+    if groups is not None:
+        folds = group_folds(labels, max(2, round(1 / share)), seed, groups)
+        return (folds == 0) & (folds.max() > 0)
     labels = np.asarray(labels)
     if labels.ndim == 2:
         return iterative_validation(labels, share, seed)

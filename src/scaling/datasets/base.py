@@ -7,10 +7,12 @@ from functools import cached_property, lru_cache
 from typing import Protocol
 
 import numpy as np
+from numpy.typing import NDArray
 
 from scaling.core.duplicates import Duplicates
 from scaling.core.duplicates import find as duplicates
 from scaling.core.errors import DataError
+from scaling.core.identity import digest
 from scaling.modalities.base import Samples
 from scaling.tasks import Classification, Task
 from scaling.tasks.base import Targets
@@ -22,10 +24,12 @@ class Split:
 
     Attributes:
         targets: one row a sample, whole numbers; the data set's task says what they mean.
+        groups: name of each sample's group, of which nothing else is independent: a patient, a document, a speaker.
     """
 
     samples: Samples
     targets: Targets
+    groups: NDArray[np.str_] | None = None
 
     def __len__(self) -> int:
         return len(self.targets)
@@ -34,6 +38,11 @@ class Split:
     def labels(self) -> Targets:
         """The targets, by the name that they have where they are classes."""
         return self.targets
+
+    def taken(self, which: NDArray[np.bool_]) -> "Split":
+        """Return some of the samples, in their order, by a mask of shape (N,)."""
+        groups = None if self.groups is None else self.groups[which]
+        return Split(self.samples.taken(np.flatnonzero(which)), self.targets[which], groups)
 
     @cached_property
     def sample_content(self) -> str:
@@ -89,7 +98,7 @@ class Dataset:
         """All that the user should know: the notes, and what exact copies mean for scores. Told once a sweep."""
         found = self.duplicates
         own = self.task.notes(self.train.targets, self.test.targets)
-        said = [*self.notes, *(f"{self.name}: {note}" for note in own)]
+        said = [*self.notes, *(f"{self.name}: {note}" for note in (*own, *filter(None, [self.grouped])))]
         if found.leakage:
             first = _first_copy(self.train.samples, self.test.samples, found)
             said.append(f"{self.name}: {found.leakage}{first}. A model fitted to the originals has seen them.")
@@ -98,8 +107,17 @@ class Dataset:
         return tuple(said)
 
     def identity(self) -> dict[str, str]:
-        """Return what changes a score: the content of both splits."""
-        return {"name": self.name, "train": self.train.content, "test": self.test.content}
+        """Return what changes a score or its interval: the content of both splits, and their groups where they are."""
+        groups = [part.groups.tolist() for part in (self.train, self.test) if part.groups is not None]
+        named = {"groups": digest(groups)} if groups else {}
+        return {"name": self.name, "train": self.train.content, "test": self.test.content, **named}
+
+    @cached_property
+    def grouped(self) -> str:
+        """What groups of test samples mean for intervals, in words; empty where there are none."""
+        groups = self.test.groups
+        several = f"{len(self.test)} test samples in {0 if groups is None else len(np.unique(groups))} groups"
+        return "" if groups is None else f"{several}: intervals are over groups"
 
 
 def _first_copy(train: Samples, test: Samples, found: Duplicates) -> str:

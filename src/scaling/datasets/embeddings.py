@@ -1,6 +1,6 @@
 """A user's own features: a .npz or .parquet file of features, labels and split takes the place of images."""
 
-from collections.abc import Callable, Hashable
+from collections.abc import Callable, Hashable, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -14,6 +14,7 @@ from scaling.datasets.folders import required_path
 from scaling.datasets.npz import read_npz
 from scaling.datasets.offsets import listed
 from scaling.datasets.parquet import read_parquet
+from scaling.datasets.parting import Parting
 from scaling.datasets.rows import FileContent
 from scaling.modalities.vectors import Vectors
 from scaling.tasks import Classification, Multilabel
@@ -23,17 +24,18 @@ SHIFTED = (
     "{path}: in {columns} of the features, 32-bit floats can't tell values so far from 0 apart: the smallest value"
     " was subtracted."
 )
-READERS: dict[str, Callable[[Path], FileContent]] = {".npz": read_npz, ".parquet": read_parquet}
+READERS: dict[str, Callable[[Path, bool], FileContent]] = {".npz": read_npz, ".parquet": read_parquet}
 
 
 @dataclass(frozen=True)
-class Embeddings:
+class Embeddings(Parting):
     """Features from any framework and of any modality, with their labels.
 
     A .npz holds the arrays features (N, d), labels (N,) and split (N,), or train_features, train_labels,
     test_features and test_labels; and class_names (K,) where labels are numbers 0 … K-1 that have names. A .parquet
     holds the columns label and split, and a column of lists called features, or one column a feature. Labels (N, K)
-    of 0 and 1, or lists of K in a .parquet, say which of K labels each sample has.
+    of 0 and 1, or lists of K in a .parquet, say which of K labels each sample has. An array or column group (or
+    train_group and test_group) names the samples that belong together.
 
     Attributes:
         name: the name shown to people; None takes the file's name without its suffix.
@@ -49,15 +51,17 @@ class Embeddings:
             DataError: the file can't be read, lacks something, or holds what can't be used.
         """
         path = self._file()
-        content = READERS[path.suffix.lower()](path)
+        content = READERS[path.suffix.lower()](path, self.test is not None)
         several = has_several(content, path)
         names, labels = label_names(content, path) if several else classes(content, path)
-        train, test = (
-            Split(Vectors(rows.features, content.shifted), codes)
-            for rows, codes in zip((content.train, content.test), labels, strict=True)
+        train, *rest = (
+            Split(Vectors(rows.features, content.shifted), codes, rows.groups)
+            for rows, codes in zip(content.parts, labels, strict=True)
         )
         notes = (SHIFTED.format(path=path, columns=listed(content.shifted)),) if content.shifted else ()
         kind = Multilabel if several else Classification
+        train, test, said = self.parts(train, rest[0] if rest else None, kind(names), path)
+        notes = (*notes, *said)
         return verify(Dataset(self.name or path.stem, names, train, test, None, str(path), notes, kind))
 
     def state(self) -> Hashable:
@@ -78,23 +82,23 @@ class Embeddings:
 
 def has_several(content: FileContent, path: Path) -> bool:
     """Say whether samples have several labels; DataError where the parts have labels of two kinds."""
-    parts = (content.train.labels, content.test.labels)
+    parts = [part.labels for part in content.parts]
     kinds = ["a matrix" if part.ndim == 2 else "text" if part.dtype.kind == "U" else "numbers" for part in parts]
-    if kinds[0] != kinds[1]:
+    if kinds[0] != kinds[-1]:
         raise DataError(
-            f"{path}: train_labels are {kinds[0]}, test_labels are {kinds[1]}.\nSave both as text, both as numbers, or"
+            f"{path}: train_labels are {kinds[0]}, test_labels are {kinds[-1]}.\nSave both as text, both as numbers, or"
             " both as a matrix of 0 and 1."
         )
     return parts[0].ndim == 2
 
 
-def label_names(content: FileContent, path: Path) -> tuple[tuple[str, ...], tuple[Targets, Targets]]:
+def label_names(content: FileContent, path: Path) -> tuple[tuple[str, ...], Sequence[Targets]]:
     """Return the names of K labels, their numbers where the file has none, and which label each sample has.
 
     Raises:
         DataError: the parts or class_names have other numbers of labels, or labels are classes written one-hot.
     """
-    parts = (content.train.labels, content.test.labels)
+    parts = [part.labels for part in content.parts]
     counts = {part.shape[1] for part in parts} | ({len(content.class_names)} if content.class_names else set())
     if len(counts) > 1:
         raise DataError(
@@ -109,16 +113,16 @@ def label_names(content: FileContent, path: Path) -> tuple[tuple[str, ...], tupl
     return content.class_names or tuple(map(str, range(counts.pop()))), parts
 
 
-def classes(content: FileContent, path: Path) -> tuple[tuple[str, ...], tuple[NDArray[np.int64], NDArray[np.int64]]]:
+def classes(content: FileContent, path: Path) -> tuple[tuple[str, ...], Sequence[NDArray[np.int64]]]:
     """Number the classes: as class_names has them, else the distinct labels in ascending order.
 
     Returns:
-        The classes' names, and the labels 0 … K-1 of both parts.
+        The classes' names, and the labels 0 … K-1 of each part.
 
     Raises:
         DataError: there is one class only, or labels don't fit class_names.
     """
-    parts = (content.train.labels, content.test.labels)
+    parts = [part.labels for part in content.parts]
     labels = np.concatenate(parts)
     if content.class_names is None:
         values, codes = np.unique(labels, return_inverse=True)
@@ -131,7 +135,7 @@ def classes(content: FileContent, path: Path) -> tuple[tuple[str, ...], tuple[ND
     if len(names) < 2:
         raise DataError(f"{path}: all labels are {names[0]!r}.\nAt least 2 classes are needed.")
     codes = codes.reshape(-1).astype(np.int64, copy=False)
-    return names, (codes[: len(parts[0])], codes[len(parts[0]) :])
+    return names, [codes[: len(parts[0])], codes[len(parts[0]) :]][: len(parts)]
 
 
 def named(labels: NDArray[np.generic], names: tuple[str, ...], path: Path) -> NDArray[np.int64]:

@@ -7,10 +7,12 @@ from pathlib import Path
 from typing import Any, cast
 
 import numpy as np
+from numpy.typing import NDArray
 
 from scaling.core.errors import DataError
 from scaling.core.words import class_names
 from scaling.datasets.base import Dataset, Split, verify
+from scaling.datasets.parting import HOLD_OUT, Parting
 from scaling.modalities.images import FileImages
 from scaling.modalities.images.decoding import HEIF_INSTALL, HEIF_SUFFIXES, Seen, Viewing, is_picture, suffixes
 from scaling.tasks import Classification, Task
@@ -28,8 +30,8 @@ NARROW, DARK = 1 / 16, 1 / 2
 
 
 @dataclass(frozen=True)
-class ImageFolder(Viewing):
-    """Images under root/train/CLASS and root/test/CLASS.
+class ImageFolder(Viewing, Parting):
+    """Images under root/train/CLASS and root/test/CLASS; where a test part is held out, root/CLASS will do.
 
     Attributes:
         label_space: what the classes mean, where a model's own head should be evaluated on them. The classes
@@ -48,7 +50,9 @@ class ImageFolder(Viewing):
         """
         root = required_path(self.root, "dataset.root")
         left: Counter[str] = Counter()
-        folders = {part: subfolders(root / part, left) for part in PARTS}
+        whole = self.test is not None and not (root / "test").is_dir()
+        train_root = root if whole and not (root / "train").is_dir() else root / "train"
+        folders = {"train": subfolders(train_root, left), "test": [] if whole else subfolders(root / "test", left)}
         names = class_names((folder.name for part in PARTS for folder in folders[part]), root)
         codes = {name: code for code, name in enumerate(dict.fromkeys(names.values()))}
         if len(codes) < 2:
@@ -64,10 +68,13 @@ class ImageFolder(Viewing):
             return file_split(((file, code) for code, file in sorted(files)), self)
 
         train, test = map(split, PARTS)
-        others = [entry.name for entry in _entries(root, left) if entry.is_dir() and entry.name not in PARTS]
+        train, test, said = self.parts(train, test, Classification(tuple(codes)), root)
+        beside = [] if train_root == root else _entries(root, left)
+        others = [entry.name for entry in beside if entry.is_dir() and entry.name not in PARTS]
         notes = [
             *([f"{root}: {_counted(left)} left out"] if left else []),
             *([f"{root}: only train and test are read, not {', '.join(others)}"] if others else []),
+            *said,
         ]
         return picture_dataset(self.name, tuple(codes), train, test, self.label_space, root, notes)
 
@@ -89,7 +96,8 @@ def subfolders(folder: Path, left: Counter[str]) -> list[Path]:
             raise DataError(unfetched(folder))
         others = [entry.name for entry in _entries(folder.parent, Counter()) if entry.is_dir()]
         there = f"\nThere are: {', '.join(others[:10])}." if others else ""
-        raise DataError(f"There is no folder {folder}: {LAYOUT}.{there}")
+        way = f"\n{HOLD_OUT}" if folder.name == "test" else ""
+        raise DataError(f"There is no folder {folder}: {LAYOUT}.{there}{way}")
     entries = _entries(folder, left)
     left.update(f"{_kind(entry)} outside of class folders" for entry in entries if entry.is_file())
     return [entry for entry in entries if entry.is_dir()]
@@ -175,13 +183,13 @@ def _counted(left: Counter[str]) -> str:
     )
 
 
-def file_split(files: Iterable[tuple[Path, Any]], viewing: Viewing) -> Split:
+def file_split(files: Iterable[tuple[Path, Any]], viewing: Viewing, groups: NDArray[np.str_] | None = None) -> Split:
     """Make a split of (file, target) pairs whose headers say that they are images."""
     files = list(files)
     images = FileImages(tuple(file for file, _ in files), viewing)
     _ = images.seen  # raises where one is none
     targets = np.array([target for _, target in files])
-    return Split(images, targets if targets.ndim > 1 else targets.astype(np.int64))
+    return Split(images, targets if targets.ndim > 1 else targets.astype(np.int64), groups)
 
 
 def picture_dataset(

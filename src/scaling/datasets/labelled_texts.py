@@ -11,6 +11,7 @@ from scaling.core.words import class_names
 from scaling.datasets.base import Dataset, Split, verify
 from scaling.datasets.folders import PARTS
 from scaling.datasets.manifest import SEVERAL
+from scaling.datasets.parting import Parting, group_names
 from scaling.modalities.texts import Texts
 from scaling.tasks import KINDS, Multilabel
 from scaling.tasks.base import Targets
@@ -34,17 +35,21 @@ class Row:
     text: Any
     label: Any
     split: Any
+    group: Any = None
 
 
 def text_dataset(
     name: str, source: object, rows: Iterable[Row], label_space: str | None = None,
     names: Sequence[str] | None = None, notes: Sequence[str] = (), task: str = "classification",
+    parting: Parting | None = None, in_groups: bool = False,
 ) -> Dataset:  # fmt: skip
     """Check rows, number their classes, and part them.
 
     Args:
         names: the classes' names, in order, where labels are text and the order is known; else it is ascending.
         task: a kind of task; of several labels a row, a list of them or a text with | between them.
+        parting: how the parts come about; None takes them as they are given.
+        in_groups: whether rows name their groups.
 
     Raises:
         DataError: a value is missing or of another kind, a split is unknown, or a class is missing in a part.
@@ -62,9 +67,12 @@ def text_dataset(
         wrong = f"all labels are {classes[0]!r}" if classes else "no row has a label"
         raise DataError(f"{source}: {wrong}.\nAt least 2 classes are needed.")
 
+    of = group_names([row.group for row in rows], [row.place for row in rows]) if in_groups else None
+
     def split(part: str) -> Split:
-        places = [place for place, (_, _, which) in enumerate(checked) if which == part]
-        return Split(Texts(tuple(checked[place][0] for place in places)), targets[np.array(places, np.int64)])
+        places = np.array([place for place, (_, _, which) in enumerate(checked) if which == part], np.int64)
+        groups = None if of is None else of[places]
+        return Split(Texts(tuple(checked[place][0] for place in places)), targets[places], groups)
 
     again = len(checked) - len({(text, part) for text, _, part in checked})
     joined = sum(SEPARATOR in name for name in classes)
@@ -73,8 +81,8 @@ def text_dataset(
         *([f"{source}: {again} texts repeat an earlier one of their part"] if again else []),
         *([f"{source}: {joined} classes have {SEPARATOR} in their names; {SEVERAL}"] if joined else []),
     ]
-    train, test = map(split, PARTS)
-    return verify(Dataset(name, tuple(classes), train, test, label_space, str(source), tuple(said), kind))
+    train, test, more = (parting or Parting()).parts(split("train"), split("test"), kind(tuple(classes)), source)
+    return verify(Dataset(name, tuple(classes), train, test, label_space, str(source), (*said, *more), kind))
 
 
 def _text(row: Row) -> str:

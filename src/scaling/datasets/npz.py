@@ -11,11 +11,13 @@ from numpy.typing import NDArray
 from scaling.core.errors import DataError
 from scaling.core.words import class_names
 from scaling.datasets.offsets import shift
+from scaling.datasets.parting import GROUP, HOLD_OUT
 from scaling.datasets.rows import (
     FileContent,
     Rows,
     as_text,
     checked_features,
+    checked_groups,
     checked_labels,
     in_parts,
     lacks,
@@ -26,11 +28,16 @@ from scaling.datasets.rows import (
 )  # fmt: skip
 
 WHOLE = ("features", "labels", "split")
+#: Groups, in either form.
+GROUPS = (GROUP, f"train_{GROUP}", f"test_{GROUP}")
 IN_PARTS = ("train_features", "train_labels", "test_features", "test_labels")
 
 
-def read_npz(path: Path) -> FileContent:
+def read_npz(path: Path, held_out: bool = False) -> FileContent:
     """Read an archive of arrays.
+
+    Args:
+        held_out: whether a test part is held out, so that split may be wanting.
 
     Raises:
         DataError: it is damaged, lacks an array, or an array can't be used.
@@ -43,10 +50,10 @@ def read_npz(path: Path) -> FileContent:
             raise DataError(
                 f"{path} holds a single array.\nSave it with numpy.savez(FILE, features=…, labels=…, split=…)."
             )
-        return _from_arrays(archive, path)
+        return _from_arrays(archive, path, held_out)
 
 
-def _from_arrays(archive: Any, path: Path) -> FileContent:
+def _from_arrays(archive: Any, path: Path, held_out: bool) -> FileContent:
     there = list(archive.files)
     forms = {form for form in (WHOLE, IN_PARTS) if set(form) & set(there)}
     if len(forms) == 2:
@@ -54,17 +61,30 @@ def _from_arrays(archive: Any, path: Path) -> FileContent:
             f"{path} has arrays of both forms: {', '.join(there)}.\n"
             f"Keep either {', '.join(WHOLE)} or {', '.join(IN_PARTS)}."
         )
-    form = forms.pop() if forms else WHOLE
+    form: tuple[str, ...] = forms.pop() if forms else WHOLE
+    if held_out and form is WHOLE and "split" not in there:
+        form = WHOLE[:2]
     if absent := [name for name in form if name not in there]:
-        raise lacks(path, absent, there, f"{', '.join(WHOLE)}; or {', '.join(IN_PARTS)}")
+        alone = f". {HOLD_OUT}" if absent == ["split"] else ""
+        raise lacks(path, absent, there, f"{', '.join(WHOLE)}; or {', '.join(IN_PARTS)}{alone}")
     class_names = _class_names(archive, path) if "class_names" in there else None
-    names = [("features", "labels")] if form is WHOLE else [(f"{w}_features", f"{w}_labels") for w in ("train", "test")]
+    names = (
+        [("features", "labels")]
+        if form is not IN_PARTS
+        else [(f"{w}_features", f"{w}_labels") for w in ("train", "test")]
+    )
     labels = [checked_labels(_array(archive, of, path), of, path) for _, of in names]
-    train = train_rows(_array(archive, "split", path), "split", path) if form is WHOLE else None
+    train = train_rows(_array(archive, "split", path), "split", path, held_out) if form is WHOLE else None
+    of_groups = GROUPS[1:] if form is IN_PARTS else GROUPS[:1]
+    in_groups = any(name in there for name in of_groups)
+    if in_groups and (absent := [name for name in of_groups if name not in there]):
+        raise lacks(path, absent, there, " and ".join(of_groups))
+    groups = [checked_groups(_array(archive, of, path), of, path) if in_groups else None for of in of_groups]
     given = [_array(archive, of, path) for of, _ in names]
     features = [checked_features(array, of, path) for array, (of, _) in zip(given, names, strict=True)]
-    for part, found, (of, other) in zip(features, labels, names, strict=True):
-        same_length({of: len(part), other: len(found), **({} if train is None else {"split": len(train)})}, path)
+    for part, found, named, (of, other), group in zip(features, labels, groups, names, of_groups, strict=True):
+        more = {**({} if train is None else {"split": len(train)}), **({} if named is None else {group: len(named)})}
+        same_length({of: len(part), other: len(found), **more}, path)
         if len(part) == 0:
             raise DataError(f"{path}: {of} holds no row.\nBoth parts are needed.")
     widths = [part.shape[1] for part in features]
@@ -74,9 +94,9 @@ def _from_arrays(archive: Any, path: Path) -> FileContent:
             "Both parts have to come from the same encoder."
         )
     shifted = shift(features, given, [str(column) for column in range(widths[0])], path)
-    if train is not None:
-        return FileContent(*in_parts(features[0], labels[0], train), class_names, shifted)
-    both = [Rows(part, found) for part, found in zip(features, labels, strict=True)]
+    if form is not IN_PARTS:
+        return FileContent(*in_parts(features[0], labels[0], train, groups[0]), class_names, shifted)
+    both = [Rows(*found) for found in zip(features, labels, groups, strict=True)]
     return FileContent(both[0], both[1], class_names, shifted)
 
 

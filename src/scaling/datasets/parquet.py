@@ -8,9 +8,11 @@ from numpy.typing import NDArray
 
 from scaling.core.errors import DataError
 from scaling.datasets.offsets import shift
+from scaling.datasets.parting import GROUP, HOLD_OUT
 from scaling.datasets.rows import (
     FileContent,
     checked_features,
+    checked_groups,
     checked_labels,
     in_parts,
     lacks,
@@ -22,8 +24,11 @@ LABELS = ("label", "labels")
 EXPECTED = "label, split, and features as a column of lists or one column each"
 
 
-def read_parquet(path: Path) -> FileContent:
+def read_parquet(path: Path, held_out: bool = False) -> FileContent:
     """Read a table.
+
+    Args:
+        held_out: whether a test part is held out, so that the column split may be wanting.
 
     Raises:
         DataError: it is damaged, lacks a column, or a column can't be used.
@@ -36,18 +41,21 @@ def read_parquet(path: Path) -> FileContent:
         if twice := sorted({name for name in names if names.count(name) > 1}):
             raise DataError(f"{path} has the column {twice[0]} more than once.\nGive each column a name of its own.")
         labels = [name for name in LABELS if name in names]
-        absent = [name for name, there in (("label", bool(labels)), ("split", "split" in names)) if not there]
+        absent = [
+            name for name, there in (("label", bool(labels)), ("split", held_out or "split" in names)) if not there
+        ]
         if absent:
-            raise lacks(path, absent, names, EXPECTED)
+            raise lacks(path, absent, names, f"{EXPECTED}. {HOLD_OUT}" if absent == ["split"] else EXPECTED)
         if len(labels) == 2:
             raise DataError(f"{path} has the columns label and labels.\nKeep the one that holds the class.")
-        table = file.read(columns=[labels[0], "split"])
-        train = train_rows(_values(table, "split", path), "split", path)
+        table = file.read(columns=[labels[0], *(name for name in ("split", GROUP) if name in names)])
+        train = train_rows(_values(table, "split", path), "split", path, held_out) if "split" in names else None
+        groups = checked_groups(_values(table, GROUP, path), GROUP, path) if GROUP in names else None
         classes = checked_labels(_values(table, labels[0], path), labels[0], path)
         given, columns = (_listed if "features" in names else _wide)(file, labels[0], path)
         features = checked_features(given, "features" if "features" in names else "the features", path)
         shifted = shift([features], [given], columns, path)
-        return FileContent(*in_parts(features, classes, train), shifted=shifted)
+        return FileContent(*in_parts(features, classes, train, groups), shifted=shifted)
 
 
 def _values(table: Any, name: str, path: Path) -> NDArray[Any]:
@@ -101,7 +109,7 @@ def _wide(file: Any, label: str, path: Path) -> tuple[NDArray[Any], list[str]]:
     schema = file.schema_arrow
     # pandas keeps an index that was set as a column; it is no feature.
     index = {name for name in (schema.pandas_metadata or {}).get("index_columns", []) if isinstance(name, str)}
-    fields = [field for field in schema if field.name not in {label, "split", *index}]
+    fields = [field for field in schema if field.name not in {label, "split", GROUP, *index}]
     if not fields:
         raise lacks(path, ["features"], schema.names, EXPECTED)
     if other := [f"{field.name} ({field.type})" for field in fields if not _is_number(field.type)]:

@@ -24,6 +24,7 @@ class Rows:
 
     features: NDArray[np.float32]
     labels: NDArray[Any]
+    groups: NDArray[np.str_] | None = None
 
 
 @dataclass(frozen=True)
@@ -31,14 +32,20 @@ class FileContent:
     """What a file holds.
 
     Attributes:
+        test: None where nothing says which rows are of it.
         class_names: those of the classes 0 … K-1, where it names them.
         shifted: columns whose smallest number was subtracted, so that rounding left what they say.
     """
 
     train: Rows
-    test: Rows
+    test: Rows | None
     class_names: tuple[str, ...] | None = None
     shifted: tuple[str, ...] = ()
+
+    @property
+    def parts(self) -> tuple[Rows, ...]:
+        """The parts that there are."""
+        return (self.train,) if self.test is None else (self.train, self.test)
 
 
 def checked_features(array: NDArray[Any], name: str, path: Path) -> NDArray[np.float32]:
@@ -135,8 +142,11 @@ def _matrix(array: NDArray[Any], name: str, path: Path) -> NDArray[np.uint8]:
     return array.astype(np.uint8)
 
 
-def train_rows(array: NDArray[Any], name: str, path: Path) -> NDArray[np.bool_]:
+def train_rows(array: NDArray[Any], name: str, path: Path, held_out: bool = False) -> NDArray[np.bool_] | None:
     """Return which rows are training samples, (N,); the others are test samples.
+
+    Args:
+        held_out: whether a test part is held out: then there may be none, and None is returned.
 
     Raises:
         DataError: an entry is neither train nor test, or one of the two doesn't occur.
@@ -158,22 +168,40 @@ def train_rows(array: NDArray[Any], name: str, path: Path) -> NDArray[np.bool_]:
                 "There is no third part: leave these samples out, or make them train (penalties are chosen inside it)."
             )
         raise DataError(f"{path}: row {row} of {name} is {value!r}, expected 'train' or 'test'.\n{remedy}")
+    if held_out and train.all():
+        return None
     for part, rows in (("train", train), ("test", test)):
         if not rows.any():
             raise DataError(f"{path}: none of the {len(texts)} rows of {name} is {part!r}.\nBoth parts are needed.")
     return train
 
 
-def in_parts(features: NDArray[np.float32], labels: NDArray[Any], train: NDArray[np.bool_]) -> tuple[Rows, Rows]:
-    """Part the rows; a part that lies in one piece is a view, not a copy."""
+def in_parts(
+    features: NDArray[np.float32], labels: NDArray[Any], train: NDArray[np.bool_] | None,
+    groups: NDArray[np.str_] | None = None,
+) -> tuple[Rows, Rows | None]:  # fmt: skip
+    """Part the rows, where something says how; a part that lies in one piece is a view, not a copy."""
+    if train is None:
+        return Rows(features, labels, groups), None
 
     def part(mask: NDArray[np.bool_]) -> Rows:
         where = np.flatnonzero(mask)
         in_one_piece = where[-1] - where[0] + 1 == len(where)
         rows = slice(where[0], where[-1] + 1) if in_one_piece else where
-        return Rows(features[rows], labels[rows])
+        return Rows(features[rows], labels[rows], None if groups is None else groups[rows])
 
     return part(train), part(~train)
+
+
+def checked_groups(array: NDArray[Any], name: str, path: Path) -> NDArray[np.str_]:
+    """Return the name of each row's group as text, (N,), or raise DataError where one has none."""
+    one_dimensional(array, name, path)
+    if array.dtype.kind not in "USiub":
+        raise DataError(f"{path}: {name} is an array of {array.dtype}, expected text or whole numbers.")
+    texts = as_text(array, name, path).astype(str)
+    if len(empty := np.flatnonzero(np.char.strip(texts) == "")):
+        raise DataError(f"{path}: row {empty[0]} of {name} is empty text.\nName its group, or leave {name} out.")
+    return texts
 
 
 def same_length(lengths: dict[str, int], path: Path) -> None:

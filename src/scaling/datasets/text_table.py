@@ -1,7 +1,7 @@
 """A user's own texts by a table: CSV, TSV, JSON Lines or Parquet."""
 
 import json
-from collections.abc import Callable, Hashable, Iterator, Sequence
+from collections.abc import Callable, Hashable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, Literal
@@ -11,7 +11,8 @@ from scaling.core.tables import as_known, read_table, read_text
 from scaling.datasets.base import Dataset
 from scaling.datasets.folders import required_path
 from scaling.datasets.labelled_texts import Row, text_dataset
-from scaling.datasets.manifest import manifest_rows
+from scaling.datasets.manifest import columns_of, manifest_rows
+from scaling.datasets.parting import GROUP, HOLD_OUT, Parting
 from scaling.datasets.rows import lacks, reading
 
 JSON_LINES = "Write one object a line: frame.to_json(FILE, orient='records', lines=True, force_ascii=False)."
@@ -23,12 +24,45 @@ class Content:
 
     others: Sequence[str]
     rows: Sequence[Row]
+    in_groups: bool
     note: str = ""
 
 
 @dataclass(frozen=True)
-class TextTable:
-    """Texts with their labels and splits (train or test), a row each.
+class Wanted:
+    """The columns that are looked for: of the text, label and split, and of the group, which need not be there.
+
+    Attributes:
+        held_out: whether a test part is held out, so that the split may be wanting.
+    """
+
+    needed: tuple[str, str, str]
+    group: str
+    held_out: bool
+
+    @property
+    def known(self) -> tuple[str, ...]:
+        """All of them."""
+        return (*self.needed, self.group)
+
+    def among(self, there: Sequence[str]) -> tuple[str, ...]:
+        """Return those to read of the columns that are there."""
+        return columns_of(there, self.needed, self.group, self.held_out)
+
+    def way(self, absent: Sequence[str]) -> str:
+        """Return the way on where only the split is absent."""
+        return f". {HOLD_OUT}" if list(absent) == [self.needed[2]] else ""
+
+    def row(self, place: str, cells: Mapping[str, Any]) -> Row:
+        """Make a row of its cells; what has no split is to be parted."""
+        text, label, split = self.needed
+        part = cells.get(split) if split in cells or not self.held_out else "train"
+        return Row(place, cells.get(text), cells.get(label), part, cells.get(self.group))
+
+
+@dataclass(frozen=True)
+class TextTable(Parting):
+    """Texts with their labels and splits (train or test), and their groups if there are, a row each.
 
     Attributes:
         name: the name shown to people; None takes the file's name without its suffix.
@@ -41,6 +75,7 @@ class TextTable:
     text_column: str = "text"
     label_column: str = "label"
     split_column: str = "split"
+    group_column: str = GROUP
     label_space: str | None = None
     task: Literal["classification", "multilabel"] = "classification"
 
@@ -51,14 +86,20 @@ class TextTable:
             DataError: the file can't be read, or a column, value, class or part is missing or of another kind.
         """
         path = self._file()
-        content = READERS[_suffix(path)](path, (self.text_column, self.label_column, self.split_column))
+        wanted = Wanted(
+            (self.text_column, self.label_column, self.split_column), self.group_column, self.test is not None
+        )
+        content = READERS[_suffix(path)](path, wanted)
         others = [name for name in content.others if name]
         notes = [
             *([content.note] if content.note else []),
             *([f"{path}: not used: the columns {', '.join(map(repr, others))}"] if others else []),
         ]
         name = self.name or path.name.removesuffix(".gz").rpartition(".")[0]
-        return text_dataset(name, path, content.rows, self.label_space, notes=notes, task=self.task)
+        return text_dataset(
+            name, path, content.rows, self.label_space, notes=notes, task=self.task, parting=self,
+            in_groups=content.in_groups,
+        )  # fmt: skip
 
     def state(self) -> Hashable:
         """Return the file's time and size: a file that was written again is loaded again."""
@@ -80,22 +121,25 @@ def _suffix(path: Path) -> str:
     return Path(path.name.lower().removesuffix(".gz")).suffix
 
 
-def _csv(path: Path, columns: tuple[str, str, str]) -> Content:
-    table = read_table(path, columns)
-    rows = [Row(f"{path}, line {line}", *cells) for line, *cells in manifest_rows(table, columns, may_be_empty=columns)]
-    return Content([name for name in table.columns if name not in columns], rows, table.note)
+def _csv(path: Path, wanted: Wanted) -> Content:
+    table = read_table(path, wanted.known)
+    columns = wanted.among(table.columns)
+    found = manifest_rows(table, columns, may_be_empty=columns)
+    rows = [wanted.row(f"{path}, line {line}", dict(zip(columns, cells, strict=True))) for line, cells in found]
+    return Content([name for name in table.columns if name not in columns], rows, wanted.group in columns, table.note)
 
 
-def _json_lines(path: Path, columns: tuple[str, str, str]) -> Content:
+def _json_lines(path: Path, wanted: Wanted) -> Content:
     """Read one object a line."""
     found = list(_objects(path))
     names = dict.fromkeys(name for _, row in found for name in row)
-    spelled = dict(zip(names, as_known(list(names), columns), strict=True))
+    spelled = dict(zip(names, as_known(list(names), wanted.known), strict=True))
+    columns = wanted.among(list(spelled.values()))
     if (absent := [name for name in columns if name not in spelled.values()]) and found:
-        raise lacks(path, absent, list(names), f"{', '.join(columns)} in each object, a line each")
+        raise lacks(path, absent, list(names), f"{', '.join(columns)} in each object, a line each{wanted.way(absent)}")
     placed = [(place, {spelled[name]: value for name, value in row.items()}) for place, row in found]
-    rows = [Row(place, *(row.get(column) for column in columns)) for place, row in placed]
-    return Content([name for name in spelled.values() if name not in columns], rows)
+    rows = [wanted.row(place, {column: row.get(column) for column in columns}) for place, row in placed]
+    return Content([name for name in spelled.values() if name not in columns], rows, wanted.group in columns)
 
 
 def _objects(path: Path) -> Iterator[tuple[str, dict[str, Any]]]:
@@ -113,16 +157,17 @@ def _objects(path: Path) -> Iterator[tuple[str, dict[str, Any]]]:
             yield place, row
 
 
-def _parquet(path: Path, columns: tuple[str, str, str]) -> Content:
+def _parquet(path: Path, wanted: Wanted) -> Content:
     """Read the columns; rows are counted from 0, as in arrays."""
     import pyarrow as pa
     from pyarrow import parquet
 
     with reading(path, "a Parquet file", pa.ArrowException, OSError), parquet.ParquetFile(path) as file:
         schema = file.schema_arrow
-        names = as_known(schema.names, columns)
+        names = as_known(schema.names, wanted.known)
+        columns = wanted.among(names)
         if absent := [name for name in columns if name not in names]:
-            raise lacks(path, absent, schema.names, f"the columns {', '.join(columns)}")
+            raise lacks(path, absent, schema.names, f"the columns {', '.join(columns)}{wanted.way(absent)}")
         if twice := [name for name in columns if names.count(name) > 1]:
             raise DataError(f"{path} has the column {twice[0]} more than once.\nKeep one of them.")
         written = [schema.names[names.index(name)] for name in columns]
@@ -130,8 +175,11 @@ def _parquet(path: Path, columns: tuple[str, str, str]) -> Content:
         cells = [_values(table[name], name, path) for name in written]
     # pandas keeps an index that was set as a column.
     index = {name for name in (schema.pandas_metadata or {}).get("index_columns", []) if isinstance(name, str)}
-    rows = [Row(f"{path}, row {number}", *row) for number, row in enumerate(zip(*cells, strict=True))]
-    return Content([name for name in schema.names if name not in (*written, *index)], rows)
+    rows = [
+        wanted.row(f"{path}, row {number}", dict(zip(columns, row, strict=True)))
+        for number, row in enumerate(zip(*cells, strict=True))
+    ]
+    return Content([name for name in schema.names if name not in (*written, *index)], rows, wanted.group in columns)
 
 
 def _values(column: Any, name: str, path: Path) -> list[Any]:
@@ -147,7 +195,7 @@ def _values(column: Any, name: str, path: Path) -> list[Any]:
     return values
 
 
-READERS: dict[str, Callable[[Path, tuple[str, str, str]], Content]] = {
+READERS: dict[str, Callable[[Path, Wanted], Content]] = {
     ".csv": _csv, ".tsv": _csv, ".txt": _csv, ".jsonl": _json_lines, ".ndjson": _json_lines, ".json": _json_lines,
     ".parquet": _parquet,
 }  # fmt: skip

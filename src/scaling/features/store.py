@@ -228,6 +228,19 @@ class FeatureStore:
         found = [entry for folder in self._folders() if (entry := self._open(folder)) is not None]
         return sorted(found, key=lambda entry: -entry.used())
 
+    def of_samples(self, content: str) -> list[tuple[str, FeatureEntry]]:
+        """Return what is stored of some samples, the one used last first, each with a hash of how it was computed.
+
+        Args:
+            content: the samples' `content()`.
+        """
+        found = []
+        for entry in self.entries():
+            key = json.loads((entry.folder / DESCRIPTION).read_text(encoding="utf-8")).get("key", {})
+            if content in key.values():
+                found.append((digest({name: value for name, value in key.items() if value != content}), entry))
+        return found
+
     def rubbish(self) -> list[Path]:
         """Return the folders that can't be read as entries, and the drafts of jobs that were killed."""
         damaged = [folder for folder in self._folders() if self._open(folder) is None]

@@ -53,15 +53,17 @@ def growth(curve: Curve, name: str, kind: Metric, tested: int | None, settings: 
     if len(n) < FEWEST_SIZES or fitted.experts is None:
         still = len(n) >= FEWEST_SIZES and tested is not None and measurable(error[-1], tested) <= FLAT_WITHIN
         light = FLAT if still else TOO_FEW
-        return ClassGrowth(curve.curve_id, name, tested, now, None, None, None, None, None, None, light)
-    ahead = fitted.predict([2 * n[-1]])
+        return ClassGrowth(curve.curve_id, name, tested, now, None, None, None, None, None, None, None, light)
     paths = fitted.paths([n[-1], 2 * n[-1]])
     tail = (1 - COVERAGE) / 2
-    low, gain, high = np.quantile(paths[:, 0] - paths[:, 1], [tail, 0.5, 1 - tail]).tolist()
+    shares = [tail, 0.5, 1 - tail]
+    low, gain, high = np.quantile(paths[:, 0] - paths[:, 1], shares).tolist()
+    bounds = [metric.value(error) for error in np.quantile(paths[:, 1], shares).tolist()]
     small = settings.threshold or SMALL_SHARE * float(error[-1])
     light = FLAT if high < small else GROWS if low > 0 else TOO_FEW
-    value, *ends = (metric.value(float(of[0])) for of in (ahead.error, ahead.lower90, ahead.upper90))
-    return ClassGrowth(curve.curve_id, name, tested, now, value, min(ends), max(ends), gain, low, high, light)
+    fit = metric.value(float(np.median(paths[:, 0])))
+    ends = (bounds[1], min(bounds), max(bounds))
+    return ClassGrowth(curve.curve_id, name, tested, now, fit, *ends, gain, low, high, light)
 
 
 def _values(points: Sequence[Point], key: str) -> Iterator[float]:

@@ -99,6 +99,8 @@ def paired_rows(a: Block, b: Block) -> PairedRows | None:
     return PairedRows(a, b, scores, (a.values[left][once], b.values[right][once]), len(common))
 
 
+#: Up to which difference a stored value counts as 0 or 1.
+ROUNDED = 1e-3
 #: A comparison before its error is known from the pair's comparisons at all n, and what it will be known from.
 Raw = tuple[Comparison, Measured]
 
@@ -114,7 +116,7 @@ def compare(a: Block, b: Block, metric: Metric) -> Raw | None:
     else:
         measured = Measured.of(paired(*rows.values, rates=metric.bounded), drawn=not (a.shared and b.shared))
         test = SEEDS_AND_SAMPLES if measured.seeds > 1 else SAMPLES_ALONE
-        if metric.counts:
+        if metric.counts and all(np.abs(x - (x > 0.5)).max() < ROUNDED for x in rows.values):  # none is over a group
             exact = tuple(mcnemar(x > 0.5, y > 0.5) for x, y in zip(*rows.values, strict=True))
     found = Comparison(
         dataset=a.points[0].dataset,

@@ -290,7 +290,8 @@ class ClassGrowth:
     Attributes:
         tested: test samples of the class, as far as its values tell; None where they don't.
         now: its metric at the largest n, mean over seeds.
-        double, low, high: forecast of one measurement at twice the n, with a central 90 % interval; None without one.
+        fit: the same by the forecast, which weighs all sizes; None without one.
+        double, low, high: forecast at twice the n, with a central 90 % interval; None without one.
         gain, gain_low, gain_high: by how much twice the n lowers its error, with a central 90 % interval.
         light: "grows", "flat" or "too few to tell".
     """
@@ -299,6 +300,7 @@ class ClassGrowth:
     name: str
     tested: int | None
     now: float
+    fit: float | None
     double: float | None
     low: float | None
     high: float | None

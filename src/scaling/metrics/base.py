@@ -1,7 +1,7 @@
 """What every family of metrics shares: what a metric is, its interval, and the score of a grid point."""
 
-from collections.abc import Callable, Mapping, Sequence
-from dataclasses import dataclass, field, fields
+from collections.abc import Callable, Iterable, Mapping, Sequence
+from dataclasses import dataclass, field, fields, replace
 from math import ceil, inf, sqrt
 from typing import Any, Self, TypeVar
 
@@ -245,7 +245,7 @@ def score(train: Measures, test: Measures, n: int, metrics: Sequence[Metric]) ->
             predictions don't tell is absent.
     """
     known = {metric.name: metric for metric in metrics}
-    of = {name: known[name.partition("/")[0] + "/" * ("/" in name)] for name in test.samples}
+    of = _kinds(metrics, test.samples)
     intervals = {name: interval(values, of[name]) for name, values in test.samples.items() if len(values) > 1}
     return Score(
         metric=metrics[0].name,
@@ -255,6 +255,45 @@ def score(train: Measures, test: Measures, n: int, metrics: Sequence[Metric]) ->
         intervals={**intervals, **test.intervals},
         samples=dict(test.samples),
     )
+
+
+def _kinds(metrics: Sequence[Metric], names: Iterable[str]) -> dict[str, Metric]:
+    """Return the metric that each name is of; recall/NAME is of recall/."""
+    known = {metric.name: metric for metric in metrics}
+    return {name: known[name.partition("/")[0] + "/" * ("/" in name)] for name in names}
+
+
+def over_groups(values: Floats, groups: NDArray[Any]) -> Floats:
+    """Return values with the same mean, shape (m,), whose variance / m is that of the mean over groups of samples.
+
+    The sum of a group's deviations from the mean stands at its first sample, and nothing at the others: so whatever
+    takes samples for independent takes groups for it. Linear in the values: differences of pairs stay differences.
+
+    Args:
+        values: one a sample, shape (m,).
+        groups: name of each sample's group, shape (m,).
+
+    Source: Liang and Zeger (1986), Longitudinal data analysis using generalized linear models, Biometrika 73(1): the
+        variance of a mean over clusters, times G / (G − 1).
+    """
+    _, first, member = np.unique(groups, return_index=True, return_inverse=True)
+    mean, count = np.mean(values, dtype=np.float64), len(first)
+    found = np.full(len(values), mean)
+    sums = np.bincount(member, np.asarray(values, np.float64) - mean)
+    found[first] += sums * sqrt(count / max(1, count - 1) * (1 - 1 / len(values)))
+    return found
+
+
+def grouped(found: Score, groups: NDArray[Any], metrics: Sequence[Metric]) -> Score:
+    """Return a score whose intervals are over groups of test samples; those that can't be are left out.
+
+    Args:
+        groups: name of each test sample's group, shape (m,).
+    """
+    of = {name: over_groups(values, groups) for name, values in found.samples.items() if len(values) == len(groups)}
+    kind = _kinds(metrics, of)
+    intervals = {name: interval(values, kind[name]) for name, values in of.items()}
+    return replace(found, samples=of, intervals=intervals if len(np.unique(groups)) > 1 else {})
 
 
 def at_chance(found: Score, metric: Metric, chance: float, how: str, tested: int, variance: float) -> str:

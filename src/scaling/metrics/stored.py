@@ -30,11 +30,18 @@ def hash_of(targets: NDArray[Any]) -> str:
     return sha256(np.ascontiguousarray(targets, dtype="<i4").data).hexdigest()[:32]
 
 
-def packed(samples: Mapping[str, Floats], targets: NDArray[Any]) -> dict[str, Any]:
-    """Return arrays to keep: values as 16-bit integers between the lowest and the highest, but for single classes'."""
+def packed(samples: Mapping[str, Floats], targets: NDArray[Any], groups: NDArray[Any] | None = None) -> dict[str, Any]:
+    """Return arrays to keep: values as 16-bit integers between the lowest and the highest, but for single classes'.
+
+    Args:
+        groups: name of each sample's group where values are over groups; most are their mean then, and kept exactly.
+    """
     kept = {name: of for name, of in samples.items() if "/" not in name and np.isfinite(of).all()}
-    low, high = (np.array([float(pick(of)) for of in kept.values()]) for pick in (np.min, np.max))
-    centre, step = (low + high) / 2, np.maximum(high - low, np.finfo(float).tiny) / 2 / LEVELS
+    low, high, mean = (np.array([float(pick(of)) for of in kept.values()]) for pick in (np.min, np.max, np.mean))
+    centre = (low + high) / 2 if groups is None else mean
+    step = np.maximum(np.maximum(high - centre, centre - low), np.finfo(float).tiny) / LEVELS
+    if groups is not None:
+        targets = np.column_stack([targets, np.unique(groups, return_inverse=True)[1]])
     levels = {f"values{i}": np.rint((of - centre[i]) / step[i]).astype(np.int16) for i, of in enumerate(kept.values())}
     names = np.array(list(kept), dtype=str)
     return {"names": names, "centre": centre, "step": step, "test_set": np.array(hash_of(targets)), **levels}

@@ -27,7 +27,11 @@ class Samples(Protocol):
         ...
 
     def keys(self) -> NDArray[np.int64]:
-        """Return a number for each sample, (N,), equal for equal samples within this process."""
+        """Return a number for each sample, (N,), equal for equal samples and no others, on any machine."""
+        ...
+
+    def taken(self, indices: NDArray[np.int64]) -> "Samples":
+        """Return some of the samples as samples of their own."""
         ...
 
     @property
@@ -38,6 +42,10 @@ class Samples(Protocol):
     def place(self, index: int) -> str:
         """Say where a sample is found; empty where nothing names the place."""
         return ""
+
+    def glimpse(self, index: int) -> str:
+        """Say by what a person knows a sample: its place, or how it begins; empty where nothing names it."""
+        return self.place(index)
 
     def described(self) -> str:
         """Say in a few words what is particular about these samples; empty where nothing is."""

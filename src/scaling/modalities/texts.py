@@ -24,6 +24,8 @@ TEXTS = "texts"
 NAMES = ("input_ids", "token_type_ids", "attention_mask")
 #: Tokens that count as one sample in the size of a batch.
 UNIT = 64
+#: Letters by which a person knows a text.
+GLIMPSE = 28
 #: Texts that are tokenised at once.
 BLOCK = 1024
 
@@ -42,6 +44,15 @@ class Texts(Samples):
     def read(self, indices: NDArray[np.int64]) -> list[str]:
         """Return texts."""
         return [self.texts[index] for index in indices]
+
+    def taken(self, indices: NDArray[np.int64]) -> "Texts":
+        """Return some of the texts."""
+        return Texts(tuple(self.read(indices)))
+
+    def glimpse(self, index: int) -> str:
+        """Return the beginning of a text."""
+        text = " ".join(self.texts[index].split())
+        return repr(text if len(text) <= GLIMPSE else f"{text[:GLIMPSE]}…")
 
     def described(self) -> str:
         """Say how long the texts are."""

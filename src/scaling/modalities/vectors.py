@@ -30,6 +30,10 @@ class Vectors(Samples):
     def __len__(self) -> int:
         return len(self.rows)
 
+    def taken(self, indices: NDArray[np.int64]) -> "Vectors":
+        """Return some of the rows."""
+        return Vectors(self.rows[indices], self.shifted)
+
     def described(self) -> str:
         """Say how many features a sample has."""
         return f"{self.rows.shape[1]} features each"

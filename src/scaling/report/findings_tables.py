@@ -106,21 +106,20 @@ def variance(findings: Findings, labels: Mapping[str, str]) -> Table:
 def classes(findings: Findings, labels: Mapping[str, str]) -> Table:
     """Return one row a curve and class, those first that twice the n helps most."""
     columns: tuple[Column, ...] = (
-        Column("curve", "curve"), Column("class", "class"), Column("labels", "light"),
-        Column("test samples", "tested", "d"), share("now", "now"), share("at 2 n", "double"), share("low", "low"),
-        share("high", "high"), share("gain", "gain", "+"), share("low", "gain_low", "+"),
-        share("high", "gain_high", "+"),
+        Column("curve", "curve"), Column("class", "class"), Column("labels", "light"), share("gain", "gain", "+"),
+        share("low", "gain_low", "+"), share("high", "gain_high", "+"), share("now", "now"), share("fitted", "fit"),
+        share("at 2 n", "double"), share("low", "low"), share("high", "high"), Column("test samples", "tested", "d"),
     )  # fmt: skip
     rows: tuple[tuple[Any, ...], ...] = tuple(
         (
-            labels.get(c.curve_id, c.curve_id), c.name, LIGHTS[c.light], c.tested, c.now, c.double, c.low, c.high,
-            c.gain, c.gain_low, c.gain_high,
+            labels.get(c.curve_id, c.curve_id), c.name, LIGHTS[c.light], c.gain, c.gain_low, c.gain_high, c.now, c.fit,
+            c.double, c.low, c.high, c.tested,
         )
         for c in sorted(findings.classes, key=lambda c: (c.gain is None, -(c.gain or 0.0)))
     )  # fmt: skip
     if len({c.curve_id for c in findings.classes}) == 1:
         columns, rows = columns[1:], tuple(row[1:] for row in rows)
-    title = "Classes at the largest n and at twice it, what that buys, with 90 % intervals"
+    title = "What twice the n buys each class, with 90 % intervals"
     return Table("classes", title, columns, rows)
 
 

@@ -6,6 +6,9 @@ from dataclasses import dataclass
 from functools import cached_property
 from typing import Any
 
+import numpy as np
+from numpy.typing import NDArray
+
 from scaling import machine
 from scaling.adapt.base import DIVERGED, Context, Outcome, Subset, check_network
 from scaling.core.errors import SettingError
@@ -16,6 +19,7 @@ from scaling.datasets.base import Dataset, load
 from scaling.features.given import GivenFeatures, check_match
 from scaling.features.provider import FEATURE_VERSION, FeatureProvider, Features
 from scaling.metrics import Score
+from scaling.metrics.base import grouped
 from scaling.modalities.vectors import Vectors
 from scaling.runs.spec import Parts, RunSpec
 from scaling.training.recipe import TrainingSettings
@@ -35,10 +39,15 @@ class Job:
     @cached_property
     def subset(self) -> Subset:
         """The training samples of this point."""
-        targets = self.dataset.train.targets
-        strata = self.dataset.task.strata(targets)
-        indices = subset_indices(strata, self.spec.n, self.spec.seed, self.spec.draw)
-        return Subset(indices, targets[indices], self.point.seed)
+        train = self.dataset.train
+        groups = None if train.groups is None else train.groups[self.drawn]
+        return Subset(self.drawn, train.targets[self.drawn], self.point.seed, groups)
+
+    @cached_property
+    def drawn(self) -> NDArray[np.int64]:
+        """Which training samples this point has, ascending."""
+        train, spec = self.dataset.train, self.spec
+        return subset_indices(self.dataset.task.strata(train.targets), spec.n, spec.seed, spec.draw, train.groups)
 
     @cached_property
     def model_identity(self) -> dict[str, Any]:
@@ -58,7 +67,7 @@ class Job:
     def point(self) -> GridPoint:
         """Who this point is."""
         spec, adaptation = self.spec, self.spec.adaptation
-        n = effective_n(spec.n, len(self.dataset.train))
+        n = len(self.drawn) if spec.draw == "groups" else effective_n(spec.n, len(self.dataset.train))
         every_seed = n == len(self.dataset.train) and not adaptation.draws
         # How features are computed is no part of what is given.
         computed = {} if spec.model.given else {"features": FEATURE_VERSION}
@@ -188,6 +197,7 @@ def evaluate_job(job: Job, reporter: Reporter | None = None) -> Evaluation:
     spec, task, features = job.spec, job.dataset.task, job.provider(reporter)
     context = Context(job.dataset, spec.model, features, spec.precision, spec.trainer, reporter, job.training)
     outcome = spec.adaptation.run(context, job.subset)
-    scores = task.scored(outcome.train, outcome.test)
+    scores, groups = task.scored(outcome.train, outcome.test), job.dataset.test.groups
+    scores = scores if groups is None else grouped(scores, groups, task.metrics)
     said = (task.flag(scores, outcome.train, outcome.test), outcome.tags.get(DIVERGED, ""))
     return Evaluation(scores, outcome, features.computed, features.model_size, "; ".join(filter(None, said)))

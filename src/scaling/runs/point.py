@@ -17,6 +17,7 @@ import numpy as np
 from omegaconf import OmegaConf
 
 from scaling import machine, terminal
+from scaling.audit import known_near
 from scaling.core.curves import Point
 from scaling.core.errors import ScalingError, StoreError
 from scaling.core.identity import GridPoint, digest, flatten
@@ -246,6 +247,8 @@ def run_tags(job: Job) -> dict[str, str]:
     said = {
         records.LEAKAGE: copies.leakage,
         records.CONTRADICTIONS: copies.contradictions,
+        records.GROUPS: job.dataset.grouped,
+        records.NEAR: known_near(job.dataset, Path(job.spec.features.dir)),
         records.ABSENT: absent,
         records.EVERY_SEED: "true" if job.point.every_seed else "",
         records.REVISION: str(job.point.revision) if job.point.revision else "",
@@ -287,7 +290,7 @@ def write_artifacts(folder: Path, job: Job, evaluation: Evaluation) -> None:
         **{f"test_{name}": array for name, array in test.kept().items()},
     }
     np.savez_compressed(folder / PREDICTIONS, **arrays)
-    np.savez_compressed(folder / VALUES, **packed(evaluation.score.samples, test.labels))
+    np.savez_compressed(folder / VALUES, **packed(evaluation.score.samples, test.labels, job.dataset.test.groups))
     if job.spec.places.keep_model:
         keep(folder / "model", job, evaluation)
     for name, rows in evaluation.outcome.tables.items():

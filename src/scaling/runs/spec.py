@@ -104,6 +104,10 @@ class RunSpec:
         """
         model, adaptation, trainer = build(config["model"]), build(config["adaptation"]), config["trainer"]
         accelerator, goal = str(trainer.get("accelerator", "auto")), Goal.of(config)
+        if goal and config["subset"]["draw"] == "groups":
+            raise SettingError(
+                "n=auto subset.draw=groups: whole groups have no n that can be chosen.\nGive n, or draw samples."
+            )
         return cls(
             source=build_dataset(config["dataset"]),
             model=model,

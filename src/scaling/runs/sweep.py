@@ -17,6 +17,7 @@ from typing import Any
 from rich.console import Console
 
 from scaling import terminal
+from scaling.audit import near_across
 from scaling.core.curves import Curve, Point, curves_of, newest_by_fingerprint
 from scaling.core.errors import SettingError, StoreError, SweepError
 from scaling.core.identity import GridPoint, digest
@@ -151,6 +152,9 @@ def run_grid(
     todo = [item for item in todo if item.point.fingerprint not in stuck]
     for one in {(item.spec.model, item.spec.source): item.spec for item in todo}.values():
         Job(one).check_network()
+    for one in {item.spec.source: item.spec for item in todo if not first.plan}.values():
+        if near := near_across(Job(one).dataset, Path(one.features.dir)):
+            screen.print(f"note: {Job(one).dataset.name}: {near}", markup=False)
     if not sweep_id:
         screen.print(terminal.counts_line(Counter(item.state.state for item in planned)))
     if first.plan:

@@ -25,6 +25,8 @@ COMMAND = "scaling.command"
 DESCRIPTION = "mlflow.note.content"  # what the UI shows first of a run, as Markdown
 FLAG = "scaling.flag"  # what must be known of a score before it is averaged, such as that it is at chance
 LEAKAGE, CONTRADICTIONS = "scaling.leakage", "scaling.contradictions"  # exact copies in the data set, in words
+NEAR = "scaling.near"  # near duplicates across the parts, in words
+GROUPS = "scaling.groups"  # that intervals are over groups of samples, in words
 REVISION = "scaling.revision"  # of the method at the point's n, where it changed for some n alone
 EVERY_SEED = "scaling.every_seed"  # set where one result stands for all seeds
 ABSENT = "scaling.absent"  # classes that no training sample of the point is of
@@ -164,7 +166,7 @@ def point_of(run_id: str, params: Mapping[str, str], metrics: Mapping[str, float
         metrics=metrics,
         machine=tags.get(MACHINE, ""),
         flag=tags.get(FLAG, ""),
-        caveats=tuple(tags[name] for name in (LEAKAGE, CONTRADICTIONS) if name in tags),
+        caveats=tuple(tags[name] for name in (LEAKAGE, CONTRADICTIONS, NEAR, GROUPS) if name in tags),
         revision=int(tags.get(REVISION, 0)),
         every_seed=EVERY_SEED in tags,
     )

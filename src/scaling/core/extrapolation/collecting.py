@@ -93,10 +93,9 @@ def collection_plan(fitted: Forecast, error: float, price: Price) -> Statement:
     first, *more = map(about, orders)
     then = f", then, as long as they do not suffice, {', '.join(more)} more" if more else ""
     text = (
-        f"For an error of {error:.4g} order {first} labels{then}. That reaches it in"
-        f" {100 * SURE:.0f} % of the cases in which data does {within} at all (chance {found.chance:.2f}), at an"
-        f" expected cost of {about(made.cost)} where a label costs {price.label:g}, a round {price.round:g} and falling"
-        f" short {price.short:g}."
+        f"For an error of {error:.4g} order {first} labels{then}. If data reaches it {within} (chance"
+        f" {found.chance:.2f}), these do in {100 * SURE:.0f} % of cases, at {about(made.cost)} on average: a label"
+        f" costs {price.label:g}, a round {price.round:g}, falling short {price.short:g}."
     )
     details = {"orders": orders, "cost": made.cost, "chance": found.chance, "error": error}
     return Statement(kind, made.totals[-1], made.totals[0], made.totals[-1], True, text, details)

@@ -42,6 +42,10 @@ class ArrayImages(Images):
         """Return the images as one array."""
         return self.pixels[indices]
 
+    def taken(self, indices: NDArray[np.int64]) -> "ArrayImages":
+        """Return some of the images."""
+        return ArrayImages(self.pixels[indices])
+
     def content(self) -> str:
         """Return the SHA-256 of shape and pixels."""
         hashed = hashlib.sha256(repr(self.pixels.shape).encode())
@@ -84,6 +88,13 @@ class FileImages(Images):
                 "Start the same command again, once the files are complete."
             )
         return images
+
+    def taken(self, indices: NDArray[np.int64]) -> "FileImages":
+        """Return some of the files, which are not looked at again."""
+        found = FileImages(tuple(self.paths[index] for index in indices), self.viewing)
+        found.__dict__["seen"] = tuple(self.seen[index] for index in indices)
+        found._hashed.update(self._hashed)
+        return found
 
     @property
     def stale(self) -> bool:
