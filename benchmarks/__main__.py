@@ -1,9 +1,22 @@
 """Run all benchmarks and print their tables: `make bench`."""
 
-from benchmarks import allocator, extrapolation, forward, grid, heads, intervals, memory, report, sweeps, text, training
+from benchmarks import (
+    allocator,
+    extrapolation,
+    forward,
+    grid,
+    heads,
+    intervals,
+    large,
+    memory,
+    report,
+    sweeps,
+    text,
+    training,
+)
 from benchmarks.timing import show_machine
 
-MODULES = (sweeps, forward, training, text, allocator, heads, memory, grid, extrapolation, intervals, report)
+MODULES = (sweeps, forward, training, text, allocator, heads, memory, large, grid, extrapolation, intervals, report)
 
 if __name__ == "__main__":
     show_machine()

@@ -1,13 +1,15 @@
-"""Peak memory of the linear probe on synthetic features, in a process of its own: `python -m benchmarks.memory`.
+"""Peak memory and seconds of the linear probe, each in a process of its own: `python -m benchmarks.memory`.
 
-The limit is the features' size plus 1 GiB; Python, torch and Lightning count.
+Features are synthetic. The limit is their size plus 1 GiB; Python, torch and Lightning count.
 """
 
 import argparse
 import subprocess
 import sys
 import tempfile
+import time
 from collections.abc import Sequence
+from dataclasses import dataclass
 from pathlib import Path
 
 import numpy as np
@@ -19,6 +21,14 @@ CLASSES, TEST_ROWS, BLOCK = 10, 1_000, 1 << 10
 GIB = 2**30
 
 
+@dataclass(frozen=True)
+class Probed:
+    """What a probe took: seconds from the first read of features to the last prediction, and bytes at its peak."""
+
+    seconds: float
+    peak: float
+
+
 class Stored:
     """Synthetic features in a feature store on disk."""
 
@@ -27,7 +37,7 @@ class Stored:
         from scaling.features import FeatureStore
 
         self.computed, store, rng = 0, FeatureStore(Path(folder)), np.random.default_rng(0)
-        centres = 0.1 * rng.normal(size=(CLASSES, width)).astype(np.float32)
+        centres = 0.1 * rng.normal(size=(1 + max(map(np.max, labels.values())), width)).astype(np.float32)
         self.entries = {split: store.create({"split": split}, len(found), width, {}) for split, found in labels.items()}
         for split, found in labels.items():
             for start in range(0, len(found), BLOCK):
@@ -40,8 +50,8 @@ class Stored:
         return self.entries[split].read(indices)[0]
 
 
-def probe(rows: int, width: int) -> int:
-    """Run the linear probe in this process and return its peak memory in bytes."""
+def probe(rows: int, width: int, classes: int) -> Probed:
+    """Run the linear probe in this process."""
     from scaling.adapt.base import Context, Subset
     from scaling.adapt.linear_probe import LinearProbe
     from scaling.core.reporter import SilentReporter
@@ -50,22 +60,24 @@ def probe(rows: int, width: int) -> int:
     from scaling.modalities.images import ArrayImages
 
     keep_freed_memory()
-    labels = {"train": np.arange(rows) % CLASSES, "test": np.arange(TEST_ROWS) % CLASSES}
+    labels = {"train": np.arange(rows) % classes, "test": np.arange(TEST_ROWS) % classes}
     splits = [Split(ArrayImages(np.zeros((len(found), 1, 1, 1), np.uint8)), found) for found in labels.values()]
-    dataset = Dataset("synthetic", tuple("abcdefghij"), *splits, "synthetic", "here")
+    dataset = Dataset("synthetic", tuple(map(str, range(classes))), *splits, "synthetic", "here")
     trainer = {"accelerator": "cpu", "devices": 1}
     with tempfile.TemporaryDirectory() as folder:
         features = Stored(folder, width, labels)
         context = Context(dataset, None, features, "32-true", trainer, SilentReporter())  # type: ignore[arg-type]
+        started = time.perf_counter()
         LinearProbe().run(context, Subset(np.arange(rows), labels["train"], 0))
-    return peak_memory()
+        return Probed(time.perf_counter() - started, peak_memory())
 
 
-def measure(rows: int, width: int) -> float:
-    """Return the peak memory of a process of its own, in bytes."""
-    arguments = ["-m", "benchmarks.memory", "--here", "--rows", str(rows), "--width", str(width)]
+def measure(rows: int, width: int, classes: int = CLASSES) -> Probed:
+    """Run the linear probe in a process of its own."""
+    sizes = ["--rows", str(rows), "--width", str(width), "--classes", str(classes)]
+    arguments = ["-m", "benchmarks.memory", "--here", *sizes]
     found = subprocess.run([sys.executable, *arguments], check=True, capture_output=True, text=True)
-    return float(found.stdout.split()[-1])
+    return Probed(*map(float, found.stdout.split()[-2:]))
 
 
 def main(arguments: Sequence[str] = ()) -> None:
@@ -73,17 +85,19 @@ def main(arguments: Sequence[str] = ()) -> None:
     parser = argparse.ArgumentParser(description=__doc__)
     parser.add_argument("--rows", type=int, default=300_000)
     parser.add_argument("--width", type=int, default=1024)
-    parser.add_argument("--here", action="store_true", help="measure this process and print bytes")
+    parser.add_argument("--classes", type=int, default=CLASSES)
+    parser.add_argument("--here", action="store_true", help="measure this process and print seconds and bytes")
     options = parser.parse_args(arguments)
     if options.here:
-        print(probe(options.rows, options.width))
+        found = probe(options.rows, options.width, options.classes)
+        print(found.seconds, found.peak)
         return
     size = options.rows * options.width * 4
-    peak = measure(options.rows, options.width)
-    row("features", "their size", "peak", "limit")
-    row(*["---"] * 4)
-    sizes = (f"{bytes / GIB:.2f} GiB" for bytes in (size, peak, size + GIB))
-    row(f"{options.rows} × {options.width}", *sizes)
+    found = measure(options.rows, options.width, options.classes)
+    row("features", "classes", "their size", "peak", "limit", "search and fit")
+    row(*["---"] * 6)
+    sizes = (f"{bytes / GIB:.2f} GiB" for bytes in (size, found.peak, size + GIB))
+    row(f"{options.rows} × {options.width}", str(options.classes), *sizes, f"{found.seconds:.1f} s")
 
 
 if __name__ == "__main__":

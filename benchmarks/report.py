@@ -61,8 +61,12 @@ def predictions(dataset: int, expected: float, generator: np.random.Generator) -
     return file.getvalue(), float(right.mean())
 
 
-def make_store(folder: Path, curves: int) -> int:
-    """Write a store with a sweep and its finished runs; return how many."""
+def make_store(folder: Path, curves: int, kept: bool = True) -> int:
+    """Write a store with a sweep and its finished runs; return how many.
+
+    Args:
+        kept: whether the runs have their predictions.
+    """
     from mlflow.store.tracking.dbmodels import models
     from sqlalchemy import create_engine
 
@@ -74,7 +78,7 @@ def make_store(folder: Path, curves: int) -> int:
     tables: dict[Any, list[dict[str, Any]]] = {
         model: [] for model in (models.SqlRun, models.SqlLatestMetric, models.SqlParam, models.SqlTag)
     }
-    for entry in [sweep(), *points(curves, place)]:
+    for entry in [sweep(), *points(curves, place if kept else None)]:
         run_id = entry["run_id"]
         tables[models.SqlRun].append(run_row(entry, experiment, place))
         for name, value in entry["metrics"].items():
@@ -106,7 +110,7 @@ def sweep() -> dict[str, Any]:
     return {"run_id": SWEEP, "name": "sweep", "at": 0, "metrics": {}, "params": {}, "tags": tags}
 
 
-def points(curves: int, place: Path) -> Iterator[dict[str, Any]]:
+def points(curves: int, place: Path | None) -> Iterator[dict[str, Any]]:
     """Yield runs with everything that the report reads, and as much again beside it."""
     for curve, model, adaptation, dataset, size in grid(curves):
         n = SIZES[size]
@@ -114,9 +118,10 @@ def points(curves: int, place: Path) -> Iterator[dict[str, Any]]:
             generator = np.random.default_rng((curve, size, seed))
             run_id = f"{curve:08x}{size:08x}{seed:016x}"
             content, test = predictions(dataset, accuracy(curve, n, generator), generator)
-            folder = place / run_id / "artifacts"
-            folder.mkdir(parents=True)
-            (folder / "predictions.npz").write_bytes(content)
+            if place is not None:
+                folder = place / run_id / "artifacts"
+                folder.mkdir(parents=True)
+                (folder / "predictions.npz").write_bytes(content)
             train = min(1.0, test + 0.3 * (100 / n) ** 0.4)
             yield {
                 "run_id": run_id, "name": run_id[:8], "at": curve * 1000 + size * 10 + seed,

@@ -48,12 +48,14 @@ class Composer(ConfigLoaderImpl):
     def filled(self, master: DictConfig, overrides: Sequence[str]) -> DictConfig:
         """Return the config of these overrides, to be read before the next one is asked for."""
         values = [text for text in overrides if text.partition("=")[0] in PLAIN_KEYS]
-        rest = tuple(text for text in overrides if text not in values)
-        if rest not in self.composed:
-            self.composed[rest] = super().load_sweep_config(master, list(rest))
-        for override in map(self.parse, values):
-            self.composed[rest][override.key_or_group] = override.value()
-        return self.composed[rest]
+        parsed = [self.parse(text) for text in values]
+        rest = [text for text in overrides if text not in values]
+        known = (*rest, *(override.key_or_group for override in parsed))  # what one job sets, another must not inherit
+        if known not in self.composed:
+            self.composed[known] = super().load_sweep_config(master, rest)
+        for override in parsed:
+            self.composed[known][override.key_or_group] = override.value()
+        return self.composed[known]
 
     def load_sweep_config(self, master_config: DictConfig, sweep_overrides: list[str]) -> DictConfig:
         """Return the config of a job, as Hydra's own does."""

@@ -139,7 +139,8 @@ def curve_tables(curves: Sequence[Curve]) -> Iterator[Table]:
             table.add_column("flagged", justify="right", style="yellow")
         test, train, gap = (curve.band(q) for q in ("test_score", "train_score", "upgradeability"))
         for i, n in enumerate(curve.n.tolist()):
-            seeds = len(curve.at(n))
+            points = curve.at(n)
+            seeds = len(points)
             if curve.no_draw_variance(n):
                 spread = "no draw variance"
             elif seeds == 1:
@@ -148,12 +149,12 @@ def curve_tables(curves: Sequence[Curve]) -> Iterator[Table]:
                 spread = f"{test.low[i]:.4f} – {test.high[i]:.4f}"
             table.add_row(
                 str(n),
-                str(seeds),
+                "all" if any(point.every_seed for point in points) else str(seeds),
                 f"{train.mean[i]:.4f}",
                 f"{test.mean[i]:.4f}",
                 spread,
                 f"{gap.mean[i]:+.4f}",
-                *([str(sum(bool(point.flag) for point in curve.at(n)) or "")] if len(table.columns) > 6 else []),
+                *([str(sum(bool(point.flag) for point in points) or "")] if len(table.columns) > 6 else []),
             )
         yield table
 

@@ -355,3 +355,18 @@ def test_of_several_numbers_of_neighbours_the_one_with_the_best_primary_metric_i
     (chosen,) = [row for row in rows if row["chosen"]]
     assert chosen["leave_one_out_average_precision"] == max(row["leave_one_out_average_precision"] for row in rows)
     assert outcome.metrics == {"train/average_precision_leave_one_out": chosen["leave_one_out_average_precision"]}
+
+
+@pytest.mark.parametrize("metric", ["cosine", "euclidean"])
+@pytest.mark.parametrize("rows", [1, 7, 16, 80])
+def test_a_bank_that_is_searched_in_parts_has_the_same_neighbours(metric, rows, monkeypatch):
+    train, test = samples(80), samples(60, seed=1)
+    settings = Knn((1, 5, 20), metric, "distance")
+    whole = run(settings, *train, *test)
+    monkeypatch.setattr(knn, "BANK_ROWS", rows)
+    monkeypatch.setattr(knn, "BLOCK_ELEMENTS", 100)  # of the rows that ask too
+    parts = run(settings, *train, *test)
+    for one, other in zip(parts.tables["neighbours"], whole.tables["neighbours"], strict=True):
+        assert one == pytest.approx(other, abs=1e-5)
+    np.testing.assert_array_equal(parts.train.predicted, whole.train.predicted)
+    np.testing.assert_allclose(parts.test.log_probs, whole.test.log_probs, atol=1e-4)

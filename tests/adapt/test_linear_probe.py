@@ -5,11 +5,12 @@ import numpy as np
 import pytest
 from sklearn.linear_model import LogisticRegression
 
-from scaling.adapt import softmax
+from scaling.adapt import linear_probe, softmax
 from scaling.adapt.base import Context, Subset
 from scaling.adapt.linear_probe import LinearProbe
 from scaling.core.errors import SettingError
 from scaling.core.reporter import SilentReporter
+from scaling.core.subsets import validation_part
 from scaling.datasets.base import Dataset, Split
 from scaling.modalities.images import ArrayImages
 
@@ -253,3 +254,67 @@ def test_a_common_offset_costs_no_more_than_the_rounding_of_the_features(offset,
     )
     np.testing.assert_allclose(found.test.log_prob, expected.test.log_prob, atol=5e-3)
     assert np.abs(found.test.log_prob - run().test.log_prob).max() < atol
+
+
+@pytest.fixture
+def large(monkeypatch):
+    """Let ninety samples be many."""
+    monkeypatch.setattr(linear_probe, "LARGE", 90)
+
+
+def reference(penalty, features, labels):
+    """Return scikit-learn's fit on standardised features, and what standardises them."""
+    mean, std = features.mean(0), features.std(0)
+    fitted = LogisticRegression(C=penalty, tol=1e-9, max_iter=10_000).fit((features - mean) / std, labels)
+    return fitted, lambda rows: (rows - mean) / std
+
+
+def test_many_samples_hold_one_part_out_and_choose_by_its_loss(large):
+    (train, labels), settings = samples(90), LinearProbe(stop_ratio=1e9, search_tolerance=1e-8)
+    outcome = run(settings, (train, labels), seed=3)
+    held = validation_part(labels, 1 / 5, 3)
+    assert held.sum() == 18
+    mean, std = train.mean(0), train.std(0)  # of all n, as in the cross-validation
+    rows = (train - mean) / std
+    for row in outcome.tables["penalty_path"]:
+        fitted = LogisticRegression(C=row["C"], tol=1e-9, max_iter=10_000).fit(rows[~held], labels[~held])
+        log_prob = fitted.predict_log_proba(rows[held])
+        assert row["cv_log_loss"] == pytest.approx(-log_prob[np.arange(18), labels[held]].mean(), abs=2e-3)
+        if row["C"] >= 1e-2:  # with the strongest penalties classes are all but tied
+            assert row["cv_accuracy"] == pytest.approx(np.mean(log_prob.argmax(1) == labels[held]))
+    best = min(outcome.tables["penalty_path"], key=lambda row: row["cv_log_loss"])
+    assert outcome.params == {"chosen.penalty": best["C"], "chosen.folds": 1}
+
+
+def test_many_samples_are_all_in_the_final_fit(large):
+    (train, labels), (test, test_labels) = samples(90), samples(200, seed=1)
+    outcome = run(LinearProbe(search_tolerance=1e-8), (train, labels), (test, test_labels))
+    fitted, scaled = reference(outcome.params["chosen.penalty"], train, labels)
+    expected = fitted.predict_log_proba(scaled(test))
+    np.testing.assert_allclose(outcome.test.log_prob, expected[np.arange(200), test_labels], atol=5e-3)
+
+
+def test_a_rare_class_leaves_many_samples_their_choice(large):
+    features, labels = samples(150)
+    keep = np.flatnonzero((labels != 2) | (np.cumsum(labels == 2) == 1))
+    outcome = run(train=(features[keep], labels[keep]))
+    assert len(keep) >= 90
+    assert len(outcome.tables["penalty_path"]) > 1
+    assert outcome.tags.get("scaling.fit") is None
+
+
+def test_many_samples_that_are_all_of_their_own_class_take_the_default_penalty(monkeypatch):
+    monkeypatch.setattr(linear_probe, "LARGE", 3)
+    outcome = run(LinearProbe(default_penalty=0.03), (samples(3)[0], np.arange(3)))
+    assert outcome.params == {"chosen.penalty": 0.03, "chosen.folds": 1}
+    assert "default" in outcome.tags["scaling.penalty"]
+
+
+@pytest.mark.parametrize(("n", "expected"), [(1, 0), (19_999, 0), (20_000, 4), (1_000_000, 4)])
+def test_the_method_is_revised_from_twenty_thousand_samples_up(n, expected):
+    assert LinearProbe().revision(None, n) == expected
+
+
+def test_one_part_held_out_costs_a_fraction_of_five_folds():
+    few, many = (LinearProbe().cost(n, 100, 512, 10).multiply_adds for n in (19_999, 20_000))
+    assert many < few / 2

@@ -64,6 +64,17 @@ def test_the_newest_run_of_a_fingerprint_is_kept_and_repeats_are_counted():
     assert repeated == {"f0": 3}
 
 
+def test_at_each_n_of_a_curve_only_points_of_the_newest_method_are_kept():
+    made = [
+        point(n=10, seed=0, fingerprint="a"), point(n=30, seed=0, fingerprint="old"),
+        point(n=30, seed=1, fingerprint="older"), point(n=30, seed=0, fingerprint="new", revision=4),
+        point(n=30, seed=0, fingerprint="other", curve_id="d" * 32),
+    ]  # fmt: skip
+    kept, repeated = newest_by_fingerprint(made)
+    assert [found.fingerprint for found in kept] == ["a", "new", "other"]
+    assert repeated == {}
+
+
 def test_curves_hold_their_points_by_n_then_seed_and_stand_in_the_order_of_their_labels():
     points = [point(curve_id=c, model=c, n=n, seed=s) for c in "ba" for n in (20, 10) for s in (1, 0)]
     curves = curves_of(points)

@@ -111,3 +111,13 @@ def test_digests_stay_the_same_in_every_release():
 def test_flatten_joins_nested_keys_with_dots():
     nested = {"a": {"b": 1, "c": {"d": [1, 2]}}, "e": None}
     assert flatten(nested) == {"a.b": 1, "a.c.d": [1, 2], "e": None}
+
+
+def test_a_revision_of_the_method_at_some_n_changes_the_fingerprint_but_not_the_curve():
+    revised = replace(POINT, revision=4)
+    assert revised.fingerprint != POINT.fingerprint != replace(POINT, revision=5).fingerprint != revised.fingerprint
+    assert revised.curve_id == POINT.curve_id
+
+
+def test_that_a_point_stands_for_all_seeds_changes_nothing_that_it_is_known_by():
+    assert replace(POINT, every_seed=True).fingerprint == POINT.fingerprint

@@ -339,6 +339,35 @@ def test_only_seeds_that_both_have_are_paired_each_with_its_own():
         assert item.mcnemar == pytest.approx(exact)
 
 
+def full_once(made, n=1600):
+    """The same points, of which one stands for all seeds at the full set."""
+    return [replace(p, pool=n, every_seed=p.n == n) for p in made if p.n < n or p.seed == 0]
+
+
+def test_a_result_for_all_seeds_is_paired_with_each_seed_of_the_other():
+    made = full_once(points("good", GOOD, draw=0.02)) + points("poor", POOR, seeds=(1, 2, 5), draw=0.02)
+    at = {(p.model, p.n, p.seed): p.test_score for p in made}
+    last = find(curves_of(made), Store()).comparisons[-1]
+    expected = [at["good", 1600, 0] - at["poor", 1600, seed] for seed in (1, 2, 5)]
+    assert (last.n, last.seeds, last.test) == (1600, 3, "test samples and seeds paired")
+    assert last.difference == pytest.approx(np.mean(expected))
+
+
+def test_two_results_for_all_seeds_leave_no_other_draws_out():
+    made = full_once(points("good", GOOD)) + full_once(points("poor", POOR))
+    found = find(curves_of(made), Store())
+    last = found.comparisons[-1]
+    assert (last.n, last.seeds) == (1600, 1)
+    assert last.test == "McNemar, exact; test samples paired, one result for all seeds"
+    assert last.p == last.mcnemar[0]
+    assert "other draws" not in last.text
+    row, gap = found.curves[0].variance[-1], found.curves[0].gaps[-1]
+    assert (row.draw, row.draw_how) == (None, "no draw variance: all seeds share the whole training set")
+    assert row.total == pytest.approx(row.test)
+    assert gap.how == "one measurement: counts of test and train samples, no draws"
+    assert gap.low < gap.gap < gap.high
+
+
 def mcnemar_of(made, n, seed):
     """McNemar's p of one seed, from the points' own predictions."""
     good, poor = (next(p for p in made if (p.model, p.n, p.seed) == (m, n, seed)) for m in ("good", "poor"))

@@ -11,6 +11,7 @@ from pathlib import Path
 
 import pytest
 
+from scaling.adapt import linear_probe
 from scaling.tracking import RunStore
 from scaling.tracking.records import KIND
 
@@ -49,3 +50,25 @@ def test_features_of_an_earlier_version_are_not_computed_again(project, command)
     assert command("scaling.run", *GRID, "n=50") == 0
     new = [run.data.metrics for run in RunStore().runs() if run.data.params.get("n") == "50"]
     assert [metrics["features_computed"] for metrics in new] == [0.0] * 4
+
+
+def test_a_full_set_that_an_earlier_version_finished_under_another_seed_is_done(project, command, capsys):
+    store = RunStore()
+    for run in store.runs():
+        if (run.data.params.get("n"), run.data.params.get("seed")) == ("1297", "0"):
+            store.client.delete_run(run.info.run_id)
+    assert command("scaling.run", *GRID, "n=full") == 0
+    assert "2 points: 2 done" in capsys.readouterr().out
+    assert command("scaling.report") == 0
+    assert [row["seed"] for row in table(project / "reports/scaling/curves.csv") if row["n"] == "1297"] == ["1", "1"]
+
+
+def test_only_sizes_whose_method_was_revised_are_computed_again_and_replace_the_earlier(
+    project, command, capsys, monkeypatch
+):
+    monkeypatch.setattr(linear_probe, "LARGE", 1000)
+    assert command("scaling.run", *GRID, "n=20,100,full") == 0
+    assert "10 points: 9 done, 1 pending" in capsys.readouterr().out
+    assert command("scaling.report") == 0
+    full = [row for row in table(project / "reports/scaling/curves.csv") if row["n"] == "1297"]
+    assert [(row["adaptation"], row["seed"]) for row in full] == [("knn", "0"), ("knn", "1"), ("linear_probe", "0")]

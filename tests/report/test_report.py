@@ -21,7 +21,7 @@ from scaling.report.page import render
 from scaling.report.screen import show
 from scaling.report.tables import main_table
 from scaling.tracking import RunStore
-from scaling.tracking.records import FINGERPRINT, REASON
+from scaling.tracking.records import CURVE, EVERY_SEED, FINGERPRINT, REASON
 
 POINT = Point(
     curve_id="c", model="net", dataset="digits", adaptation="knn", n=10, n_requested="10", seed=0,
@@ -89,6 +89,16 @@ def test_a_point_that_runs_is_not_there_yet():
 
 def test_a_finished_point_is_no_gap():
     assert find_gaps([entry("f")], [run("f", "FINISHED")], {}) == []
+
+
+def test_a_result_for_all_seeds_leaves_no_seed_missing():
+    grid = [entry("f", n=9, seed=0), entry("g", n=9, seed=1), entry("h", n=5, seed=1)]
+    done = run("f", "FINISHED")
+    done.data.params["n"] = "9"
+    done.data.tags |= {EVERY_SEED: "true", CURVE: grid[0]["curve_id"]}
+    assert [(gap.n, gap.seed) for gap in find_gaps(grid, [done], {})] == [(5, 1)]
+    del done.data.tags[EVERY_SEED]
+    assert [(gap.n, gap.seed) for gap in find_gaps(grid, [done], {})] == [(9, 1), (5, 1)]
 
 
 def test_a_point_that_failed_after_it_was_finished_is_no_gap():

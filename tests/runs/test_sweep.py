@@ -11,6 +11,7 @@ from tests.networks import network
 from scaling.adapt import Knn
 from scaling.core.errors import SweepError
 from scaling.runs import sweep
+from scaling.runs.job import Job
 from scaling.runs.point import Result
 from scaling.runs.spec import composed
 from scaling.runs.sweep import run_grid
@@ -48,6 +49,51 @@ def embeddings(path, seed=0):
     labels = np.arange(60) % 2
     split = np.where(np.arange(60) < 40, "train", "test")
     np.savez(path, features=draw.normal(size=(60, 4)) + labels[:, None], labels=labels, split=split)
+
+
+# ---- the full set, where nothing is drawn --------------------------------------------------------------------------
+
+
+def test_the_full_set_is_one_point_whatever_the_seeds_where_nothing_else_is_drawn(command, capsys):
+    grid = ("-m", "model=pixels", "dataset=digits", "adaptation=knn,linear_probe")
+    assert command("scaling.run", *grid, "n=20,full", "seed=1,2,3") == 0
+    out = capsys.readouterr().out
+    assert "8 points: 8 done" in out
+    assert out.count("seed=all") == 2
+    assert [line.split()[:2] for line in out.splitlines() if "no draw variance" in line] == [["1297", "all"]] * 2
+    assert [point[1:] for point in points() if point[1] == 1297] == [(1297, 0)] * 2
+    parent = next(run for run in RunStore().runs() if run.data.tags[KIND] == "sweep")
+    logged = RunStore().client.get_metric_history(parent.info.run_id, "test/accuracy/pixels digits knn")
+    assert [metric.step for metric in logged] == [20, 1297]
+
+    assert command("scaling.run", *DIGITS, "n=full", "seed=7") == 0
+    assert "nothing to run" in capsys.readouterr().out
+    assert command("scaling.report") == 0
+    assert "missing" not in capsys.readouterr().out
+
+
+def test_the_full_set_stays_a_point_a_seed_where_weights_or_batches_are_drawn():
+    def planned(*settings):
+        return [Job(composed(["dataset=digits", "n=full", *settings, f"seed={seed}"])).point for seed in (0, 1)]
+
+    first, second = planned("model=pixels", "adaptation=knn")
+    assert first == second
+    assert first.every_seed
+    first, second = planned("model=efficientnet_lite0_scratch", "adaptation=finetune")
+    assert (first.seed, second.seed, first.every_seed) == (0, 1, False)
+    assert first.fingerprint != second.fingerprint
+
+
+def test_the_runs_of_a_process_open_their_store_once(command, monkeypatch):
+    opened, init = [], RunStore.__init__
+    monkeypatch.setattr(
+        RunStore, "__init__", lambda self, *given, **more: opened.append(1) or init(self, *given, **more)
+    )
+    assert command("scaling.run", "-m", *DIGITS, "n=20") == 0
+    few = len(opened)
+    opened.clear()
+    assert command("scaling.run", "-m", *DIGITS, "n=20,30,40,50,60") == 0
+    assert len(opened) <= few
 
 
 # ---- one reading of n and seed ------------------------------------------------------------------------------------

@@ -22,6 +22,7 @@ ALL_PAIRS = 8
 Pair = tuple[str, str]
 SEEDS_AND_SAMPLES = "test samples and seeds paired"
 SAMPLES_ALONE = "test samples paired, one seed"
+SAMPLES_NO_DRAWS = "test samples paired, one result for all seeds"
 EXACT = "McNemar, exact"
 SEEDS_ALONE = "seeds paired, test set as it is"
 NONE = "none: one seed and no stored predictions, or seeds that never differ"
@@ -115,7 +116,8 @@ def compare(a: Block, b: Block, metric: Metric) -> Raw | None:
         measured, test = over_seeds(*rows.scores), SEEDS_ALONE
     else:
         measured = Measured.of(paired(*rows.values, rates=metric.bounded), drawn=not (a.shared and b.shared))
-        test = SEEDS_AND_SAMPLES if measured.seeds > 1 else SAMPLES_ALONE
+        no_draws = a.for_all_seeds and b.for_all_seeds
+        test = SEEDS_AND_SAMPLES if measured.seeds > 1 else SAMPLES_NO_DRAWS if no_draws else SAMPLES_ALONE
         if metric.counts and all(np.abs(x - (x > 0.5)).max() < ROUNDED for x in rows.values):  # none is over a group
             exact = tuple(mcnemar(x > 0.5, y > 0.5) for x, y in zip(*rows.values, strict=True))
     found = Comparison(
@@ -189,7 +191,9 @@ def words(item: Comparison, metric: Metric, settings: Settings, labels: Mapping[
 
 def _needed(item: Comparison, settings: Settings, family: int) -> str:
     """Say how many test samples would tell a difference apart, where the test set alone makes it uncertain."""
-    if item.tested is None or item.low is None or item.high is None or not item.test.endswith(SAMPLES_ALONE):
+    if item.tested is None or item.low is None or item.high is None:
+        return ""
+    if not item.test.endswith((SAMPLES_ALONE, SAMPLES_NO_DRAWS)):
         return ""
     asked, corrected = (t_quantile(inf, 1 - settings.level / 2 / count) for count in (1, max(family, 1)))
     half = (item.high - item.low) / 2 * corrected / asked

@@ -43,6 +43,11 @@ class Block:
         """Return the row of a seed, or of the result that stands for all seeds; None without either."""
         return next((i for i, point in enumerate(self.points) if point.every_seed or point.seed == seed), None)
 
+    @property
+    def for_all_seeds(self) -> bool:
+        """Whether one result stands for all seeds, so that there are no other draws."""
+        return any(point.every_seed for point in self.points)
+
     @cached_property
     def same(self) -> bool:
         """Whether the seeds share their subset and came to one result, so that they are one measurement."""

@@ -5,7 +5,7 @@ from dataclasses import dataclass
 from typing import Any
 
 from scaling.core.curves import base_label
-from scaling.tracking.records import FINGERPRINT, REASON
+from scaling.tracking.records import CURVE, EVERY_SEED, FINGERPRINT, REASON
 
 
 @dataclass(frozen=True)
@@ -27,7 +27,8 @@ def find_gaps(grid: Sequence[Mapping[str, Any]], runs: Sequence[Any], labels: Ma
     """Return the points of all sweeps' grids that have no finished run, each once, with the newest run's state.
 
     A point that failed and was finished later with another setting, such as other weights, is no gap: a finished run
-    of the same model, data set, adaptation, n and seed that started later stands for it.
+    of the same model, data set, adaptation, n and seed that started later stands for it. One that stands for all
+    seeds fills the gaps of each.
 
     Args:
         grid: entries of the sweeps' grid.json.
@@ -35,17 +36,19 @@ def find_gaps(grid: Sequence[Mapping[str, Any]], runs: Sequence[Any], labels: Ma
         labels: those of the curves that have points, by curve_id.
     """
     newest: dict[str, Any] = {}
-    done = set()
+    done, for_all_seeds = set(), set()
     finished_last: dict[tuple[str, ...], int] = {}
     for run in runs:
         fingerprint = run.data.tags.get(FINGERPRINT)
         newest.setdefault(fingerprint, run)
         if run.info.status == "FINISHED":
             done.add(fingerprint)
+            if EVERY_SEED in run.data.tags:
+                for_all_seeds.add((run.data.tags[CURVE], int(run.data.params["n"])))
             finished_last.setdefault(_names(run.data.params), run.info.start_time)
     gaps = {}
     for entry in grid:
-        if entry["fingerprint"] in done:
+        if entry["fingerprint"] in done or (entry["curve_id"], entry["n"]) in for_all_seeds:
             continue
         run = newest.get(entry["fingerprint"])
         if run is not None and finished_last.get(_names(entry), 0) > run.info.start_time:

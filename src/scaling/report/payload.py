@@ -73,7 +73,7 @@ def columns(curve: Curve, metric: Metric) -> dict[str, list[Any]]:
     keys = {"test": metric.key, "train": metric.train_key, "low": f"{metric.key}_low", "high": f"{metric.key}_high"}
     return {
         "n": [point.n for point in curve.points],
-        "seed": [point.seed for point in curve.points],
+        "seed": ["all" if point.every_seed else point.seed for point in curve.points],
         **{name: [known(point.logged(key)) for point in curve.points] for name, key in keys.items()},
         "run": [point.run_id for point in curve.points],
     }
