@@ -1,6 +1,6 @@
 """What every kind of task says of its targets: how they are drawn, learnt, predicted and scored."""
 
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from typing import TYPE_CHECKING, Any, ClassVar, NamedTuple, Protocol
 
 import numpy as np
@@ -76,6 +76,18 @@ class Task(Protocol):
         """Say what a user should know of the targets of both parts."""
         return ()
 
+    def sizes(self, targets: Targets) -> NDArray[np.int64]:
+        """Return how many rows of features each sample has, (n,): one, but where something is told of its parts."""
+        return np.ones(len(targets), np.int64)
+
+    def of_rows(self, targets: Any) -> Any:
+        """Return what is true of each row of features, one sample after the other; arrays and tensors alike."""
+        return targets
+
+    def amounts(self, targets: Targets) -> Mapping[str, int]:
+        """Return what else than samples is counted, by name."""
+        return {}
+
     def counts(self, targets: Targets) -> NDArray[np.int64]:
         """Return of how many samples each output is true, (outputs,)."""
         ...
@@ -96,7 +108,7 @@ class Task(Protocol):
         """Make up targets, and which outputs are true of them, (n, outputs) of 0 and 1."""
         ...
 
-    # ---- learning and predicting, in torch
+    # ---- learning and predicting, in torch; of rows of features, but for `decode`
 
     def loss(self, logits: "Tensor", targets: "Tensor", smoothing: float = 0.0, reduction: str = "mean") -> "Tensor":
         """Return the loss of logits (k, outputs), as the mean or the sum over samples."""
@@ -130,6 +142,7 @@ class Task(Protocol):
         """Reduce log-probabilities (k, outputs or more) to what scores need.
 
         Args:
+            targets: of the samples, whose rows come one sample after the other.
             whole: whether all is kept that any metric needs; else what fits are chosen by.
         """
         ...
