@@ -234,6 +234,7 @@ def test_importing_loads_nothing_heavy(module):
 WORDS = {
     r"accurac": ("scaling.metrics", "scaling.extrapolate"),  # the command reads what others call accuracies
     r"multilabel": ("scaling.metrics", "scaling.tasks", "scaling.datasets"),
+    r"token_?classification|span_f1": ("scaling.metrics", "scaling.tasks", "scaling.datasets"),
 }
 #: Rooms that serve every modality, and words of single ones that they don't speak.
 NEUTRAL = tuple(f"scaling.{room}" for room in ("core", "features", "training", "runs", "tasks", "metrics", "findings"))

@@ -5,13 +5,17 @@ from dataclasses import replace
 from itertools import chain
 
 from scaling.core.errors import SettingError
-from scaling.metrics import classification, multilabel
+from scaling.metrics import classification, multilabel, spans
 from scaling.metrics.base import Measures, Metric, Score, interval, score
 
 __all__ = ["FAMILIES", "Measures", "Metric", "Score", "interval", "is_metric", "metric_of", "primary_metric", "score"]
 
 #: The metrics of each family, the primary one first.
-FAMILIES = {"classification": classification.METRICS, "multilabel": multilabel.METRICS}
+FAMILIES = {
+    "classification": classification.METRICS,
+    "multilabel": multilabel.METRICS,
+    "token_classification": spans.METRICS,
+}
 #: The metric that P stood for when there was no other: runs without a name for theirs mean it.
 FIRST = classification.PRIMARY
 SPLITS = ("test", "train")
