@@ -125,8 +125,8 @@ def tagged_dataset(
             if tag.type and spelled[tag.type] not in known:
                 raise DataError(
                     f"{sentence.place(number)}: the type {tag.type} ({sentence.words[number]!r}) stands in the test"
-                    f" part alone; the training part has {', '.join(sorted(known)) or 'no span'}.\nIt can't be learnt: leave"
-                    " it out, or move some of its sentences."
+                    f" part alone; the training part has {', '.join(sorted(known)) or 'no span'}.\n"
+                    "It can't be learnt: leave it out, or move some of its sentences."
                 )
     types = tuple(dict.fromkeys(spelled.values()))
     numbers = {tag: number for number, tag in enumerate(tag_names(types))}

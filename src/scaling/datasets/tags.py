@@ -106,15 +106,16 @@ def _broken(sentence: Tagged, number: int, scheme: Scheme) -> str:
     follows = "the beginning of the sentence" if before is None else _shown(before)
     lenient = ", or read I- as a beginning too: dataset.scheme=iob1" if scheme == "iob2" else ""
     return (
-        f"{sentence.place(number)}: {_shown(tag)} ({sentence.words[number]!r}) continues no span: it follows {follows}.\n"
-        f"The file is {SHOWN[scheme]}, where a span begins with B-. Correct the tag{lenient}."
+        f"{sentence.place(number)}: {_shown(tag)} ({sentence.words[number]!r}) continues no span: it follows"
+        f" {follows}.\nThe file is {SHOWN[scheme]}, where a span begins with B-. Correct the tag{lenient}."
     )
 
 
 def _unended(sentence: Tagged, number: int) -> str:
     return (
         f"{sentence.place(number - 1)}: {_shown(sentence.tags[number - 1])} ({sentence.words[number - 1]!r}) is the"
-        " last word of its span, which should end with E-, or be S- where it is one word.\nThe file is BIOES. Correct the tag."
+        " last word of its span, which should end with E-, or be S- where it is one word.\n"
+        "The file is BIOES. Correct the tag."
     )
 
 

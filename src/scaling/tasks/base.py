@@ -115,7 +115,7 @@ class Task(Protocol):
         ...
 
     def hits(self, logits: "Tensor", targets: "Tensor") -> "Tensor":
-        """Return the sum over samples of the share of right decisions."""
+        """Return the sum over rows of the share of right decisions."""
         ...
 
     def log_probabilities(self, logits: "Tensor") -> "Tensor":
