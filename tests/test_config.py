@@ -81,7 +81,7 @@ def test_an_installed_package_uses_the_configs_inside_it(tmp_path, monkeypatch):
 def test_the_defaults_are_those_that_are_documented():
     settings = plain(compose())
     targets = [settings[group]["_target_"] for group in ("dataset", "adaptation")]
-    assert targets == ["scaling.data.FashionMnist", "scaling.adapt.LinearProbe"]
+    assert targets == ["scaling.datasets.FashionMnist", "scaling.adapt.LinearProbe"]
     assert settings["model"]["id"] == "efficientnet_lite0"
     assert (settings["seed"], settings["precision"]) == (0, "32-true")
 

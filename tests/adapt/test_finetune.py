@@ -2,6 +2,7 @@
 
 import json
 import signal
+from dataclasses import replace
 
 import numpy as np
 import pytest
@@ -246,7 +247,6 @@ def test_settings_of_how_a_training_is_run_are_checked_too(hub, override, messag
 
 
 def test_half_precision_weights_are_not_trained(hub, place, monkeypatch):
-    job = Job(composed(small(hub)))
-    job.__dict__["precision"] = "16-true"
+    spec = replace(composed(small(hub)), precision="16-true")
     with pytest.raises(SettingError, match="16-true"):
-        evaluate_job(job)
+        evaluate_job(Job(spec))

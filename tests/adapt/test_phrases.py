@@ -61,9 +61,9 @@ def test_a_text_is_of_the_class_whose_phrases_mean_direction_is_nearest(folder, 
     found = evaluate_job(point).outcome.test
 
     def encoded(*texts):
-        reader = point.model.processor().reader(type(point.dataset.test.samples)(texts))
+        reader = point.spec.model.processor().reader(type(point.dataset.test.samples)(texts))
         with torch.no_grad():
-            return point.model.encode(build(point.model).network, reader.read(np.arange(len(texts))))
+            return point.spec.model.encode(build(point.spec.model).network, reader.read(np.arange(len(texts))))
 
     bad, good = encoded("awful", "poor").mean(0), encoded("great")[0]
     texts = encoded(*point.dataset.test.samples.texts)

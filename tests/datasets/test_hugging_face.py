@@ -90,6 +90,19 @@ def test_columns_and_splits_can_be_named(datasets, tmp_path):
     assert "dataset.text_column=NAME" in str(error.value)
 
 
+def test_a_text_may_have_several_labels(datasets, tmp_path):
+    names = ("zebra", "ant", "never")
+    labels = datasets.Sequence(datasets.ClassLabel(names=list(names)))
+    features = datasets.Features({"text": datasets.Value("string"), "labels": labels})
+    made = datasets.Dataset.from_dict({"text": ["a", "b", "c"], "labels": [[0, 1], [], [1]]}, features=features)
+    path = saved(datasets, tmp_path, train=made, test=made)
+    loaded = HuggingFace(path, task="multilabel").load()
+    assert (loaded.task.kind, loaded.class_names) == ("multilabel", ("ant", "zebra"))
+    assert loaded.train.targets.tolist() == [[1, 1], [0, 0], [1, 0]]
+    with pytest.raises(DataError, match=r"train row 0: label is \['zebra', 'ant'\](.|\n)*dataset\.task=multilabel"):
+        HuggingFace(path).load()
+
+
 def test_a_folder_of_data_files_is_read(datasets, tmp_path):
     for part, labels in (("train", [0, 1, 1]), ("test", [1, 0])):
         (tmp_path / "files").mkdir(exist_ok=True)

@@ -127,6 +127,51 @@ def test_a_table_that_is_written_again_is_loaded_again(tmp_path):
     assert len(load(source).train) == len(before.train) + 1
 
 
+SEVERAL = [["good", "long"], [], ["bad"], ["good"], ["bad", "long"]]
+WRITTEN = {
+    ".csv": ["|".join(labels) for labels in SEVERAL], ".jsonl": [*SEVERAL[:1], None, *SEVERAL[2:]],
+    ".parquet": SEVERAL,
+}  # fmt: skip
+
+
+@pytest.mark.parametrize("suffix", WRITTEN)
+def test_a_text_may_have_several_labels_or_none(tmp_path, suffix):
+    path = write(FRAME.astype(object).assign(label=WRITTEN[suffix]), tmp_path / f"t{suffix}")
+    loaded = TextTable(path, task="multilabel").load()
+    assert (loaded.task.kind, loaded.class_names) == ("multilabel", ("bad", "good", "long"))
+    found = [
+        [loaded.class_names[place] for place in np.flatnonzero(row)]
+        for split in (loaded.train, loaded.test)
+        for row in split.targets
+    ]
+    assert found == SEVERAL
+    assert any("1 of 3 training and 0 of 2 test samples have no label" in note for note in loaded.remarks)
+
+
+@pytest.mark.parametrize(
+    ("labels", "words"),
+    [
+        ([None] * 5, "no row has a label"),
+        (["good", None, "", "good", "good"], "all labels are 'good'"),
+        (["good", "nan", "bad", "good", "bad"], "line 2: label has no value ('nan')"),
+        ([["good", None], "bad", "bad", "good", "bad"], "line 1: label has no value"),
+        ([["good", 0.5], "bad", "bad", "good", "bad"], "line 1: label is 0.5"),
+    ],
+)
+def test_what_is_wrong_with_several_labels_is_said(tmp_path, labels, words):
+    path = write(FRAME.astype(object).assign(label=labels), tmp_path / "t.jsonl")
+    with pytest.raises(DataError) as error:
+        TextTable(path, task="multilabel").load()
+    assert words in str(error.value)
+
+
+def test_separators_in_names_of_classes_are_noted(tmp_path):
+    path = write(FRAME.replace({"good": "good|fine"}), tmp_path / "t.csv")
+    loaded = TextTable(path).load()
+    assert loaded.class_names == ("bad", "good|fine")
+    assert "set dataset.task=multilabel" in loaded.notes[0]
+
+
 def changed(row, **values):
     frame = FRAME.astype(object)
     for column, value in values.items():
@@ -142,7 +187,7 @@ BAD = {
     "empty text": (".csv", changed(1, text=""), ["line 3", "text"]),
     "blank text in JSON": (".jsonl", changed(1, text=" "), ["line 2", "the text is empty"]),
     "null text": (".parquet", changed(1, text=None), ["row 1", "text has no value", "Leave such rows out"]),
-    "no label": (".csv", changed(2, label=None), ["line 5", "a value is missing (label)"]),
+    "no label": (".csv", changed(2, label=None), ["line 5", "label has no value ('')", "Leave such rows out"]),
     "a label called nan": (".csv", changed(2, label="NaN"), ["line 5", "label has no value ('NaN')"]),
     "null label": (".jsonl", changed(2, label=None), ["line 3", "label has no value"]),
     "NaN label": (".parquet", FRAME.assign(label=[0, 1, math.nan, 0, 1]), ["row 2", "label has no value"]),
@@ -152,7 +197,7 @@ BAD = {
     "numbers for texts": (".parquet", FRAME.assign(text=range(5)), ["row 0", "text is 0, expected text"]),
     "numbers among labels": (".jsonl", changed(2, label=1), ["line 3", "label 1 is a whole number", "line 1"]),
     "fractions as labels": (".jsonl", FRAME.assign(label=[0.5, 1, 0, 1, 0]), ["line 1", "label is 0.5", "a class"]),
-    "lists as labels": (".parquet", FRAME.assign(label=[["a"]] * 5), ["row 0", "label is ['a']"]),
+    "lists as labels": (".parquet", FRAME.assign(label=[["a"]] * 5), ["row 0", "label is ['a']", "task=multilabel"]),
     "a third part": (".csv", changed(1, split="val"), ["split is 'val', expected train or test", "no third part"]),
     "a number for a part": (".jsonl", changed(1, split=1), ["line 2", "split is 1, expected train or test"]),
     "no row": (".csv", FRAME.iloc[:0], ["holds no row"]),

@@ -89,6 +89,13 @@ def test_own_is_what_sentence_transformers_does(folder):
     assert found.dtype == torch.float32
 
 
+def test_max_pooling_is_over_a_texts_own_tokens(folder, tmp_path):
+    highest = shutil.copytree(folder, tmp_path / "max")
+    write(highest / "1_Pooling" / "config.json", {"pooling_mode_mean_tokens": False, "pooling_mode_max_tokens": True})
+    wanted = torch.stack([output.last_hidden_state[0].amax(0) for output in hidden(highest)])
+    torch.testing.assert_close(features(model(highest)), wanted / wanted.norm(dim=1, keepdim=True))
+
+
 def test_a_pooler_without_weights_is_none(tmp_path):
     encoder(tmp_path, "BertForMaskedLM")
     torch.testing.assert_close(features(model(tmp_path)), features(model(tmp_path, pooling="mean")))
@@ -112,7 +119,7 @@ def test_image_encoders_read_images_by_their_own_processor(tmp_path, kind):
     encoder(tmp_path, kind, **IMAGE)
     source = model(tmp_path)
     assert source.modality == "images"
-    assert source.processor() == Preprocessing(32, 32, "bicubic", (0.5, 0.4, 0.3), (0.2, 0.3, 0.4))
+    assert source.processor() == Preprocessing(32, 32, "bicubic", (0.5, 0.4, 0.3), (0.2, 0.3, 0.4), squeeze=True)
     assert model(tmp_path, input_size=16).processor().crop == 16
     images = ArrayImages(np.random.default_rng(0).integers(0, 256, (2, 32, 32, 3), np.uint8))
     pixels = torch.from_numpy(images.pixels).permute(0, 3, 1, 2) / 255 - torch.tensor([0.5, 0.4, 0.3]).view(3, 1, 1)
@@ -130,7 +137,11 @@ def test_image_encoders_read_images_by_their_own_processor(tmp_path, kind):
     [
         ({"size": {"shortest_edge": 256}, "crop_size": {"height": 224, "width": 224}, "resample": 3},
          Preprocessing(256, 224, "bicubic")),
-        ({"size": 224, "resample": 2, "do_normalize": False}, Preprocessing(224, 224, "bilinear")),
+        ({"size": 224, "resample": 2, "do_normalize": False}, Preprocessing(224, 224, "bilinear", squeeze=True)),
+        ({"size": 224, "crop_size": 224, "resample": 3, "feature_extractor_type": "CLIPFeatureExtractor"},
+         Preprocessing(224, 224, "bicubic")),
+        ({"size": {"height": 256, "width": 256}, "crop_size": {"height": 224, "width": 224}},
+         Preprocessing(256, 224, "bilinear", squeeze=True)),
         ({"size": {"shortest_edge": 224}, "crop_pct": 0.875}, Preprocessing(256, 224, "bilinear")),
         ({"do_resize": False, "do_center_crop": False}, Preprocessing(None, None, "bilinear")),
     ],
@@ -217,8 +228,10 @@ def test_weights_in_torchs_form_are_read_and_code_in_them_never_runs(folder, tmp
 
     torch.save({**state, "trap": Trap()}, pickled / "pytorch_model.bin")
     with pytest.raises(ModelError, match=r"pytorch_model\.bin is a pickle that holds more than tensors") as error:
-        build(model(pickled))
+        small(pickled).check()
     assert len(str(error.value).splitlines()) <= 3
+    with pytest.raises(ModelError):
+        model(pickled).build()
     assert not (tmp_path / "sprung").exists()
 
 
@@ -249,8 +262,8 @@ def test_code_beside_a_model_runs_only_where_it_is_trusted(folder, tmp_path, mon
         (lambda folder: write(folder / "preprocessor_config.json", {"size": 8}), "reads texts and images at once"),
         (lambda folder: [path.unlink() for path in folder.glob("tokenizer*")]
          + [write(folder / "preprocessor_config.json", {"sampling_rate": 16000})], "reads sound"),
-        (lambda folder: write(folder / "1_Pooling" / "config.json", {"pooling_mode_max_tokens": True}),
-         r"pooling by max\.\n.*model\.pooling=mean"),
+        (lambda folder: write(folder / "1_Pooling" / "config.json", {"pooling_mode_lasttoken": True}),
+         r"pooling by lasttoken\.\n.*model\.pooling=mean"),
         (lambda folder: write(folder / "modules.json", [{"type": "a.Dense", "path": "2_Dense"}]), "runs Dense here"),
     ],
 )  # fmt: skip

@@ -93,13 +93,13 @@ def test_held_images_are_read_once(monkeypatch):
 def test_files_are_decoded_once(tmp_path, monkeypatch):
     from PIL import Image
 
-    from scaling.datasets import base
+    from scaling.modalities.images import samples
 
     paths = tuple(tmp_path / f"{i}.png" for i in range(3))
     for i, path in enumerate(paths):
         Image.fromarray(np.full((4, 4, 3), i, np.uint8)).save(path)
-    real, decoded = base.decode, []
-    monkeypatch.setattr(base, "decode", lambda path, *how: decoded.append(path) or real(path, *how))
+    real, decoded = samples.decode, []
+    monkeypatch.setattr(samples, "decode", lambda path, *how: decoded.append(path) or real(path, *how))
     read = Preprocessing(resize=4, crop=4).reader(FileImages(paths)).held(np.arange(3))
     for _ in range(3):
         assert read(np.array([2, 1]))["images"][:, 0, 0, 0].tolist() == [2, 1]

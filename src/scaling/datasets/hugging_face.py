@@ -4,7 +4,7 @@ from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from importlib.util import find_spec
 from pathlib import Path
-from typing import Any
+from typing import Any, Literal
 
 from scaling.core.errors import DataError
 from scaling.datasets.base import Dataset
@@ -32,6 +32,7 @@ class HuggingFace:
         test_split: None takes the first of `TEST_SPLITS` that has labels.
         name: the name shown to people; None takes the last part of the path, and the config.
         label_space: what the labels mean, where a model's own head should be evaluated on them.
+        task: "multilabel" takes a list of labels, or what stands between |, for labels, and nothing for none at all.
     """
 
     path: str | None
@@ -43,6 +44,7 @@ class HuggingFace:
     test_split: str | None = None
     name: str | None = None
     label_space: str | None = None
+    task: Literal["classification", "multilabel"] = "classification"
 
     def load(self) -> Dataset:
         """Load the splits, and take texts and labels out of them.
@@ -65,10 +67,11 @@ class HuggingFace:
         )
         test, note = self._test(splits, label)
         parts = {"train": self.train_split, "test": test}
-        names = getattr(features[label], "names", None)  # those of a ClassLabel, whose values are numbers
+        # Those of a ClassLabel, or of a list of them; values are numbers.
+        names = getattr(getattr(features[label], "feature", features[label]), "names", None)
         named = dict(enumerate(names or ()))
         rows = [
-            Row(f"{self.path}, {split} row {number}", written, named.get(code) if names else code, part)
+            Row(f"{self.path}, {split} row {number}", written, _named(code, named), part)
             for part, split in parts.items()
             for number, (written, code) in enumerate(_pairs(splits[split], text, label))
         ]
@@ -80,7 +83,7 @@ class HuggingFace:
             *([f"{self.path}: not used: the splits {', '.join(unused)}"] if unused else []),
         ]
         name = self.name or "_".join(filter(None, (Path(self.path).name, self.config)))
-        return text_dataset(name, self.path, rows, self.label_space, names, notes)
+        return text_dataset(name, self.path, rows, self.label_space, names, notes, self.task)
 
     def _loaded(self) -> Mapping[str, Any]:
         """Return the splits by name."""
@@ -143,6 +146,13 @@ class HuggingFace:
             return found, ""
         why = f"{blind[0]} has no labels" if blind else "there is no test"
         return found, f"{self.path}: the split {found} is the test part: {why}"
+
+
+def _named(code: Any, names: Mapping[int, str]) -> Any:
+    """Return the name of a number, or those of a list of numbers, where they have names; None where one has none."""
+    if isinstance(code, list):
+        return [_named(each, names) for each in code]
+    return names.get(code) if names else code
 
 
 def _pairs(split: Any, *columns: str) -> Iterator[tuple[Any, ...]]:

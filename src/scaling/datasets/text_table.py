@@ -4,7 +4,7 @@ import json
 from collections.abc import Callable, Hashable, Iterator, Sequence
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
+from typing import Any, Literal
 
 from scaling.core.errors import DataError
 from scaling.core.tables import as_known, read_table, read_text
@@ -33,6 +33,7 @@ class TextTable:
     Attributes:
         name: the name shown to people; None takes the file's name without its suffix.
         label_space: what the labels mean, where a model's own head should be evaluated on them.
+        task: "multilabel" takes what stands between |, or in a list, for labels, and nothing for none at all.
     """
 
     path: str | None
@@ -41,6 +42,7 @@ class TextTable:
     label_column: str = "label"
     split_column: str = "split"
     label_space: str | None = None
+    task: Literal["classification", "multilabel"] = "classification"
 
     def load(self) -> Dataset:
         """Read and check the table.
@@ -56,7 +58,7 @@ class TextTable:
             *([f"{path}: not used: the columns {', '.join(map(repr, others))}"] if others else []),
         ]
         name = self.name or path.name.removesuffix(".gz").rpartition(".")[0]
-        return text_dataset(name, path, content.rows, self.label_space, notes=notes)
+        return text_dataset(name, path, content.rows, self.label_space, notes=notes, task=self.task)
 
     def state(self) -> Hashable:
         """Return the file's time and size: a file that was written again is loaded again."""
@@ -80,7 +82,7 @@ def _suffix(path: Path) -> str:
 
 def _csv(path: Path, columns: tuple[str, str, str]) -> Content:
     table = read_table(path, columns)
-    rows = [Row(f"{path}, line {line}", *cells) for line, *cells in manifest_rows(table, columns)]
+    rows = [Row(f"{path}, line {line}", *cells) for line, *cells in manifest_rows(table, columns, may_be_empty=columns)]
     return Content([name for name in table.columns if name not in columns], rows, table.note)
 
 

@@ -137,6 +137,7 @@ class Untrained(Checked):
     """What models share that nobody trains: neither names of outputs nor files."""
 
     node: ClassVar[str] = "model"
+    given: ClassVar[bool] = False
     trainable: ClassVar[bool] = False
     labels: ClassVar[tuple[str, ...] | None] = None
     comparable: ClassVar[bool] = False

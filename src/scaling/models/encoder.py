@@ -6,9 +6,9 @@ import torch
 from torch import Tensor, nn
 from torch.nn.functional import normalize
 
-#: What features are: what enters the network's own head, the mean or the first token of its last layer, or the
-#: network's own pooling, where its output holds one, else the mean.
-Pooling = Literal["head", "mean", "cls", "own"]
+#: What features are: what enters the network's own head, the mean, the first token or the maximum of its last layer, or
+#: the network's own pooling, where its output holds one, else the mean.
+Pooling = Literal["head", "mean", "cls", "max", "own"]
 
 
 class Encoder(nn.Module):
@@ -40,6 +40,8 @@ class Encoder(nn.Module):
             return hidden.flatten(2).mean(2)
         if self.pooling == "cls":
             return hidden[:, 0]
+        if self.pooling == "max":
+            return (hidden if mask is None else hidden.masked_fill(mask.unsqueeze(2) == 0, -torch.inf)).amax(1)
         if mask is None:
             return hidden.mean(1)
         weights = mask.unsqueeze(2).to(torch.float32)

@@ -5,7 +5,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from functools import cached_property
 from pathlib import Path
-from typing import Any, Literal
+from typing import Any, Literal, get_args
 
 from scaling.core.errors import ModelError
 from scaling.core.identity import digest
@@ -21,11 +21,15 @@ TOKENIZER = (
 )  # fmt: skip
 #: Files of weights, as transformers prefers them.
 WEIGHTS = ("*.safetensors", "pytorch_model*.bin")
+#: Poolings of sentence-transformers that are known here.
+Modes = Literal["mean", "cls", "max"]
 #: What of a model on the hub is fetched besides its weights.
 FETCHED = ("*.json", "*.txt", "*.model", "*.py")
 CONFIG, PROCESSOR = "config.json", "preprocessor_config.json"
 #: Models whose positions begin after the number of the padding token.
 SHIFTED = ("roberta", "xlm-roberta", "xlm-roberta-xl", "camembert", "mpnet", "longformer", "data2vec-text", "esm")
+#: Image processors by whose size, where it is one number, the shorter side is meant; the others squeeze.
+KEEP_ASPECT = ("Bit", "CLIP", "ChineseCLIP", "ConvNext", "Levit", "MobileNet", "MobileViT", "PoolFormer", "TextNet")
 #: Pillow's numbers of ways to resize.
 RESAMPLING: dict[Any, Literal["nearest", "bilinear", "bicubic"]] = {0: "nearest", 2: "bilinear", 3: "bicubic"}
 
@@ -80,7 +84,7 @@ class Saved:
         return any(str(module["type"]).endswith("Normalize") for module in self.modules)
 
     @property
-    def pooling(self) -> Literal["mean", "cls"]:
+    def pooling(self) -> Modes:
         """How sentence-transformers pools.
 
         Raises:
@@ -90,13 +94,12 @@ class Saved:
         told = self.json(f"{kinds['Pooling']}/{CONFIG}") if "Pooling" in kinds else {}
         modes = [key for key, value in told.items() if key.startswith("pooling_mode_") and value is True]
         modes = [key.removeprefix("pooling_mode_").split("_")[0] for key in modes] or [str(told.get("pooling_mode"))]
-        if set(kinds) <= {"Transformer", "Pooling", "Normalize"} and modes == ["mean"]:
-            return "mean"
-        if set(kinds) <= {"Transformer", "Pooling", "Normalize"} and modes == ["cls"]:
-            return "cls"
+        for mode in get_args(Modes):
+            if set(kinds) <= {"Transformer", "Pooling", "Normalize"} and modes == [mode]:
+                return mode
         raise ModelError(
             f"{self.folder}: sentence-transformers runs {', '.join(kinds)} here, pooling by {' and '.join(modes)}.\n"
-            "Expected mean or cls, and no more than Normalize after it. Take model.pooling=mean or model.pooling=cls,"
+            "Expected mean, cls or max, and no more than Normalize after it. Take model.pooling=mean or cls,"
             " without the others."
         )
 
@@ -129,13 +132,12 @@ class Saved:
     def preprocessing(self) -> Preprocessing:
         """Return the image processor as a preprocessing of ours.
 
-        Pictures that aren't square are cropped where the processor would squeeze them.
-
         Raises:
             ModelError: it does something else to pictures.
         """
         told = self.json(PROCESSOR)
         size, crop = _side(told.get("size")), _side(told.get("crop_size"))
+        kind = str(told.get("image_processor_type", told.get("feature_extractor_type", "")))
         resizes, crops = told.get("do_resize", True), told.get("do_center_crop", crop is not None)
         if "crop_pct" in told and size is not None and size < 384:  # ConvNeXt's
             crop, crops, size = size, True, int(size / told["crop_pct"])
@@ -152,12 +154,20 @@ class Saved:
             interpolation=RESAMPLING[resample],
             mean=tuple(told["image_mean"]) if normal else (0.0,),
             std=tuple(told["image_std"]) if normal else (1.0,),
+            squeeze=resizes
+            and ("height" in told["size"] if isinstance(told["size"], dict) else not kind.startswith(KEEP_ASPECT)),
         )
 
     def weights(self) -> list[Path]:
-        """Return the files of weights that transformers takes: safetensors, else torch's."""
+        """Return the files of weights that transformers takes: safetensors, else torch's.
+
+        Raises:
+            ModelError: there are none, or torch's hold code.
+        """
         for pattern in WEIGHTS:
             if found := self.files((pattern,)):
+                for path in found:
+                    weights.check(path)
                 return found
         raise ModelError(
             f"{self.folder} holds no weights: expected {' or '.join(WEIGHTS)}.\n"

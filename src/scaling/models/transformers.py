@@ -211,8 +211,6 @@ class TransformersModel:
     def _failed(self, saved: Saved, error: Exception) -> ModelError:
         """Say in our words why a network can't be loaded."""
         reason, where = str(error).strip(), f"{saved.folder}: its {saved.config['model_type']}"
-        if "weights_only" in reason or "Unsupported" in reason or type(error).__name__ == "UnpicklingError":
-            return weights.refused(saved.weights()[0], error)
         if "trust_remote_code" in reason:
             return ModelError(
                 f"{where} needs Python code that comes with it, and such code can do anything that you can.\n"

@@ -128,6 +128,21 @@ def read(path: Path) -> "Mapping[str, Tensor]":
     return tensors
 
 
+def check(path: Path) -> None:
+    """Read a file of weights once a process for as long as it doesn't change, unless its kind can hold no code.
+
+    Raises:
+        ModelError: as `read` does.
+    """
+    if path.suffix != ".safetensors":
+        _check(path, file_digest(path))
+
+
+@lru_cache(maxsize=32)
+def _check(path: Path, content: str) -> None:
+    read(path)
+
+
 def refused(path: Path, error: Exception) -> ModelError:
     """Return the error for a pickle that holds code."""
     what = " ".join(re.findall(r"GLOBAL (\S+)", str(error))[:1])

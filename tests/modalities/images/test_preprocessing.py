@@ -38,6 +38,15 @@ def test_images_of_several_sizes_become_one_batch_where_they_are_cropped():
     assert Preprocessing(resize=16, crop=16).geometry(mixed).shape == (2, 3, 16, 16)
 
 
+def test_images_are_squeezed_where_the_aspect_counts_for_nothing():
+    pixels = images()
+    squeezed = Preprocessing(resize=12, crop=12, squeeze=True)
+    wanted = v2.Resize((12, 12), antialias=True)(torch.from_numpy(pixels).permute(0, 3, 1, 2))
+    torch.testing.assert_close(squeezed.geometry(pixels), wanted, rtol=0, atol=0)
+    assert squeezed.geometry_only().squeeze
+    assert squeezed.identity() == {**Preprocessing(resize=12, crop=12).identity(), "squeeze": True}
+
+
 def test_images_that_stay_of_several_sizes_are_an_error():
     with pytest.raises(DataError, match=r"Images of several sizes (.|\n)*model\.input_size="):
         Preprocessing(resize=16).geometry([images(1, 20, 30)[0], images(1, 20, 20)[0]])

@@ -30,6 +30,7 @@ class Preprocessing(Checked):
         crop: side of the central square; None keeps all. Images smaller than it are padded with black.
         mean, std: per channel, on the scale 0 … 1; one value serves all channels.
         channels: a grey image is repeated to this many channels; None keeps what there is.
+        squeeze: whether the longer side is resized to `resize` as well, whatever the image's aspect.
     """
 
     resize: Count | None = None
@@ -38,6 +39,7 @@ class Preprocessing(Checked):
     mean: tuple[float, ...] = (0.0,)
     std: tuple[float, ...] = (1.0,)
     channels: Count | None = 3
+    squeeze: bool = False
 
     node: ClassVar[str] = "model.preprocessing"
 
@@ -51,11 +53,12 @@ class Preprocessing(Checked):
 
     def geometry_only(self) -> "Preprocessing":
         """Return this preprocessing without what is done to values: what `geometry` is a function of."""
-        return Preprocessing(self.resize, self.crop, self.interpolation)
+        return Preprocessing(self.resize, self.crop, self.interpolation, squeeze=self.squeeze)
 
     def identity(self) -> dict[str, Any]:
-        """Return the parameters, JSON-like."""
-        return {key: list(value) if isinstance(value, tuple) else value for key, value in asdict(self).items()}
+        """Return the parameters, JSON-like; of an aspect that is kept nothing is said."""
+        told = {key: list(value) if isinstance(value, tuple) else value for key, value in asdict(self).items()}
+        return told if self.squeeze else {key: value for key, value in told.items() if key != "squeeze"}
 
     def reader(self, samples: "Samples") -> "Decoded":
         """Return how images are read; readers of the same images at the same geometry are one."""
@@ -106,7 +109,10 @@ class Preprocessing(Checked):
 
         if self.resize is not None:
             batch = transform.resize(
-                batch, [self.resize], interpolation=InterpolationMode(self.interpolation), antialias=True
+                batch,
+                [self.resize] * (1 + self.squeeze),
+                interpolation=InterpolationMode(self.interpolation),
+                antialias=True,
             )
         if self.crop is not None:
             batch = transform.center_crop(batch, [self.crop, self.crop])
