@@ -11,7 +11,6 @@ from torch.utils.data import DataLoader, Dataset
 
 from scaling.adapt.base import Context, Subset
 from scaling.core.reporter import Advance
-from scaling.lightning import quiet_trainer
 from scaling.metrics.base import Predictions
 from scaling.tasks.base import Targets, Task
 
@@ -72,7 +71,8 @@ def predict(head: Head, features: NDArray[np.float32], targets: Targets, context
         module = HeadModule(head, context.task, advance)
         batches = FeatureBatches(features, targets, context.task.sizes(targets))
         loader = DataLoader(batches, batch_size=None, generator=torch.Generator())
-        quiet_trainer(**context.trainer).test(module, loader, verbose=False)
+        context.tester.test(module, loader, verbose=False)
+        del batches.features  # the Trainer holds its last loader
     return Predictions.concatenate(module.parts)
 
 

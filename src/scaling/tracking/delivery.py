@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING, Any
 from scaling.core.errors import StoreError
 from scaling.core.secrets import mask
 from scaling.tracking import artifacts, spool
-from scaling.tracking.connection import PAGE, Connection
+from scaling.tracking.connection import Connection
 from scaling.tracking.records import FINGERPRINT, REASON, distinct_keys, is_abandoned, metric_key
 
 if TYPE_CHECKING:
@@ -68,10 +68,9 @@ class Delivery(Connection):
         with self.translated():
             found = [Metric(key, float(value), ended, step) for key, value in distinct_keys(metrics).items()]
             found += [Metric(metric_key(name), value, when, at) for name, value, at, when in values]
-            for start in range(0, len(found), PAGE):
-                self.client.log_batch(run_id, metrics=found[start : start + PAGE])
-            self.client.log_batch(
+            self.client.log_batch(  # which splits what is too much at once
                 run_id,
+                metrics=found,
                 params=[Param(key, shown(value, 6000, words=False)) for key, value in params.items()],
                 tags=[RunTag(key, shown(value)) for key, value in tags.items()],
             )
