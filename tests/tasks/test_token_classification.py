@@ -1,5 +1,7 @@
 """A tag a word: what the task says of sentences' targets, of words' logits, and of scores."""
 
+from itertools import product
+
 import numpy as np
 import pytest
 import torch
@@ -91,3 +93,31 @@ def test_made_up_sentences_have_one_word_and_every_tag():
     TASK.check(targets, "training", "made up", "")
     assert true.shape == (20, 5)
     np.testing.assert_array_equal(TASK.of_rows(targets), true.argmax(1))
+
+
+def constrained():
+    return TokenClassification(tag_names(["LOC", "PER"]), decoding="constrained")
+
+
+@pytest.mark.parametrize("seed", range(5))
+def test_constrained_tags_are_the_most_probable_of_those_that_are_proper(seed):
+    rng = np.random.default_rng(seed)
+    targets = padded([[0] * 4, [0], [0] * 3], 4)
+    logits = torch.from_numpy(rng.normal(size=(8, 5)).astype(np.float32))
+    log_probs = TASK.log_probabilities(logits)
+    found = constrained().decode(log_probs, torch.from_numpy(targets))
+
+    def proper(tags):
+        return all(tag in (0, 1, 3) or tag - 1 <= before <= tag for before, tag in zip((0, *tags), tags, strict=False))
+
+    start = 0
+    for row, size in zip(found.predicted, (4, 1, 3), strict=True):
+        own = log_probs[start : start + size].numpy().astype(float)
+        best = max(filter(proper, product(range(5), repeat=size)), key=lambda tags: own[range(size), tags].sum())
+        assert row.tolist() == [*best, *[-1] * (4 - size)]
+        start += size
+
+
+def test_how_tags_are_told_is_part_of_who_a_point_is():
+    assert TASK.identity() == {}
+    assert constrained().identity() == {"decoding": "constrained"}

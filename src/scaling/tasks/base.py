@@ -66,6 +66,10 @@ class Task(Protocol):
         """Samples from which on some can surely be held out."""
         ...
 
+    def identity(self) -> dict[str, Any]:
+        """Return the settings that change a score, besides the names of the classes."""
+        return {}
+
     # ---- targets, as numpy
 
     def check(self, targets: Targets, which: str, name: str, source: str) -> None:

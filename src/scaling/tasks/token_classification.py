@@ -5,7 +5,7 @@ Targets are one row a sentence, shape (n, longest): tags as in `scaling.metrics.
 
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
-from typing import TYPE_CHECKING, Any, ClassVar
+from typing import TYPE_CHECKING, Any, ClassVar, Literal
 
 import numpy as np
 from numpy.typing import NDArray
@@ -18,6 +18,8 @@ from scaling.tasks.classification import Classification
 
 if TYPE_CHECKING:
     from torch import Tensor
+
+Decoding = Literal["free", "constrained"]
 
 
 def tag_names(types: Sequence[str]) -> tuple[str, ...]:
@@ -37,9 +39,42 @@ def padded(rows: Sequence[Sequence[int]], longest: int) -> NDArray[np.int64]:
     return found
 
 
+def best_sequences(log_probabilities: "Tensor", sizes: "Tensor", follows: "Tensor") -> "Tensor":
+    """Return the most probable tags of sentences of which each may follow the one before it, (k, longest).
+
+    Args:
+        log_probabilities: of each word and tag, (k, longest, tags).
+        sizes: words of each sentence, (k,); what lies beyond changes nothing.
+        follows: which tag (row) may be followed by which (column), (tags, tags); a sentence begins as after tag 0.
+
+    Source: Viterbi (1967), Error bounds for convolutional codes and an asymptotically optimum decoding algorithm, IEEE
+        Transactions on Information Theory 13(2).
+    """
+    import torch
+
+    step = torch.zeros_like(log_probabilities[0, 0]).repeat(len(follows), 1).masked_fill(~follows, -torch.inf)
+    score, came_from = log_probabilities[:, 0] + step[0], []
+    for place in range(1, log_probabilities.shape[1]):
+        best, before = (score[:, :, None] + step).max(1)
+        goes_on = (place < sizes)[:, None]
+        score = torch.where(goes_on, best + log_probabilities[:, place], score)
+        came_from.append(torch.where(goes_on, before, torch.arange(len(follows), device=before.device)))
+    tags = [score.argmax(1)]
+    for before in reversed(came_from):
+        tags.append(before.gather(1, tags[-1][:, None])[:, 0])
+    return torch.stack(tags[::-1], dim=1)
+
+
 @dataclass(frozen=True)
 class TokenClassification(Classification):
-    """Say of each word whether it begins a span of a type, continues one, or is outside of all."""
+    """Say of each word whether it begins a span of a type, continues one, or is outside of all.
+
+    Attributes:
+        decoding: "free" takes each word's most probable tag, "constrained" the most probable tags of a sentence of
+            which each further word of a span continues one of its type.
+    """
+
+    decoding: Decoding = "free"
 
     kind: ClassVar[str] = "token_classification"
     metrics: ClassVar[tuple[Metric, ...]] = spans.METRICS
@@ -50,6 +85,10 @@ class TokenClassification(Classification):
     def types(self) -> tuple[str, ...]:
         """What spans may be of."""
         return tuple(name.removeprefix("B-") for name in self.class_names[1::2])
+
+    def identity(self) -> dict[str, Any]:
+        """Return how tags are told, where that is not word by word."""
+        return {} if self.decoding == "free" else {"decoding": self.decoding}
 
     def check(self, targets: Targets, which: str, name: str, source: str) -> None:
         """Raise DataError where targets are no tags, a sentence has no word, or a type can't be learnt."""
@@ -109,7 +148,7 @@ class TokenClassification(Classification):
         return targets[:, None], true
 
     def decode(self, log_probabilities: "Tensor", targets: "Tensor", whole: bool = True) -> Any:
-        """Return each word's most probable tag, and what was given to its true one.
+        """Return each word's tag as it is told, and what was given to its true one.
 
         Args:
             log_probabilities: of the words, one sentence after the other, (words, outputs or more).
@@ -118,8 +157,22 @@ class TokenClassification(Classification):
         there = targets != BEYOND
         true = log_probabilities.gather(1, targets[there][:, None])[:, 0].float()
         predicted, log_prob = targets.clone(), targets.new_zeros(targets.shape, dtype=true.dtype)
-        predicted[there], log_prob[there] = log_probabilities.argmax(1), true
+        predicted[there], log_prob[there] = self._told(log_probabilities, there), true
         return Predictions(targets.cpu().numpy(), predicted.cpu().numpy(), log_prob.cpu().numpy())
+
+    def _told(self, log_probabilities: "Tensor", there: "Tensor") -> "Tensor":
+        """Return the tag of each word, (words,), of sentences whose words are marked, (k, longest)."""
+        import torch
+
+        if self.decoding == "free" or len(there) == 0:
+            return log_probabilities.argmax(1)
+        known = log_probabilities[:, : self.outputs].float()
+        sentences = known.new_zeros(*there.shape, self.outputs)
+        sentences[there] = known
+        tags = torch.arange(self.outputs, device=known.device)
+        # A further word, of an even number, follows the first or a further one of its type; all others follow any.
+        follows = (tags % 2 == 1) | (tags == 0) | (tags == tags[:, None]) | (tags == tags[:, None] + 1)
+        return best_sequences(sentences, there.sum(1), follows)[there]
 
     def scored(self, train: Any, test: Any) -> Score:
         """Return the scores of spans."""
