@@ -106,7 +106,7 @@ def sentences(path: Path, word_column: int = 0, tag_column: int = -1) -> Iterato
 
 def tagged_dataset(
     name: str, source: object, parts: dict[str, list[Tagged]], scheme: Scheme | None = None,
-    label_space: str | None = None, decoding: Decoding = "free",
+    label_space: str | None = None, decoding: Decoding = "free", notes: Sequence[str] = (),
 ) -> Dataset:  # fmt: skip
     """Bring tags into one scheme, number them, and make the data set of it.
 
@@ -139,7 +139,7 @@ def tagged_dataset(
         rows = [[numbers[_spelling(tag, spelled)] for tag in row] for row in tags[part]]
         return Split(Sentences.of([sentence.words for sentence in parts[part]]), padded(rows, longest))
 
-    said = [] if written == "iob2" else [f"{name}: its tags are {SHOWN[written]}, and read as IOB2"]
+    said = [*notes, *([] if written == "iob2" else [f"{name}: its tags are {SHOWN[written]}, and read as IOB2"])]
     train, test = map(split, PARTS)
     kind = partial(TokenClassification, decoding=decoding)
     made = Dataset(name, tag_names(types), train, test, label_space, str(source), tuple(said), kind)
