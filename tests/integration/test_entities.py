@@ -8,7 +8,7 @@ import numpy as np
 import pytest
 from tests.encoders import BAD, GOOD, OTHER, encoder
 
-from scaling.core.errors import AdaptationError
+from scaling.core.errors import AdaptationError, SettingError
 from scaling.core.reporter import SilentReporter
 from scaling.metrics.spans import Predictions, measure
 from scaling.runs.job import Job, evaluate_job
@@ -16,6 +16,7 @@ from scaling.runs.spec import composed
 from scaling.tracking import RunStore
 from scaling.tracking.records import KIND
 
+DECODINGS = ("free", "constrained")
 TRAINED = (
     "adaptation.augment=[]", "adaptation.learning_rates=[0.01]", "adaptation.patience=null", "adaptation.batch_size=16",
     "adaptation.min_steps=1", "adaptation.rounds=2", "model.pooling=mean",
@@ -138,6 +139,23 @@ def test_a_models_own_tagging_head_is_evaluated_by_its_names(remarks, place):
     encoder(place / "other", "BertForTokenClassification", num_labels=5)
     with pytest.raises(AdaptationError, match="comparing them says nothing"):
         job(*remarks, "model.name=other", "adaptation=as_is", "n=20").check()
+
+
+def test_a_head_over_words_is_not_kept_for_whole_texts(remarks):
+    with pytest.raises(SettingError, match="keep_model=true: a head over the parts of samples"):
+        job(*remarks, "adaptation=linear_probe", "keep_model=true").check()
+
+
+def test_tags_that_are_told_together_are_proper_and_another_point(remarks):
+    free, told = (job(*remarks, "adaptation=linear_probe", "n=40", f"dataset.decoding={d}") for d in DECODINGS)
+    assert free.point.fingerprint != told.point.fingerprint
+    evaluation = evaluate_job(told)
+    tags = evaluation.outcome.test.predicted
+    before = np.hstack([np.zeros((len(tags), 1), int), tags[:, :-1]])
+    further = (tags > 0) & (tags % 2 == 0)
+    assert ((before == tags) | (before == tags - 1))[further].all()
+    assert further.any()
+    assert evaluate_job(free).outcome.test.log_prob.tolist() == evaluation.outcome.test.log_prob.tolist()
 
 
 def test_phrases_are_not_compared_with_words(remarks, place):
