@@ -119,8 +119,8 @@ class Job:
         samples = self.dataset.train.samples
         if (self.dataset.task.sizes(self.dataset.train.targets) != 1).any():
             raise SettingError(
-                f"keep_model=true: a head over the parts of samples, as of {self.dataset.name}, can't be kept: one that is"
-                " kept scores whole samples.\nLeave keep_model out."
+                f"keep_model=true: a head over the parts of samples, as of {self.dataset.name}, can't be kept:"
+                " what is kept scores whole samples.\nLeave keep_model out."
             )
         if isinstance(samples, Vectors) and samples.shifted:
             raise SettingError(
