@@ -241,6 +241,7 @@ WORDS = {
         "recount.py",  # it goes to reviewers, alone
     ),
     r"multilabel": ("scaling.metrics", "scaling.tasks", "scaling.datasets"),
+    r"token_classification|span_f1": ("scaling.metrics", "scaling.tasks", "scaling.datasets"),
 }
 #: Rooms that serve every modality, and words of single ones that they don't speak.
 NEUTRAL = tuple(f"scaling.{room}" for room in ("core", "features", "training", "runs", "tasks", "metrics", "findings"))

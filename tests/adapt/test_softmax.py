@@ -395,3 +395,18 @@ def test_labels_in_groups_give_what_labels_together_give(monkeypatch):
     together = found()
     monkeypatch.setattr(newton, "LOGIT_ELEMENTS", 1)
     np.testing.assert_allclose(found(), together, atol=2e-3)
+
+
+def test_a_class_that_outweighs_all_others_and_one_without_a_row_are_fitted():
+    rng = np.random.default_rng(0)
+    labels = np.zeros(3000, np.int64)
+    labels[:60] = 1 + np.arange(60) % 20  # twenty classes of three rows, and a last one of none
+    features = (rng.normal(size=(22, 40))[labels] + 0.5 * rng.normal(size=(3000, 40))).astype(np.float32)
+    folds = np.arange(3000) // 20 % 3  # each of the twenty classes once
+    found = fit(
+        torch.from_numpy(features), torch.from_numpy(labels), Classification(tuple(map(str, range(22)))), PENALTIES,
+        torch.from_numpy(folds),
+    )  # fmt: skip
+    assert all(found.converged)
+    assert torch.isfinite(found.weight).all()
+    assert float(found.held_out_loss.mean(1).min()) < 0.05

@@ -147,3 +147,27 @@ def test_a_name_that_cannot_be_reached_is_one_message(datasets):
     with pytest.raises(DataError, match=r"dataset\.path=nobody/nothing can't be loaded: ") as error:
         HuggingFace("nobody/nothing").load()
     assert len(str(error.value).splitlines()) <= 3
+
+
+def test_lists_of_words_and_tags_are_sentences(datasets, tmp_path):
+    names = ["O", "B-PER", "I-PER"]
+    tags = datasets.ClassLabel(names=names)
+    kinds = {"tokens": datasets.List(datasets.Value("string")), "ner_tags": datasets.List(tags)}
+
+    def sentences(words, codes):
+        return datasets.Dataset.from_dict({"tokens": words, "ner_tags": codes}, features=datasets.Features(kinds))
+
+    train = sentences([["Ada", "L."], [], ["sang"]], [[1, 2], [], [0]])
+    path = saved(datasets, tmp_path, train=train, test=sentences([["met", "Ada"]], [[0, 1]]))
+    loaded = HuggingFace(path, task="token_classification").load()
+    assert loaded.class_names == tuple(names)
+    assert loaded.train.targets.tolist() == [[1, 2], [0, -1]]
+    assert loaded.train.samples.words(0) == ["Ada", "L."]
+    broken = saved(datasets, tmp_path / "other", train=train, test=sentences([["a", "b"]], [[0, 2]]))
+    with pytest.raises(DataError, match=r"test row 0, word 1: I-PER \('b'\) continues no span: it follows O"):
+        HuggingFace(broken, task="token_classification").load()
+    short = saved(datasets, tmp_path / "short", train=train, test=sentences([["a", "b"]], [[0]]))
+    with pytest.raises(DataError, match="test row 0: expected a list of words and one of as many tags"):
+        HuggingFace(short, task="token_classification").load()
+    with pytest.raises(DataError, match="lacks text: it has tokens, ner_tags"):
+        HuggingFace(path).load()

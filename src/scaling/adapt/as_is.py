@@ -66,6 +66,11 @@ class AsIs(Checked, Adaptation):
         if self._compares(model):
             if model.modality != Texts.modality:
                 raise AdaptationError(f"as_is: adaptation.phrases are texts, and {model.id} reads {model.modality}.")
+            if (dataset.task.sizes(dataset.train.targets) != 1).any():
+                raise AdaptationError(
+                    f"as_is: {model.id} has no head of its own, and phrases are compared with whole texts, not with the"
+                    f" words of {dataset.name}.\nTake adaptation=linear_probe or adaptation=knn."
+                )
             phrases.by_class(self.phrases, dataset.class_names)
         elif (mapping := self._by_class()) is not None:
             absent = [name for name in dataset.class_names if name not in mapping]

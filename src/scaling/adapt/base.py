@@ -112,11 +112,11 @@ class Context:
         return self.task.outputs
 
     def train_features(self, subset: Subset) -> NDArray[np.float32]:
-        """Return the subset's frozen features, shape (n, d)."""
+        """Return the subset's frozen features, shape (n, d), or as many rows as its samples have."""
         return self.features.rows("train", subset.indices)
 
     def test_features(self) -> NDArray[np.float32]:
-        """Return the whole test set's frozen features, shape (m, d)."""
+        """Return the whole test set's frozen features, shape (m, d), or as many rows as its samples have."""
         return self.features.rows("test", np.arange(len(self.dataset.test)))
 
 

@@ -17,23 +17,31 @@ from scaling.tasks.base import Targets, Task
 #: Elements of a batch's features; bounds the memory of a pass.
 BATCH_ELEMENTS = 1 << 23
 
-#: A fitted predictor: features (k, d) to log-probabilities (k, outputs).
+#: A fitted predictor: rows of features (k, d) to log-probabilities (k, outputs).
 Head = Callable[[Tensor], Tensor]
 
 
 class FeatureBatches(Dataset[tuple[Tensor, Tensor]]):
-    """Consecutive blocks of features and targets, already in memory."""
+    """Consecutive blocks of samples, their features and targets, already in memory.
 
-    def __init__(self, features: NDArray[np.float32], targets: Targets) -> None:
+    Attributes:
+        edges: the samples that blocks begin with, and the number of samples; (blocks + 1,).
+        starts: the rows of features that samples begin with, and the number of rows; (m + 1,).
+    """
+
+    def __init__(self, features: NDArray[np.float32], targets: Targets, sizes: NDArray[np.int64]) -> None:
         self.features, self.targets = features, targets
-        self.size = max(1, BATCH_ELEMENTS // max(1, features.shape[1]))
+        self.starts = np.concatenate([[0], np.cumsum(sizes)])
+        block = self.starts[:-1] // max(1, BATCH_ELEMENTS // max(1, features.shape[1]))
+        self.edges = np.append(np.flatnonzero(np.diff(block, prepend=-1)), len(targets))
 
     def __len__(self) -> int:
-        return -(-len(self.features) // self.size)
+        return len(self.edges) - 1
 
     def __getitem__(self, position: int) -> tuple[Tensor, Tensor]:
-        rows = slice(position * self.size, (position + 1) * self.size)
-        return torch.from_numpy(self.features[rows]), torch.from_numpy(self.targets[rows])
+        samples = slice(*self.edges[position : position + 2])
+        rows = slice(self.starts[samples.start], self.starts[samples.stop])
+        return torch.from_numpy(self.features[rows]), torch.from_numpy(self.targets[samples])
 
 
 class HeadModule(pl.LightningModule):
@@ -56,12 +64,12 @@ def predict(head: Head, features: NDArray[np.float32], targets: Targets, context
 
     Args:
         head: maps features (k, d) to log-probabilities (k, outputs), on the device of its input.
-        features, targets: of m samples, (m, d) and one row each.
+        features, targets: of m samples: as many rows as these have, (m, d) or more, and one row each.
         stage: what the reporter calls it.
     """
     with context.reporter.stage(stage, total=len(targets)) as advance:
         module = HeadModule(head, context.task, advance)
-        batches = FeatureBatches(features, targets)
+        batches = FeatureBatches(features, targets, context.task.sizes(targets))
         loader = DataLoader(batches, batch_size=None, generator=torch.Generator())
         context.tester.test(module, loader, verbose=False)
         del batches.features  # the Trainer holds its last loader

@@ -122,7 +122,7 @@ class _Vote:
     Attributes:
         ks: numbers of neighbours, ascending, none above the size of the bank.
         rows: the bank, prepared for its metric in place, shape (n, d).
-        train, left_out: predictions of the bank's rows with and without each row itself, by k.
+        train, left_out: predictions of the bank's samples with and without each row itself, by k.
     """
 
     def __init__(self, settings: Knn, bank: NDArray[np.float32], targets: Targets, task: Task) -> None:
@@ -140,7 +140,8 @@ class _Vote:
             self.factor = float(factor_of(torch.maximum(-low, high)))
             self.bank.mul_(self.factor)
             self.offset = offset
-        self.targets = torch.from_numpy(targets)
+        self.samples, self.ends = torch.from_numpy(targets), np.cumsum(task.sizes(targets))
+        self.targets = torch.from_numpy(task.of_rows(targets))
         self.squares = torch.cat([block.square().sum(1) for block in self.bank.split(PREPARED_ROWS)])
         self.train: dict[int, list[Predictions]] = {k: [] for k in self.ks}
         self.left_out: dict[int, list[Predictions]] = {k: [] for k in self.ks}
@@ -160,23 +161,25 @@ class _Vote:
         """Vote on the bank's own rows, in order, for every k from one search; return those of the first k."""
         import torch
 
-        shown = []
+        first, decode = self.position, self.task.decode
+        votes: dict[int, list[Tensor]] = {k: [] for k in self.ks}
+        votes_left_out: dict[int, list[Tensor]] = {k: [] for k in self.ks}
         for block in self._blocks(rows):
             own = torch.arange(self.position, self.position + len(block), device=block.device)[:, None]
-            targets, decode = self.targets[own[:, 0]], self.task.decode
             distance, index = self._nearest(block, min(self.ks[-1] + 1, len(self.bank)))
             # Stable sort: the row itself to the end, the others stay in order of distance. Among many
             # identical rows it may not be in the list at all; then the furthest is dropped instead.
             order = (index == own).to(torch.uint8).argsort(dim=1, stable=True)[:, : max(1, index.shape[1] - 1)]
             others, other_distance = index.gather(1, order), distance.gather(1, order)
             for k in self.ks:
-                votes = self._tally(distance[:, :k], index[:, :k])
-                self.train[k].append(decode(votes, targets))
-                self.left_out[k].append(decode(self._tally(other_distance[:, :k], others[:, :k]), targets, whole=False))
-                if k == self.ks[0]:
-                    shown.append(votes)
+                votes[k].append(self._tally(distance[:, :k], index[:, :k]))
+                votes_left_out[k].append(self._tally(other_distance[:, :k], others[:, :k]))
             self.position += len(block)
-        return torch.cat(shown)
+        targets = self.samples[slice(*np.searchsorted(self.ends, [first, self.position], side="right"))]
+        for k in self.ks:
+            self.train[k].append(decode(torch.cat(votes[k]), targets.to(rows.device)))
+            self.left_out[k].append(decode(torch.cat(votes_left_out[k]), targets.to(rows.device), whole=False))
+        return torch.cat(votes[self.ks[0]])
 
     def path(self) -> list[dict[str, Any]]:
         """Return the scores of each k on the subset, once `of_bank` has seen all of it."""

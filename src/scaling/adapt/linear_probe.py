@@ -152,14 +152,15 @@ class LinearProbe(Adaptation):
         from scaling.adapt.softmax import fit
 
         # The fit overwrites this array, and it is gone when the features are read again: one copy at a time.
+        sizes, targets = context.task.sizes(subset.targets), context.task.of_rows(subset.targets)
         waiting = [torch.from_numpy(context.train_features(subset)).to(context.device)]
         with context.reporter.stage(stage, total=len(penalties) + 1) as advance:
             return fit(
                 waiting.pop(),
-                torch.from_numpy(subset.targets).to(context.device),
+                torch.from_numpy(targets).to(context.device),
                 context.task,
                 penalties,
-                None if folds is None else torch.from_numpy(folds).to(context.device),
+                None if folds is None else torch.from_numpy(np.repeat(folds, sizes)).to(context.device),
                 self.search_tolerance,
                 self.search_tolerance if len(subset) >= LARGE else self.tolerance,
                 stop_ratio=self.stop_ratio,

@@ -61,7 +61,10 @@ class Problems:
         self.sizes = masks.sum(1)
         self.weights = torch.zeros(self.count, self.classes, features.shape[1] + 1, device=features.device)
         self.open = torch.arange(self.count, device=features.device)
-        if self.present is not None:
+        if self.present is None:  # from the odds of a head that looks at nothing, half a row for a class without any
+            counts = torch.stack([torch.bincount(self.labels[mask > 0], minlength=self.classes) for mask in masks])
+            self.weights[:, :, -1] = counts.float().clamp_min(0.5).log() - self.sizes.log()[:, None]
+        else:
             found = (self.present @ masks.T).flatten()
             others = self.sizes.repeat(len(self.present)) - found
             alike = (found == 0) | (others == 0)

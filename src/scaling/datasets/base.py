@@ -4,7 +4,7 @@ import hashlib
 from collections.abc import Callable, Hashable
 from dataclasses import dataclass
 from functools import cached_property, lru_cache
-from typing import Protocol
+from typing import Any, Protocol
 
 import numpy as np
 from numpy.typing import NDArray
@@ -106,11 +106,12 @@ class Dataset:
             said.append(f"{self.name}: {found.contradictions}. Nothing can be right about all of them.")
         return tuple(said)
 
-    def identity(self) -> dict[str, str]:
-        """Return what changes a score or its interval: the content of both splits, and their groups where they are."""
+    def identity(self) -> dict[str, Any]:
+        """Return what changes a score or its interval: content and groups of both parts, settings of the task."""
         groups = [part.groups.tolist() for part in (self.train, self.test) if part.groups is not None]
         named = {"groups": digest(groups)} if groups else {}
-        return {"name": self.name, "train": self.train.content, "test": self.test.content, **named}
+        parts = {"name": self.name, "train": self.train.content, "test": self.test.content}
+        return {**parts, **named, **self.task.identity()}
 
     @cached_property
     def grouped(self) -> str:

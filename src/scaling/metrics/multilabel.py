@@ -9,7 +9,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from scaling.metrics import base
-from scaling.metrics.base import MOST_CLASSES, Measures, Metric, Score, score
+from scaling.metrics.base import MOST_CLASSES, Measures, Metric, Score, ratio, score
 from scaling.metrics.ranking import average_precision, by_class
 
 PRIMARY = Metric("average_precision", "macro average precision")
@@ -75,10 +75,10 @@ def measure(found: Predictions, names: Sequence[str]) -> Measures:
     has, predicted = found.labels.astype(bool), found.predicted
     hits, size = 2.0 * (has & predicted), has.astype(float) + predicted
     told = has.any(0)
-    of_labels = _ratio(hits, size)[:, told]
+    of_labels = ratio(hits, size)[:, told]
     samples: dict[str, NDArray[np.floating]] = {
         **by_class(has.T, found.log_probs, names),
-        "micro_f1": _ratio(hits.sum(1), size.sum(1)),
+        "micro_f1": ratio(hits.sum(1), size.sum(1)),
         **({"macro_f1": of_labels.mean(1)} if told.any() else {}),
         HITS.name: (has == predicted).mean(1),
         "nll": _losses(found).mean(1),
@@ -106,17 +106,6 @@ def at_chance(found: Score, labels: NDArray[Any]) -> str:
     chance, values = float(shares[shares > 0].mean()), found.samples.get(PRIMARY.name, np.zeros(1))
     how = "the base rates of the labels give"
     return base.at_chance(found, PRIMARY, chance, how, len(labels), float(values.var()))
-
-
-def _ratio(numerators: NDArray[np.floating], denominators: NDArray[np.floating]) -> Floats:
-    """Return one value a sample, (m, …), whose mean is Σ numerators / Σ denominators over samples; 0 where that is 0/0.
-
-    They are the ratio plus its derivative by each sample's weight.
-    """
-    below = denominators.mean(0)
-    below = np.where(below > 0, below, 1.0)
-    ratio = numerators.mean(0) / below
-    return ratio + (numerators - ratio * denominators) / below
 
 
 def _losses(found: Predictions) -> Floats:

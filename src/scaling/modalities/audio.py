@@ -69,6 +69,12 @@ class Clips(Samples):
         """Return a number for each file."""
         return keys((seen.content for seen in self.seen), len(self))
 
+    def taken(self, indices: NDArray[np.int64]) -> "Clips":
+        """Return some of the clips, which are not looked at again."""
+        found = Clips(tuple(self.paths[index] for index in indices))
+        found.__dict__["seen"] = tuple(self.seen[index] for index in indices)
+        return found
+
     def place(self, index: int) -> str:
         """Return the path of a clip."""
         return str(self.paths[index])

@@ -22,6 +22,8 @@ from scaling.modalities.base import Batch, Read, Reader, Samples
 TEXTS = "texts"
 #: The tensors of a batch of tokens, as the models of transformers name them.
 NAMES = ("input_ids", "token_type_ids", "attention_mask")
+#: Where the words of sentences begin among the tokens of a row, −1 behind its last word; absent of whole texts.
+FIRST = "first_tokens"
 #: Tokens that count as one sample in the size of a batch.
 UNIT = 64
 #: Letters by which a person knows a text.
@@ -53,6 +55,14 @@ class Texts(Samples):
         """Return the beginning of a text."""
         text = " ".join(self.texts[index].split())
         return repr(text if len(text) <= GLIMPSE else f"{text[:GLIMPSE]}…")
+
+    def parts(self, indices: NDArray[np.int64]) -> list[str]:
+        """Return the texts that features are a row each of."""
+        return self.read(indices)
+
+    def tokenised(self, tokens: "Tokens") -> "Tokenised":
+        """Return a reader of these texts as tokens."""
+        return Tokenised(self, tokens)
 
     def described(self) -> str:
         """Say how long the texts are."""
@@ -118,7 +128,7 @@ class Tokens(TextProcessor):
         for reader in _readers:
             if reader.texts is samples and reader.tokens == self:
                 return reader
-        _readers.append(Tokenised(cast(Texts, samples), self))
+        _readers.append(cast(Texts, samples).tokenised(self))
         return _readers[-1]
 
     def tokenizer(self) -> Any:
@@ -149,10 +159,13 @@ class Tokenised(Reader):
 
     def read(self, indices: NDArray[np.int64]) -> Batch:
         """Return texts as one batch, padded on the right; the mask is 1 where there are tokens."""
+        self._tokenise(indices)
+        return self._batch([row for index in indices if (row := self.rows[index]) is not None])
+
+    def _batch(self, rows: Sequence[NDArray[np.int32]]) -> Batch:
+        """Return ids and types of tokens, (2, tokens) a row, as one batch."""
         import torch
 
-        self._tokenise(indices)
-        rows = [row for index in indices if (row := self.rows[index]) is not None]
         lengths = np.array([row.shape[1] for row in rows])
         batch = np.zeros((len(NAMES), len(rows), max(1, lengths.max())), np.int64)
         batch[0] = (tokenizer := self.tokens.tokenizer()).pad_token_id or 0

@@ -93,10 +93,10 @@ class HashedTexts(Reader):
     kept_bytes: ClassVar[int] = 0
 
     def read(self, indices: NDArray[np.int64]) -> Batch:
-        """Return texts as one batch of rows (k, width), float32."""
+        """Return texts, or the words of sentences, as one batch of rows (k, width), float32."""
         import torch
 
-        texts = self.texts.read(indices)
+        texts = self.texts.parts(indices)
         counts = sum(vectorizer.transform(texts) for vectorizer in self._vectorizers).toarray()
         rows = np.sign(counts) * np.log1p(np.abs(counts))
         rows /= np.maximum(np.linalg.norm(rows, axis=1, keepdims=True), np.finfo(np.float32).tiny)

@@ -26,6 +26,7 @@ VOLATILE = ("_name_or_path", "transformers_version", "torch_dtype", "dtype")
 #: Architectures with a head over classes, and transformers' loader of each.
 HEADS = {
     "ForSequenceClassification": "AutoModelForSequenceClassification",
+    "ForTokenClassification": "AutoModelForTokenClassification",
     "ForImageClassification": "AutoModelForImageClassification",
 }
 #: Tokens that are read where nothing in the folder limits them.

@@ -58,7 +58,7 @@ def estimate(jobs: Sequence[Job], store: RunStore) -> Estimate:
     rates = _fit_rates(fits, widths, earlier, store)
     forward_seconds = sum(work.samples * rate.seconds for work, rate in forward)
     fit_seconds = sum(cost.multiply_adds * rates[job.point.curve_id].seconds for job, cost in fits)
-    features = sum(work.samples * (widths[key] * 4 + 4) for key, work in passes.items())
+    features = sum(work.samples * _rows(work.job, "train") * (widths[key] * 4 + 4) for key, work in passes.items())
     runs = sum(8 * len(job.subset) + 12 * len(job.dataset.test) + costs.RUN_BYTES for job in jobs)
     largest = max(len(job.subset) for job in jobs)
     peaks = [
@@ -94,10 +94,10 @@ def _passes(jobs: Sequence[Job]) -> dict[str, _Passes]:
                 mask[indices] = True
     for work in passes.values():
         for split, mask in work.wanted.items():
-            entry = cast(FeatureProvider, work.job.provider(SilentReporter())).entry(split)
-            if entry is not None:
+            provider = cast(FeatureProvider, work.job.provider(SilentReporter()))
+            if (entry := provider.entry(split)) is not None:
                 work.width = entry.width
-                mask &= ~entry.present()
+                mask &= ~provider.layout(split).whole(entry.present())
     return passes
 
 
@@ -172,7 +172,14 @@ def _cost(job: Job, n: int, width: int) -> Cost:
     """Return what a fit takes; of a network that is trained its work is counted in passes of a sample instead."""
     if (passes := _passes_through(job, n)) is not None:
         return Cost(passes, TRAINED_BYTES * build(job.spec.model).parameters)
-    return _cost_of(job.spec.adaptation, n, len(job.dataset.test), width, job.dataset.task.outputs)
+    m = len(job.dataset.test)
+    rows, tested = (round(count * _rows(job, split)) for count, split in ((n, "train"), (m, "test")))
+    return _cost_of(job.spec.adaptation, rows, tested, width, job.dataset.task.outputs)
+
+
+def _rows(job: Job, split: str) -> float:
+    """Return the mean number of rows of features that a sample has."""
+    return float(job.dataset.task.sizes(job.dataset.split(split).targets).mean())
 
 
 def _cost_of(adaptation: Adaptation, n: int, m: int, d: int, classes: int) -> Cost:

@@ -126,6 +126,11 @@ class Job:
                 "The weights of a fine-tuned network are kept by keep_checkpoint=true."
             )
         samples = self.dataset.train.samples
+        if (self.dataset.task.sizes(self.dataset.train.targets) != 1).any():
+            raise SettingError(
+                f"keep_model=true: a head over the parts of samples, as of {self.dataset.name}, can't be kept:"
+                " what is kept scores whole samples.\nLeave keep_model out."
+            )
         if isinstance(samples, Vectors) and samples.shifted:
             raise SettingError(
                 f"keep_model=true: columns of {self.dataset.name} were shifted as they were read, as new samples would"

@@ -153,6 +153,7 @@ def result_of(run_id: str, job: Job, evaluation: Evaluation, log: "RunLog", fold
     ended = int(time.time() * 1000)
     outcome = evaluation.outcome
     metrics = {**evaluation.score.metrics(), **evaluation.model_size, **outcome.metrics}
+    metrics |= {name: float(count) for name, count in job.dataset.task.amounts(job.subset.targets).items()}
     metrics["features_computed"] = float(evaluation.features_computed)
     metrics["memory/peak_bytes"] = float(machine.peak_memory())
     metrics |= {f"time/{name.replace(' ', '_')}_s": seconds for name, seconds in log.seconds.items()}

@@ -1,6 +1,6 @@
 """What every kind of task says of its targets: how they are drawn, learnt, predicted and scored."""
 
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from typing import TYPE_CHECKING, Any, ClassVar, NamedTuple, Protocol
 
 import numpy as np
@@ -66,6 +66,10 @@ class Task(Protocol):
         """Samples from which on some can surely be held out."""
         ...
 
+    def identity(self) -> dict[str, Any]:
+        """Return the settings that change a score, besides the names of the classes."""
+        return {}
+
     # ---- targets, as numpy
 
     def check(self, targets: Targets, which: str, name: str, source: str) -> None:
@@ -75,6 +79,18 @@ class Task(Protocol):
     def notes(self, train: Targets, test: Targets) -> Iterable[str]:
         """Say what a user should know of the targets of both parts."""
         return ()
+
+    def sizes(self, targets: Targets) -> NDArray[np.int64]:
+        """Return how many rows of features each sample has, (n,): one, but where something is told of its parts."""
+        return np.ones(len(targets), np.int64)
+
+    def of_rows(self, targets: Any) -> Any:
+        """Return what is true of each row of features, one sample after the other; arrays and tensors alike."""
+        return targets
+
+    def amounts(self, targets: Targets) -> Mapping[str, int]:
+        """Return what else than samples is counted, by name."""
+        return {}
 
     def counts(self, targets: Targets) -> NDArray[np.int64]:
         """Return of how many samples each output is true, (outputs,)."""
@@ -96,14 +112,14 @@ class Task(Protocol):
         """Make up targets, and which outputs are true of them, (n, outputs) of 0 and 1."""
         ...
 
-    # ---- learning and predicting, in torch
+    # ---- learning and predicting, in torch; of rows of features, but for `decode`
 
     def loss(self, logits: "Tensor", targets: "Tensor", smoothing: float = 0.0, reduction: str = "mean") -> "Tensor":
         """Return the loss of logits (k, outputs), as the mean or the sum over samples."""
         ...
 
     def hits(self, logits: "Tensor", targets: "Tensor") -> "Tensor":
-        """Return the sum over samples of the share of right decisions."""
+        """Return the sum over rows of the share of right decisions."""
         ...
 
     def log_probabilities(self, logits: "Tensor") -> "Tensor":
@@ -130,6 +146,7 @@ class Task(Protocol):
         """Reduce log-probabilities (k, outputs or more) to what scores need.
 
         Args:
+            targets: of the samples, whose rows come one sample after the other.
             whole: whether all is kept that any metric needs; else what fits are chosen by.
         """
         ...

@@ -33,22 +33,28 @@ class TrainingBatches(Dataset[tuple[Batch, Tensor, Tensor]]):
     """Augmented parts of batches by number: part p of step s is number s · parts + p.
 
     Each comes as samples, targets, and the factor that makes the mean over parts and processes that of the batch.
+
+    Attributes:
+        sizes: rows of features that each sample has, (n,), for losses are means over rows.
     """
 
     def __init__(
         self, read: Read, targets: Targets, batch: int, micro_batch: int | None, seed: int,
-        augment: Augment, share: Share,
+        augment: Augment, share: Share, sizes: NDArray[np.int64] | None = None,
     ) -> None:  # fmt: skip
         self.read, self.targets, self.batch, self.seed = read, targets, batch, seed
+        self.sizes = np.ones(len(targets), np.int64) if sizes is None else sizes
         self.augment, self.share = augment, share
         self.slices = parts(batch, micro_batch)
 
     def __getitem__(self, number: int) -> tuple[Batch, Tensor, Tensor]:
         step, part = divmod(number, len(self.slices))
         taken = self.slices[part]
-        places = batch_positions(len(self.targets), self.batch, step, self.seed)[taken]
+        positions = batch_positions(len(self.targets), self.batch, step, self.seed)
+        places = positions[taken]
         mine = self.share.of(len(places))
-        factor = len(mine) * len(self.slices) * self.share.processes / self.batch
+        rows, of_all = (int(self.sizes[found].sum()) for found in (places[mine], positions))
+        factor = rows * len(self.slices) * self.share.processes / of_all
         if len(mine) == 0:  # more processes than samples: this one's counts for nothing
             mine = np.array([0])
         seeds = sample_seeds(step, self.batch, self.seed)[taken][mine]

@@ -93,6 +93,7 @@ class Run:
             lambda found: self.read(places[found]), work.targets[places], min(budget.batch, len(places)),
             work.settings.micro_batch, work.seed,
             lambda batch, seeds: processor.augmented(batch, recipe.augment, seeds), self.share,
+            work.dataset.task.sizes(work.targets[places]),
         )  # fmt: skip
         validation = None
         if held_out is not None:

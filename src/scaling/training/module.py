@@ -25,7 +25,7 @@ class TuningModule(pl.LightningModule):
     Attributes:
         step: optimiser steps done.
         loss_sum, loss_parts: of the losses since the round began, and their number.
-        validation: summed loss, hits and number of the held-out samples seen in the running validation.
+        validation: summed loss, hits and number of the held-out rows seen in the running validation.
     """
 
     def __init__(
@@ -50,7 +50,7 @@ class TuningModule(pl.LightningModule):
         """Return the loss of a part of a batch."""
         samples, targets, factor = batch
         logits = self.network(self.processor.prepare(samples))
-        loss = self.task.loss(logits, targets, self.recipe.label_smoothing) * factor
+        loss = self.task.loss(logits, self.task.of_rows(targets), self.recipe.label_smoothing) * factor
         self.loss_sum = self.loss_sum.to(loss.device) + loss.detach()
         self.loss_parts += 1
         return loss
@@ -78,7 +78,7 @@ class TuningModule(pl.LightningModule):
 
     def validation_step(self, batch: tuple[Batch, Tensor], batch_idx: int) -> None:
         """Add up loss and hits of held-out samples."""
-        samples, targets = batch
+        samples, targets = batch[0], self.task.of_rows(batch[1])
         logits = self.network(self.processor.prepare(samples))
         loss, hits = self.task.loss(logits, targets, reduction="sum"), self.task.hits(logits, targets)
         self.validation += torch.tensor([loss.item(), hits.item(), len(targets)], dtype=torch.float64)

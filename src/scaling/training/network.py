@@ -26,7 +26,7 @@ DRAWING = ("p", "prob")
 
 
 class Tuned(nn.Module):
-    """The network, maps prepared batches of k samples to logits (k, classes)."""
+    """The network, maps prepared batches of samples to logits, one row for each row of features, (k, classes)."""
 
     def __init__(self, backbone: nn.Module, head: nn.Linear, source: ModelSource, frozen_norms: bool) -> None:
         super().__init__()
