@@ -39,7 +39,6 @@ from scaling.tracking.records import (
     REASON,
     SWEEP,
     Sweep,
-    is_stale,
     metric_key,
 )
 

@@ -27,7 +27,8 @@ from scaling.tracking.connection import few_retries
 from scaling.tracking.delivery import Delivered
 from scaling.tracking.records import PointState, Sweep
 
-POLL_SECONDS = 1.0
+#: Between two looks at points that others run, in the end.
+POLL_SECONDS = 10.0
 #: What came of a point that a launcher says nothing of.
 LOST = Result("", "failed", "its job ended without a result; the launcher's log may say why")
 
@@ -194,7 +195,7 @@ def _run(
     runner = PointRunner(sweep, len(todo), tuple(terminal.varying(points)), in_process)
     status, ran = "KILLED", Ran()
     try:
-        with store.heartbeat(sweep.run_id):
+        with store.heartbeat(sweep.run_id, watching=True):
             _run_all(todo, store, launch, runner, ran)
             missed = [item for item in todo if item.point.fingerprint in ran.missed]
             for item in missed:  # an outage may have passed meanwhile; they are tried once more
@@ -223,7 +224,7 @@ def _run_all(todo: list[Planned], store: RunStore, launch: Launch, runner: Point
     Every point that is launched leaves the list, unless its claim found that another live process has it. So a round
     either shortens the list or waits for others, whose runs end or become stale.
     """
-    waiting_for = ""
+    waiting_for, pause = "", min(1.0, POLL_SECONDS)
     while todo:
         try:
             states = store.states(item.point for item in todo)
@@ -245,7 +246,9 @@ def _run_all(todo: list[Planned], store: RunStore, launch: Launch, runner: Point
             if owner != waiting_for:
                 terminal.console().print(f"waiting for {len(todo)} points that another sweep runs ({owner})")
                 waiting_for = owner
-            time.sleep(POLL_SECONDS)
+            time.sleep(pause)
+            pause = min(pause * 1.25, POLL_SECONDS)
+            store.close_stale()  # in this process, which watches: one that is launched may be another each time
         todo = left
 
 
