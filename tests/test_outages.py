@@ -147,7 +147,7 @@ def test_a_result_that_is_refused_for_good_is_named_and_not_computed_again(proxy
     out, err = capfd.readouterr()
     assert str(entry) in err
     assert out.count("[1/1]") == 1
-    assert len(runs("point")) == 1
+    assert statuses(runs("point")).total() == 1
     assert run("n=100,200") == 1  # another grid: its points fail for themselves alone
     assert "2 of 2 points failed" in capfd.readouterr().err
 
