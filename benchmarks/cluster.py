@@ -45,12 +45,8 @@ def postgresql() -> Iterator[str]:
 
 def told(what: str, came: Sequence[Drill]) -> None:
     """Print a row of drills."""
-    each = [1000 * drill.seconds / drill.count for drill in came]
-    row(
-        what, str(sum(drill.count for drill in came)), str(sum(drill.again for drill in came)), str(sum(drill.twice for drill in came)),
-        str(sum(drill.lost for drill in came)),
-        str(sum(drill.withdrawn for drill in came)), spread(each, "ms", 0),
-    )  # fmt: skip
+    sums = [sum(getattr(drill, name) for drill in came) for name in ("count", "again", "twice", "lost", "withdrawn")]
+    row(what, *map(str, sums), spread([1000 * drill.seconds / drill.count for drill in came], "ms", 0))
 
 
 def main(arguments: Sequence[str] = ()) -> None:
