@@ -13,13 +13,12 @@ import tempfile
 from collections.abc import Iterator, Sequence
 from contextlib import ExitStack, contextmanager
 from pathlib import Path
+from typing import Any
 
 from tests.hosts import Drill, drill
 from tests.servers import free_port, mlflow_server
 
 from benchmarks.timing import row, spread
-
-CLOCKS = (0.0, 3600.0)
 
 
 @contextmanager
@@ -59,14 +58,13 @@ def main(arguments: Sequence[str] = ()) -> None:
     parser.add_argument("--direct", action="store_true", help="the hosts write to the database, without a server")
     options = parser.parse_args(arguments)
     count, rounds = options.points, options.rounds
-    rows = {
-        "two": (f"2 hosts × {count} points, {rounds} times", rounds, count, {"clocks": CLOCKS}),
+    rows: dict[str, tuple[str, int, int, int, dict[str, Any]]] = {
+        "two": (f"2 hosts × {count} points, {rounds} times", rounds, count, 2, {}),
         "killed": (
-            f"the same, one host killed (-9), {rounds} times", rounds, count,
-            {"clocks": CLOCKS, "kill_after": count // 4, "seconds": 0.02},
+            f"the same, one host killed (-9), {rounds} times", rounds, count, 2, {"after": count // 4, "seconds": 0.02}
         ),
-        "one": ("1 writer × 50 points", 3, 50, {"clocks": CLOCKS[:1]}),
-        "many": ("32 writers × 50 points each", 1, 1600, {"clocks": CLOCKS * 16}),
+        "one": ("1 writer × 50 points", 3, 50, 1, {}),
+        "many": ("32 writers × 50 points each", 1, 1600, 32, {}),
     }  # fmt: skip
     row("drill", "points", "computed twice", "finished twice", "lost", "withdrawn", "ms a point")
     row(*["---"] * 7)
@@ -75,8 +73,10 @@ def main(arguments: Sequence[str] = ()) -> None:
         database = stack.enter_context(postgresql()) if options.postgresql else f"sqlite:///{folder}/mlflow.db"
         uri = database if options.direct else f"http://{stack.enter_context(mlflow_server(folder, database, 2))}"
         for name in options.rows or rows:
-            what, times, points, settings = rows[name]
-            told(what, [drill(folder, uri, f"{name} {number}", points, **settings) for number in range(times)])
+            what, times, points, hosts, settings = rows[name]
+            told(
+                what, [drill(folder, [uri] * hosts, f"{name} {number}", points, **settings) for number in range(times)]
+            )
 
 
 if __name__ == "__main__":

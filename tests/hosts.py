@@ -12,17 +12,19 @@ import subprocess
 import sys
 import time
 from collections import Counter
-from collections.abc import Iterator, Sequence
-from contextlib import contextmanager
+from collections.abc import Callable, Iterator, Sequence
+from contextlib import contextmanager, suppress
 from dataclasses import dataclass, field
 from pathlib import Path
 from types import ModuleType
 
+from scaling.core.errors import StoreError
 from scaling.core.identity import GridPoint
 from scaling.tracking import RunStore, claims, spool
 from scaling.tracking.records import FINGERPRINT, KIND
 
 METRICS = {"train/accuracy": 0.9, "test/accuracy": 0.75, "upgradeability": -0.15, "n": 10.0}
+HOUR = 3600.0
 DATASET = {"name": "drill", "digest": "0" * 64, "source": "none", "profile": "{}"}
 
 
@@ -47,22 +49,24 @@ def work(uri: str, experiment: str, count: int, seconds: float) -> None:
     sweep, left, dice = store.open_sweep("drill", "sweep of a drill", {}), grid(count), random.Random(os.getpid())
     with store.heartbeat(sweep.run_id, watching=True):
         while left:
-            for point in list(left):
-                names = {key: getattr(point, key) for key in ("model", "dataset", "adaptation", "n", "seed")}
-                claim = store.claim(point, sweep, names, {}, force=False)
-                if claim.finished:
-                    left.remove(point)
-                if not claim.ours:
-                    continue
-                print(point.seed, flush=True)
-                with store.heartbeat(claim.run_id):
-                    time.sleep(dice.random() * seconds)
-                    result = spool.Result(
-                        claim.run_id, point.fingerprint, False, int(time.time() * 1000), METRICS, {}, {}, DATASET, []
-                    )
-                    store.bring(result, files, Path("spool"))
-            store.close_stale()
-            store.deliver_kept(Path("spool"))
+            with suppress(StoreError):
+                for point in list(left):
+                    names = {key: getattr(point, key) for key in ("model", "dataset", "adaptation", "n", "seed")}
+                    claim = store.claim(point, sweep, names, {}, force=False)
+                    if claim.finished:
+                        left.remove(point)
+                    if not claim.ours:
+                        continue
+                    print(point.seed, flush=True)
+                    with store.heartbeat(claim.run_id):
+                        time.sleep(dice.random() * seconds)
+                        now = int(time.time() * 1000)
+                        store.bring(
+                            spool.Result(claim.run_id, point.fingerprint, False, now, METRICS, {}, {}, DATASET, []),
+                            files, Path("spool"),
+                        )  # fmt: skip
+                store.close_stale()
+                store.deliver_kept(Path("spool"))
             time.sleep(0.1)
     store.finish_sweep(sweep, "FINISHED")
 
@@ -110,13 +114,13 @@ def host(folder: Path, *words: str) -> Iterator[subprocess.Popen[str]]:
 
 
 def drill(
-    folder: Path, uri: str, experiment: str, count: int, clocks: Sequence[float] = (0.0, 3600.0), seconds: float = 0.0,
-    kill_after: int | None = None,
+    folder: Path, uris: Sequence[str], experiment: str, count: int, seconds: float = 0.0, after: int = 0,
+    fault: Callable[[subprocess.Popen[str]], object] = subprocess.Popen.kill,
 ) -> Drill:  # fmt: skip
-    """Let hosts, one a clock, run the same points at once; return what came of it.
+    """Let hosts, one a URI by which it reaches the store, run the same points at once; return what came of it.
 
     Args:
-        kill_after: points that the first host computes before it is killed (-9).
+        after: points that the first host computes before the fault happens to it; none for no fault.
     """
     from contextlib import ExitStack
 
@@ -126,16 +130,16 @@ def drill(
         hosts = [
             stack.enter_context(
                 host(
-                    folder / f"{experiment} {number}",
+                    folder / f"{experiment} {i}",
                     uri,
                     experiment,
-                    f"host-{number}",
-                    str(count),
-                    str(seconds),
-                    str(clock),
+                    f"host-{i}",
+                    f"{count}",
+                    f"{seconds}",
+                    f"{i % 2 * HOUR}",
                 )
             )
-            for number, clock in enumerate(clocks)
+            for i, uri in enumerate(uris)
         ]
         for process in hosts:
             assert process.stdout is not None
@@ -146,15 +150,15 @@ def drill(
             process.stdin.write("\n")
             process.stdin.flush()
         said: list[list[str]] = [[] for _ in hosts]
-        if kill_after is not None:
+        if after:
             assert hosts[0].stdout is not None
-            said[0] = [hosts[0].stdout.readline() for _ in range(kill_after)]
-            hosts[0].kill()
+            said[0] = [hosts[0].stdout.readline() for _ in range(after)]
+            fault(hosts[0])
         for lines, process in zip(said, hosts, strict=True):
             assert process.stdout is not None
             lines += process.stdout.readlines()
         elapsed = time.monotonic() - started
-    store = RunStore(uri, experiment)
+    store = RunStore(uris[-1], experiment)
     runs = [run for run in store.runs() if run.data.tags[KIND] == "point"]
     assert not [run for run in runs if run.info.status == "RUNNING"]
     deleted = store.client.search_runs([store.experiment_id], "", ViewType.DELETED_ONLY, max_results=10_000)

@@ -161,11 +161,11 @@ def test_a_host_that_is_taken_for_dead_finishes_its_point_or_another_does_and_ne
 
 
 def test_hosts_run_no_point_twice_though_their_clocks_are_an_hour_apart(served, tmp_path):
-    came = drill(tmp_path, f"http://127.0.0.1:{served}", "drill", 20)
+    came = drill(tmp_path, [f"http://127.0.0.1:{served}"] * 2, "drill", 20)
     assert (came.again, came.twice, came.lost) == (0, 0, 0)
     assert len(came.computed) == 20
 
 
 def test_no_point_is_lost_with_a_host_that_is_killed(served, tmp_path):
-    came = drill(tmp_path, f"http://127.0.0.1:{served}", "killed", 12, kill_after=3, seconds=0.1)
+    came = drill(tmp_path, [f"http://127.0.0.1:{served}"] * 2, "killed", 12, seconds=0.1, after=3)
     assert (came.twice, came.lost) == (0, 0)

@@ -17,13 +17,14 @@ from scaling.metrics import metric_of
 from scaling.report.collection import collect
 from scaling.report.files import write
 from scaling.report.screen import show
-from scaling.tracking import RunStore
+from scaling.terminal import console
+from scaling.tracking import RunStore, spool
 
 #: A single target, or number of labels, is taken for a list of one.
 TYPES = {
     "metric": str | None, "threshold": float | None, "targets": float | tuple[float, ...],
     "labels": float | tuple[float, ...], "level": float, "output": str,
-    "tracking.uri": str | None, "tracking.experiment": str | None,
+    "checkpoints.dir": str, "tracking.uri": str | None, "tracking.experiment": str | None,
 }  # fmt: skip
 
 
@@ -37,6 +38,10 @@ def application(config: DictConfig) -> None:
     experiment = settings["tracking"]["experiment"] or newest_experiment(uri)
     store = RunStore(uri, experiment)
     store.must_exist()
+    kept = spool.below(Path(settings["checkpoints"]["dir"]))
+    for note in store.deliver_kept(kept).notes(kept):
+        console().print(note, markup=False)
+    spool.tidy(kept)
     report = collect(store, asked)
     folder = Path(settings["output"]) / report.experiment
     try:

@@ -29,6 +29,8 @@ from scaling.tracking.records import PointState, Sweep
 
 #: Between two looks at points that others run, in the end.
 POLL_SECONDS = 10.0
+#: For so long a store may be away while nothing is left to do but to wait for others.
+OUTAGE_SECONDS = 1800.0
 #: What came of a point that a launcher says nothing of.
 LOST = Result("", "failed", "its job ended without a result; the launcher's log may say why")
 
@@ -174,12 +176,7 @@ def run_grid(
 def _deliver(root: Path, store: RunStore) -> Delivered:
     """Log the results that an outage left on this disk, and say so."""
     delivered = store.deliver_kept(root)
-    notes = [f"note: {reason}" for reason in delivered.stuck.values()]
-    if delivered.logged:
-        notes.append(f"results that were kept in {root} and are logged now: {len(delivered.logged)}")
-    if delivered.others:
-        notes.append(f"note: results in {root} that belong to another store or experiment: {delivered.others}")
-    for note in notes:
+    for note in delivered.notes(root):
         terminal.console().print(note, markup=False)
     return delivered
 
@@ -224,11 +221,17 @@ def _run_all(todo: list[Planned], store: RunStore, launch: Launch, runner: Point
     Every point that is launched leaves the list, unless its claim found that another live process has it. So a round
     either shortens the list or waits for others, whose runs end or become stale.
     """
-    waiting_for, pause = "", min(1.0, POLL_SECONDS)
+    waiting_for, pause, reached = "", min(1.0, POLL_SECONDS), time.monotonic()
     while todo:
         try:
+            if waiting_for:
+                store.close_stale()  # in this process, which watches: one that is launched may be another each time
             states = store.states(item.point for item in todo)
+            reached = time.monotonic()
         except StoreError as error:
+            if waiting_for and time.monotonic() - reached < OUTAGE_SECONDS:
+                time.sleep(pause)
+                continue
             ran.failures |= {item.point.fingerprint: not_run(error) for item in todo}
             raise
         free = [item for item in todo if states[item.point.fingerprint].state != "running"]
@@ -248,7 +251,6 @@ def _run_all(todo: list[Planned], store: RunStore, launch: Launch, runner: Point
                 waiting_for = owner
             time.sleep(pause)
             pause = min(pause * 1.25, POLL_SECONDS)
-            store.close_stale()  # in this process, which watches: one that is launched may be another each time
         todo = left
 
 

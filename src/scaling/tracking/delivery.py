@@ -33,6 +33,15 @@ class Delivered:
     others: int = 0
     stuck: Mapping[str, str] = field(default_factory=dict)
 
+    def notes(self, root: Path) -> list[str]:
+        """Say what became of the results in the spool below `root`."""
+        notes = [f"note: {reason}" for reason in self.stuck.values()]
+        if self.logged:
+            notes.append(f"results that were kept in {root} and are logged now: {len(self.logged)}")
+        if self.others:
+            notes.append(f"note: results in {root} that belong to another store or experiment: {self.others}")
+        return notes
+
 
 class Delivery(Claims):
     """An MLflow experiment to which results are brought."""
