@@ -407,7 +407,7 @@ def test_a_parent_says_what_it_is_and_who_has_it(store):
 def test_the_newest_sweep_is_found_in_whichever_experiment(store, uri):
     sweep = store.open_sweep("s9", "newest", {})
     other = RunStore(uri)
-    newest = other.newest_sweep()
+    newest = other.newest_sweep(machine.user())
     assert newest.info.run_id == sweep.run_id
     assert other.experiment_name(newest.info.experiment_id) == store.experiment
 

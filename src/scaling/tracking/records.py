@@ -22,6 +22,7 @@ COMMAND = "scaling.command"
 FLAG = "scaling.flag"  # what must be known of a score before it is averaged, such as that it is at chance
 LEAKAGE, CONTRADICTIONS = "scaling.leakage", "scaling.contradictions"  # exact copies in the data set, in words
 ABSENT = "scaling.absent"  # classes that no training sample of the point is of
+USER = "scaling.user"  # who started the command of a sweep last
 PARENT = "mlflow.parentRunId"
 OPENED = "scaling.opened"  # of a sweep: when its command was last started; a reopened run keeps its start time
 GONE = "its process was gone before it finished"
@@ -87,9 +88,20 @@ def is_mine(tags: Mapping[str, str]) -> bool:
     return (tags.get(HOST), tags.get(PROCESS)) == (machine.host(), machine.process() or "")
 
 
-def opened(run: "Run") -> float:
-    """Return when a sweep's command was last started, in seconds since the epoch."""
-    return float(run.data.tags.get(OPENED, run.info.start_time / 1000))
+def opened_by(user: str) -> str:
+    """Return the tag of a sweep that says when a user's command for it was last started."""
+    return f"{OPENED}.{metric_key(user).replace('/', '_')}"
+
+
+def opened(run: "Run", user: str = "") -> float:
+    """Return when a sweep's command was last started, by a user or by anybody, in seconds since the epoch."""
+    tags = run.data.tags
+    return float(tags.get(opened_by(user), tags.get(OPENED, run.info.start_time / 1000)))
+
+
+def is_of(run: "Run", user: str) -> bool:
+    """Say whether a user started a sweep; those of earlier versions are everybody's."""
+    return opened_by(user) in run.data.tags or USER not in run.data.tags
 
 
 def metric_key(name: str) -> str:

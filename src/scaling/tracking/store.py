@@ -8,6 +8,7 @@ from pathlib import Path
 from queue import Empty, SimpleQueue
 from typing import TYPE_CHECKING, Any
 
+from scaling import machine
 from scaling.core.curves import Point, curves_of
 from scaling.core.identity import GridPoint
 from scaling.tracking import artifacts, claims, records
@@ -35,7 +36,9 @@ class RunStore(Delivery):
 
         with self.serialised(), self.translated():
             now = self.clock()
-            ours = {**records.owner_tags(now), records.OPENED: repr(now)}
+            user = machine.user()
+            opened = dict.fromkeys((records.OPENED, records.opened_by(user)), repr(now))
+            ours = {**records.owner_tags(now), records.USER: user, **opened}
             sweep = {records.KIND: "sweep", records.SWEEP: sweep_id}
             everything = {**sweep, **tags, **ours, **records.source_tags()}
             while not ((claim := self.elect(records.tagged(sweep), name, everything, taken)).ours or claim.finished):
@@ -173,9 +176,14 @@ class RunStore(Delivery):
         with self.translated():
             return self.search("")
 
-    def newest_sweep(self) -> "Run | None":
-        """Return the parent run whose command was started last, in whichever experiment."""
-        return max(self._everywhere(records.tagged({records.KIND: "sweep"}), PAGE), key=records.opened, default=None)
+    def sweeps(self, *conditions: str) -> "list[Run]":
+        """Return the parent runs of all experiments that meet conditions, the one made last first."""
+        return list(self._everywhere(" and ".join([records.tagged({records.KIND: "sweep"}), *conditions]), PAGE))
+
+    def newest_sweep(self, user: str) -> "Run | None":
+        """Return the parent run whose command a user started last, in whichever experiment, else anybody."""
+        theirs = self.sweeps(f"tags.`{records.opened_by(user)}` LIKE '%'")
+        return max(theirs or self.sweeps(), key=lambda run: records.opened(run, user), default=None)
 
     def experiment_name(self, experiment_id: str) -> str:
         """Return the name of an experiment."""
