@@ -370,6 +370,7 @@ def test_a_deleted_experiment_says_how_to_go_on(store):
         ("API request to /api failed with error code 401 != 200. Response body: ''", "MLFLOW_TRACKING_USERNAME"),
         ("… Max retries exceeded … (Caused by SSLError(… wrong version number", "take http:// for https://"),
         ("first line at http://me:secret@h\nsecond line", "first line at http://***@h"),
+        ("When an mlflow-artifacts URI was supplied, the tracking URI must be", "Set tracking.uri=http://"),
         ("", "StoreError"),
     ],
 )
