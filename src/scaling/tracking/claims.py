@@ -33,8 +33,10 @@ STALE_SECONDS = 600.0
 SURE_SECONDS = 180.0
 #: … or its owner has not even said that the run is the point's.
 CANDIDATE_SECONDS = 30.0
+#: A candidate is put out by rivals or given up before it is seen; so often in a row it wasn't chance.
+UNLUCKY = 20
 UNSEEN = (
-    "The store does not show a run that it has just made.\n"
+    "The store does not show runs that it has just made.\n"
     "Its database may be read from a replica that lags behind: claims need the database that is written to."
 )
 
@@ -99,15 +101,17 @@ class Claims(Connection):
             same: the condition.
             taken: says of a run that is no candidate any more whether it leaves no room for another.
         """
-        while True:
+        for _ in range(UNLUCKY):
             if found := self._before(self.search(same), taken):
                 return found
             ticket = uuid4().hex
             failed = self._candidate(name, {**tags, TICKET: ticket})
             runs = self.search(same)
             mine = sorted(run.info.run_id for run in runs if run.data.tags.get(TICKET) == ticket)
-            if not mine:
-                raise failed or StoreError(UNSEEN)
+            if not mine and failed is not None:
+                raise failed
+            if not mine:  # somebody gave it up before we looked
+                continue
             won = False
             try:
                 others = [run for run in runs if run.data.tags.get(TICKET) != ticket]
@@ -120,6 +124,7 @@ class Claims(Connection):
                 return Claim(mine[0], ours=True)
             if found:
                 return found
+        raise StoreError(UNSEEN)
 
     def _candidate(self, name: str, tags: Mapping[str, str]) -> Exception | None:
         """Ask for a run; return what went wrong, which does not say that there is none."""
@@ -152,8 +157,9 @@ class Claims(Connection):
         return None
 
     def _withdraw(self, run_id: str) -> None:
-        """Put out a candidate; MLflow keeps it among the deleted runs."""
-        self.settle(run_id, CLAIM, LOST)
+        """Put out a candidate, unless it won meanwhile; MLflow keeps it among the deleted runs."""
+        if self.settle(run_id, CLAIM, LOST) == WON:
+            return
         self._end(run_id, "KILLED", "another run was made for the same")
         self.client.delete_run(run_id)
 
