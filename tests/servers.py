@@ -28,12 +28,13 @@ def free_port() -> int:
 
 
 @contextmanager
-def mlflow_server(folder: Path) -> Iterator[str]:
-    """Run `mlflow server` with its database, artifacts and log in a folder; yield host and port."""
+def mlflow_server(folder: Path, database: str = "", workers: int = 1) -> Iterator[str]:
+    """Run `mlflow server` with its database (or another), artifacts and log in a folder; yield host and port."""
     port = free_port()
     options = {
-        "--workers": "1", "--host": "127.0.0.1", "--port": str(port),
-        "--backend-store-uri": f"sqlite:///{folder}/mlflow.db", "--artifacts-destination": f"{folder}/artifacts",
+        "--workers": str(workers), "--host": "127.0.0.1", "--port": str(port),
+        "--backend-store-uri": database or f"sqlite:///{folder}/mlflow.db",
+        "--artifacts-destination": f"{folder}/artifacts",
     }  # fmt: skip
     quiet = {"MLFLOW_DISABLE_TELEMETRY": "true", "MLFLOW_SERVER_ENABLE_JOB_EXECUTION": "false"}
     with (folder / "server.log").open("wb") as log:

@@ -3,12 +3,14 @@
 The server is a real one, and so are the faults: see tests/servers.py.
 """
 
+import time
 from collections import Counter
 from itertools import count
 from pathlib import Path
 
 import pytest
 from tests.conftest import DIGITS
+from tests.hosts import drill
 from tests.servers import LOSE, PASS, REFUSE, proxy, served
 
 from scaling.tracking import RunStore, spool
@@ -24,6 +26,8 @@ WRITES = (
     "log-batch",
     "log-inputs",
     "log-metric",
+    "log-parameter",
+    "runs/delete",
     "set-tag",
     "runs/update",
     ".npz",
@@ -82,7 +86,7 @@ def test_every_write_may_be_carried_out_twice(proxy, run, runs):
 
 
 def test_what_was_made_in_spite_of_an_error_is_taken(proxy, run, runs):
-    proxy.rule = lambda path, body: LOSE if path.endswith(("experiments/create", "runs/create")) else PASS
+    proxy.rule = lambda path, body: LOSE if path.endswith(("s/create", "log-parameter")) else PASS
     assert run() == 0
     assert statuses(runs("point")) == {"FINISHED": 2}
     assert statuses(runs("sweep")) == {"FINISHED": 1}
@@ -104,9 +108,13 @@ def test_an_experiment_that_another_client_makes_at_the_same_time_is_shared(prox
 # ---- a server that is away -----------------------------------------------------------------------------------
 
 
-@pytest.mark.parametrize("end", ["runs/create", "log-inputs", "runs/update"])
-def test_a_server_that_goes_away_costs_time_and_no_result(end, proxy, run, runs, capfd):
-    proxy.refuse_from(end, 3 if end == "runs/create" else 2)
+@pytest.mark.parametrize(
+    ("end", "number"),
+    [("runs/create", 3), ("log-inputs", 2), (".npz", 3), ("log-parameter", 5), ("runs/update", 2)],
+    ids=["claim", "inputs", "artifacts", "settle", "finish"],
+)
+def test_a_server_that_goes_away_costs_time_and_no_result(end, number, proxy, run, runs, capfd):
+    proxy.refuse_from(end, number)
     assert run() == 1
     out, err = capfd.readouterr()
     assert "0.8300" in out  # the table, of the first point
@@ -147,9 +155,32 @@ def test_a_result_that_is_refused_for_good_is_named_and_not_computed_again(proxy
     out, err = capfd.readouterr()
     assert str(entry) in err
     assert out.count("[1/1]") == 1
-    assert len(runs("point")) == 1
+    assert statuses(runs("point")).total() == 1
     assert run("n=100,200") == 1  # another grid: its points fail for themselves alone
     assert "2 of 2 points failed" in capfd.readouterr().err
+
+
+def test_what_is_kept_is_logged_by_a_report_too(proxy, run, command, experiment, runs, capfd):
+    proxy.refuse_from("log-inputs", 2)
+    assert run() == 1
+    proxy.rule = lambda path, body: PASS
+    assert command("scaling.report", f"tracking.uri={proxy.uri}", f"tracking.experiment='{experiment}'") == 0
+    out, _ = capfd.readouterr()
+    assert "logged now: 1" in out
+    assert statuses(runs("point")) == {"FINISHED": 2}
+    assert not SPOOL.parent.exists()
+
+
+def test_a_host_that_is_cut_off_loses_its_point_to_another_and_nothing_else(served, proxy, tmp_path):
+    def cut(process):
+        proxy.down()
+        time.sleep(10)  # the other has long given up on it
+        proxy.up()
+
+    uris = proxy.uri, f"http://127.0.0.1:{served}"
+    came = drill(tmp_path, uris, "cut", 12, seconds=0.1, after=3, fault=cut)
+    assert (came.twice, came.lost) == (0, 0)
+    assert came.again <= 1
 
 
 def test_a_heartbeat_is_judged_by_the_servers_clock(proxy, experiment):

@@ -22,12 +22,13 @@ from scaling.core.curves import Point
 from scaling.core.errors import StoreError
 from scaling.core.identity import GridPoint
 from scaling.metrics.columns import COLUMNS
-from scaling.tracking import RunStore, connection, fetch_runs, spool
+from scaling.tracking import RunStore, claims, connection, fetch_runs, records, spool
 from scaling.tracking import store as store_module
 from scaling.tracking.artifacts import folder_of, links
 from scaling.tracking.connection import explain, resolve_uri, server_clock
 from scaling.tracking.delivery import Delivered
 from scaling.tracking.records import (
+    CLAIM,
     CURVE,
     FINGERPRINT,
     HEARTBEAT,
@@ -38,8 +39,9 @@ from scaling.tracking.records import (
     PROCESS,
     REASON,
     SWEEP,
+    TICKET,
+    WON,
     Sweep,
-    is_stale,
     metric_key,
 )
 
@@ -66,7 +68,7 @@ print(RunStore(sys.argv[1], "shared").experiment_id)
 
 
 #: A program that claims a point, says which run it has, and waits to be told to end.
-CLAIM = """
+CLAIMING = """
 import sys
 from tests.test_tracking import NAMESPACED, claim
 from scaling.tracking import RunStore
@@ -368,6 +370,7 @@ def test_a_deleted_experiment_says_how_to_go_on(store):
         ("API request to /api failed with error code 401 != 200. Response body: ''", "MLFLOW_TRACKING_USERNAME"),
         ("… Max retries exceeded … (Caused by SSLError(… wrong version number", "take http:// for https://"),
         ("first line at http://me:secret@h\nsecond line", "first line at http://***@h"),
+        ("When an mlflow-artifacts URI was supplied, the tracking URI must be", "Set tracking.uri=http://"),
         ("", "StoreError"),
     ],
 )
@@ -405,7 +408,7 @@ def test_a_parent_says_what_it_is_and_who_has_it(store):
 def test_the_newest_sweep_is_found_in_whichever_experiment(store, uri):
     sweep = store.open_sweep("s9", "newest", {})
     other = RunStore(uri)
-    newest = other.newest_sweep()
+    newest = other.newest_sweep(machine.user())
     assert newest.info.run_id == sweep.run_id
     assert other.experiment_name(newest.info.experiment_id) == store.experiment
 
@@ -453,7 +456,7 @@ def test_the_first_claim_of_a_point_is_ours(store, sweep):
         run.data.tags.items()
     )
     assert (run.data.tags[PARENT], run.data.tags[SWEEP]) == (sweep.run_id, sweep.sweep_id)
-    assert run.data.params == {key: str(value) for key, value in params(point).items()}
+    assert run.data.params == {key: str(value) for key, value in params(point).items()} | {CLAIM: WON}
 
 
 def test_a_run_says_which_code_it_ran(store, sweep, monkeypatch):
@@ -524,46 +527,97 @@ def test_runs_that_dead_processes_left_are_closed_and_no_others(store, sweep):
 # ---- whose run it is -----------------------------------------------------------------------------------------
 
 
-def owned(silent=0.0, **changes):
-    return {HOST: machine.host(), PROCESS: machine.process(), HEARTBEAT: str(1000.0 - silent)} | changes
+ELSEWHERE = {HOST: "elsewhere/1", PROCESS: NO_PROCESS}
 
 
-def test_a_live_process_of_this_host_keeps_its_run():
-    assert not is_stale(owned(), now=1000)
+def a_run(silent=0.0, **changes):
+    """A RUNNING run, silent for so long by the store's clock."""
+    tags = {HOST: machine.host(), PROCESS: machine.process(), HEARTBEAT: str(time.time() - silent)} | changes
+    info = SimpleNamespace(run_id=f"run {next(NUMBERS)}", status="RUNNING")
+    return SimpleNamespace(info=info, data=SimpleNamespace(tags=tags, params={}))
 
 
-def test_a_run_whose_process_is_gone_is_stale_at_once():
-    assert is_stale(owned(**{PROCESS: NO_PROCESS}), now=1000)
+@pytest.fixture
+def watched(store, monkeypatch):
+    """Watch a run for so many seconds by this process's clock; say whether it is taken for nobody's then."""
+    clock = [0.0]
+    monkeypatch.setattr(claims, "time", SimpleNamespace(monotonic=lambda: clock[0]))
+
+    def watch(run, seconds, every=10):
+        for _ in range(0, seconds, every):
+            assert not store.is_gone(run)
+            clock[0] += every
+        return store.is_gone(run)
+
+    return watch
 
 
-def test_a_number_that_went_to_another_process_is_not_the_owner():
-    reused = f"{machine.process().partition(':')[0]}:1"
-    assert is_stale(owned(**{PROCESS: reused}), now=1000)
+def test_a_live_process_of_this_host_keeps_its_run(store, monkeypatch):
+    run = a_run()
+    monkeypatch.setattr(records, "held", {run.info.run_id})
+    assert not store.is_gone(run)
 
 
-def test_a_process_of_another_host_is_believed_while_its_heart_beats():
-    assert not is_stale(owned(silent=60, **{HOST: "elsewhere/1", PROCESS: NO_PROCESS}), now=1000)
+def test_a_run_whose_process_is_gone_is_nobodys_at_once(store):
+    assert store.is_gone(a_run(**{PROCESS: NO_PROCESS}))
 
 
-def test_a_host_that_was_silent_for_over_ten_minutes_lost_its_run():
-    elsewhere = {HOST: "elsewhere/1", PROCESS: NO_PROCESS}
-    assert not is_stale(owned(silent=600, **elsewhere), now=1000)
-    assert is_stale(owned(silent=660, **elsewhere), now=1000)
+def test_a_number_that_went_to_another_process_is_not_the_owner(store):
+    assert store.is_gone(a_run(**{PROCESS: f"{machine.process().partition(':')[0]}:1"}))
+
+
+def test_a_host_is_given_up_after_ten_minutes_in_which_its_heart_was_seen_to_stand_still(watched):
+    run = a_run(**ELSEWHERE)
+    assert not watched(run, 600)
+    assert watched(run, 10)
+
+
+def test_a_host_that_was_silent_before_it_was_watched_is_given_up_after_three_minutes(watched):
+    run = a_run(silent=660, **ELSEWHERE)
+    assert not watched(run, 180)
+    assert watched(run, 10)
+
+
+def test_a_heart_that_beats_is_believed_whatever_the_clocks_say(watched):
+    run = a_run(silent=1e6, **ELSEWHERE)
+    for beat in range(10):
+        run.data.tags[HEARTBEAT] = str(beat)
+        assert not watched(run, 120)
+
+
+def test_time_in_which_nobody_could_look_is_no_silence(watched):
+    run = a_run(**ELSEWHERE)
+    assert not watched(run, 3600, every=3600)
+
+
+def test_a_run_that_nobody_has_claimed_yet_is_soon_given_up(watched):
+    run = a_run(**ELSEWHERE, **{TICKET: "t"})
+    assert not watched(run, 30)
+    assert watched(run, 10)
 
 
 @pytest.mark.parametrize("host", ["", "/4026530000"], ids=["of an earlier version", "of another PID namespace"])
-def test_a_process_of_this_name_and_boot_is_looked_up_in_this_pid_namespace_alone(host):
+def test_a_process_of_this_name_and_boot_is_looked_up_in_this_pid_namespace_alone(host, store):
     elsewhere = {HOST: "/".join(machine.host().split("/")[:2]) + host, PROCESS: NO_PROCESS}
-    assert not is_stale(owned(silent=60, **elsewhere), now=1000)
-    assert is_stale(owned(silent=660, **elsewhere), now=1000)
+    assert not store.is_gone(a_run(**elsewhere))
 
 
 @pytest.mark.skipif(
     sys.platform != "linux" or subprocess.run(["unshare", "--pid", "--fork", "true"], check=False).returncode != 0,
     reason="no right to make a PID namespace",
 )
-def test_a_live_point_of_another_pid_namespace_is_left_to_it(store, sweep):
-    command = ["unshare", "--pid", "--fork", "--mount-proc", sys.executable, "-c", CLAIM, store.uri, store.experiment]
+def test_a_live_point_of_another_pid_namespace_is_left_to_it(store, sweep, monkeypatch):
+    command = [
+        "unshare",
+        "--pid",
+        "--fork",
+        "--mount-proc",
+        sys.executable,
+        "-c",
+        CLAIMING,
+        store.uri,
+        store.experiment,
+    ]
     with subprocess.Popen(command, stdin=subprocess.PIPE, stdout=subprocess.PIPE, text=True) as other:
         run_id = other.stdout.readline().strip()
         first = claim(store, sweep, point=NAMESPACED)
@@ -572,7 +626,8 @@ def test_a_live_point_of_another_pid_namespace_is_left_to_it(store, sweep):
     assert (first.run_id, first.ours) == (run_id, False)
     assert run_of(store, run_id).info.status == "RUNNING"
     assert not claim(store, sweep, point=NAMESPACED).ours  # it is gone, which can't be known here: its heart decides
-    store.client.set_tag(run_id, HEARTBEAT, f"{time.time() - 660:.0f}")
+    monkeypatch.setattr(claims, "STALE_SECONDS", -1.0)
+    monkeypatch.setattr(claims, "SURE_SECONDS", -1.0)
     assert claim(store, sweep, point=NAMESPACED).ours
 
 
@@ -596,19 +651,16 @@ def test_a_run_in_the_name_of_this_process_which_does_not_hold_it_is_nobodys(sto
     assert run_of(store, run_id).info.status == "KILLED"
 
 
-@pytest.mark.parametrize("missing", [HOST, PROCESS, HEARTBEAT])
-def test_a_run_of_unknown_owner_is_nobodys_after_ten_minutes(missing):
-    tags = owned(silent=660)
-    del tags[missing]
-    assert is_stale(tags, now=1000)
-
-
-def test_a_run_without_any_tags_is_nobodys():
-    assert is_stale({})
+@pytest.mark.parametrize(("missing", "seconds"), [(HOST, 600), (PROCESS, 600), (HEARTBEAT, 180)])
+def test_a_run_of_unknown_owner_is_nobodys_in_the_end(missing, seconds, watched):
+    run = a_run(**ELSEWHERE)
+    del run.data.tags[missing]
+    assert not watched(run, seconds)
+    assert watched(run, 10)
 
 
 def test_the_heart_beats_while_a_point_is_computed(store, sweep, monkeypatch):
-    monkeypatch.setattr(store_module, "HEARTBEAT_SECONDS", 0.01)
+    monkeypatch.setattr(claims, "HEARTBEAT_SECONDS", 0.01)
     run_id, beaten, set_tag = claim(store, sweep).run_id, threading.Event(), store.client.set_tag
     set_tag(run_id, HEARTBEAT, "0")
     monkeypatch.setattr(store.client, "set_tag", lambda *tag: (set_tag(*tag), beaten.set()))
@@ -618,7 +670,7 @@ def test_the_heart_beats_while_a_point_is_computed(store, sweep, monkeypatch):
 
 
 def test_the_heart_goes_on_after_a_beat_that_failed(store, monkeypatch):
-    monkeypatch.setattr(store_module, "HEARTBEAT_SECONDS", 0.01)
+    monkeypatch.setattr(claims, "HEARTBEAT_SECONDS", 0.01)
     beats, second = [], threading.Event()
 
     def busy(*tag):
@@ -946,11 +998,17 @@ def kept(store, sweep, tmp_path):
     return run_id, entry, obstacle
 
 
-def test_what_could_not_be_logged_is_kept_and_logged_later(store, kept):
+@pytest.mark.parametrize("closed", [False, True])
+def test_what_could_not_be_logged_is_kept_and_logged_later(closed, store, kept):
     run_id, entry, obstacle = kept
-    store.close_stale()  # as the next command does
-    assert run_of(store, run_id).info.status == "KILLED"
-    assert store.deliver_kept(entry.parent).stuck.keys() == {grid_point().fingerprint}
+    if closed:
+        store.close_stale()  # as the next command does: the point can be claimed again, for the result as well
+        assert run_of(store, run_id).info.status == "KILLED"
+    for _ in range(2):
+        assert store.deliver_kept(entry.parent).stuck.keys() == {grid_point().fingerprint}
+    (entry,) = spool.entries(entry.parent)
+    assert (entry.name == run_id) != closed
+    run_id = entry.name
     obstacle.unlink()
     assert store.deliver_kept(entry.parent) == Delivered((grid_point().fingerprint,))
     run = run_of(store, run_id)

@@ -3,6 +3,7 @@
 import contextlib
 import ctypes
 import ctypes.util
+import getpass
 import os
 import platform
 import shutil
@@ -148,6 +149,15 @@ def _git(folder: Path, *arguments: str) -> str | None:
     except (OSError, subprocess.SubprocessError):
         return None
     return result.stdout.decode("utf-8", "replace").strip()
+
+
+@cache
+def user() -> str:
+    """Name who runs this process; a number has no name in some containers."""
+    try:
+        return getpass.getuser()
+    except (OSError, KeyError):
+        return str(os.getuid()) if hasattr(os, "getuid") else "unknown"
 
 
 @cache

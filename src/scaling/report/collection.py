@@ -16,7 +16,7 @@ from scaling.report.gaps import MissingPoint, find_gaps
 from scaling.tracking import RunStore
 from scaling.tracking.artifacts import RunLinks
 from scaling.tracking.predictions import StoredSamples
-from scaling.tracking.records import COMMAND, CURVE, KIND, PARENT, opened, to_point
+from scaling.tracking.records import COMMAND, CURVE, KIND, PARENT, is_of, opened, to_point
 
 #: Of so many sweeps, the newest, the page shows configuration and environment.
 SWEEPS_SHOWN = 5
@@ -82,8 +82,14 @@ class Report:
         ]
 
 
-def collect(store: RunStore, settings: Settings | None = None) -> Report:
+def collect(
+    store: RunStore, settings: Settings | None = None, parent: str | None = None, user: str | None = None
+) -> Report:  # fmt: skip
     """Fetch the runs of an experiment and put them together.
+
+    Args:
+        parent: run of the sweep whose grid alone is shown.
+        user: whose sweeps are shown: not what is in others' grids alone.
 
     Raises:
         StoreError: the experiment has no finished grid point.
@@ -92,10 +98,22 @@ def collect(store: RunStore, settings: Settings | None = None) -> Report:
     runs = store.runs()
     finished = [to_point(run) for run in runs if run.data.tags.get(KIND) == "point" and run.info.status == "FINISHED"]
     sweeps = sorted((run for run in runs if run.data.tags.get(KIND) == "sweep"), key=opened, reverse=True)
+    others: list[Any] = []
+    if parent is not None:
+        sweeps = [run for run in sweeps if run.info.run_id == parent]
+    elif user is not None:
+        others = [run for run in sweeps if not is_of(run, user)]
+        sweeps = [run for run in sweeps if is_of(run, user)] or others
+    grid = _entries(store, sweeps, "grid.json")
+    asked = {entry["fingerprint"] for entry in grid}
+    hidden = {entry["fingerprint"] for entry in _entries(store, others, "grid.json")} - asked
+    finished = [
+        point for point in finished if point.fingerprint in asked or not (parent or point.fingerprint in hidden)
+    ]
     points, duplicates = newest_by_fingerprint(finished)
     curves = curves_of(points)
     labels = {curve.curve_id: curve.label for curve in curves}
-    gaps = find_gaps(_entries(store, sweeps, "grid.json"), runs, labels)
+    gaps = find_gaps(grid, runs, labels)
     if not finished:
         why = f" {len(gaps)} points are missing, the first: {gaps[0]}." if gaps else ""
         raise StoreError(

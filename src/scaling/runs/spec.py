@@ -15,6 +15,7 @@ from scaling.features.given import PRECISION as GIVEN_PRECISION
 from scaling.features.provider import FeatureSettings
 from scaling.models.base import ModelSource
 from scaling.runs.goal import ASKED, Goal
+from scaling.tracking import spool
 
 #: The strategy with which several processes share a training.
 DISTRIBUTED = "ddp"
@@ -58,7 +59,7 @@ class Places:
     @property
     def spool(self) -> Path:
         """Folder in which results are kept until they are logged."""
-        return self.checkpoints / "spool"
+        return spool.below(self.checkpoints)
 
 
 @dataclass(frozen=True)

@@ -33,7 +33,10 @@ from scaling.tracking.connection import few_retries
 from scaling.tracking.delivery import Delivered
 from scaling.tracking.records import PointState, Sweep
 
-POLL_SECONDS = 1.0
+#: Between two looks at points that others run, in the end.
+POLL_SECONDS = 10.0
+#: For so long a store may be away while nothing is left to do but to wait for others.
+OUTAGE_SECONDS = 1800.0
 #: What came of a point that a launcher says nothing of.
 LOST = Result("", "failed", "its job ended without a result; the launcher's log may say why")
 
@@ -203,12 +206,7 @@ def _sum_up(curves: Sequence[Curve], expected: Sequence[Any], screen: Console) -
 def _deliver(root: Path, store: RunStore) -> Delivered:
     """Log the results that an outage left on this disk, and say so."""
     delivered = store.deliver_kept(root)
-    notes = [f"note: {reason}" for reason in delivered.stuck.values()]
-    if delivered.logged:
-        notes.append(f"results that were kept in {root} and are logged now: {len(delivered.logged)}")
-    if delivered.others:
-        notes.append(f"note: results in {root} that belong to another store or experiment: {delivered.others}")
-    for note in notes:
+    for note in delivered.notes(root):
         terminal.console().print(note, markup=False)
     return delivered
 
@@ -224,7 +222,7 @@ def _run(
     runner = PointRunner(sweep, len(todo), tuple(terminal.varying(points)), in_process)
     status, ran = "KILLED", Ran()
     try:
-        with store.heartbeat(sweep.run_id):
+        with store.heartbeat(sweep.run_id, watching=True):
             _run_all(todo, store, launch, runner, ran)
             missed = [item for item in todo if item.point.fingerprint in ran.missed]
             for item in missed:  # an outage may have passed meanwhile; they are tried once more
@@ -255,11 +253,17 @@ def _run_all(todo: list[Planned], store: RunStore, launch: Launch, runner: Point
     Every point that is launched leaves the list, unless its claim found that another live process has it. So a round
     either shortens the list or waits for others, whose runs end or become stale.
     """
-    waiting_for = ""
+    waiting_for, pause, reached = "", min(1.0, POLL_SECONDS), time.monotonic()
     while todo:
         try:
+            if waiting_for:
+                store.close_stale()  # in this process, which watches: one that is launched may be another each time
             states = store.states(item.point for item in todo)
+            reached = time.monotonic()
         except StoreError as error:
+            if waiting_for and time.monotonic() - reached < OUTAGE_SECONDS:
+                time.sleep(pause)
+                continue
             ran.failures |= {item.point.fingerprint: not_run(error) for item in todo}
             raise
         free = [item for item in todo if states[item.point.fingerprint].state != "running"]
@@ -277,7 +281,8 @@ def _run_all(todo: list[Planned], store: RunStore, launch: Launch, runner: Point
             if owner != waiting_for:
                 terminal.console().print(f"waiting for {len(todo)} points that another sweep runs ({owner})")
                 waiting_for = owner
-            time.sleep(POLL_SECONDS)
+            time.sleep(pause)
+            pause = min(pause * 1.25, POLL_SECONDS)
         todo = left
 
 

@@ -303,6 +303,11 @@ def explain(error: Exception, uri: str) -> str:
             f" ({machine.versions()['mlflow']}).\nWritten by a newer one: pip install -U mlflow."
             " By an older one: mlflow db upgrade URI, after a backup."
         )
+    if "mlflow-artifacts URI" in text:
+        return (
+            f"The store {uri} keeps the files of this experiment on an MLflow server.\n"
+            "Set tracking.uri=http://… to that server, or tracking.experiment= to another name."
+        )
     if "readonly" in text or "unable to open" in text:
         return f"The store {uri} is not writable.\nGive yourself the permission, or set tracking.uri=sqlite:///PATH/mlflow.db."
     if answer := re.search(r"failed with error code (\d+)", text):

@@ -4,15 +4,13 @@ import tempfile
 import time
 from collections.abc import Iterable, Mapping, Sequence
 from contextlib import suppress
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from scaling.core.errors import StoreError
-from scaling.core.secrets import mask
-from scaling.tracking import artifacts, spool
-from scaling.tracking.connection import Connection
-from scaling.tracking.records import FINGERPRINT, REASON, distinct_keys, is_abandoned, metric_key
+from scaling.tracking import artifacts, records, spool
+from scaling.tracking.claims import Claims, shown
 
 if TYPE_CHECKING:
     from mlflow.entities import Run
@@ -34,13 +32,17 @@ class Delivered:
     others: int = 0
     stuck: Mapping[str, str] = field(default_factory=dict)
 
+    def notes(self, root: Path) -> list[str]:
+        """Say what became of the results in the spool below `root`."""
+        notes = [f"note: {reason}" for reason in self.stuck.values()]
+        if self.logged:
+            notes.append(f"results that were kept in {root} and are logged now: {len(self.logged)}")
+        if self.others:
+            notes.append(f"note: results in {root} that belong to another store or experiment: {self.others}")
+        return notes
 
-def shown(value: Any, limit: int = 5000, words: bool = True) -> str:
-    """Return a value as a store may keep it; see `mask`."""
-    return mask(str(value), words)[:limit]
 
-
-class Delivery(Connection):
+class Delivery(Claims):
     """An MLflow experiment to which results are brought."""
 
     def log_point(
@@ -66,8 +68,8 @@ class Delivery(Connection):
         ended = ended or int(time.time() * 1000)
         step = int(metrics.get("n", 0))
         with self.translated():
-            found = [Metric(key, float(value), ended, step) for key, value in distinct_keys(metrics).items()]
-            found += [Metric(metric_key(name), value, when, at) for name, value, at, when in values]
+            found = [Metric(key, float(value), ended, step) for key, value in records.distinct_keys(metrics).items()]
+            found += [Metric(records.metric_key(name), value, when, at) for name, value, at, when in values]
             self.client.log_batch(  # which splits what is too much at once
                 run_id,
                 metrics=found,
@@ -84,7 +86,7 @@ class Delivery(Connection):
     def log_value(self, run_id: str, name: str, value: float, step: int, when: int | None = None) -> None:
         """Log one value; the same again adds nothing, where it is said when it was reported."""
         with self.translated():
-            self.client.log_metric(run_id, metric_key(name), value, timestamp=when, step=step)
+            self.client.log_metric(run_id, records.metric_key(name), value, timestamp=when, step=step)
 
     def finish(self, run_id: str, ended: int | None = None) -> None:
         """Mark a run FINISHED: the last thing that happens to it."""
@@ -141,6 +143,9 @@ class Delivery(Connection):
         )  # fmt: skip
         with suppress(StoreError):
             self.log_value(result.run_id, "time/logging_s", time.monotonic() - started, int(result.metrics["n"]))
+        with self.translated():
+            if self.settle(result.run_id, records.END, records.FINISHED) != records.FINISHED:
+                raise StoreError("Its run was taken for dead meanwhile.")
         self.finish(result.run_id, result.ended)
         spool.forget(entry)
 
@@ -164,29 +169,43 @@ class Delivery(Connection):
                 others += 1
                 continue
             try:
-                if not self._superseded(run, result, entry):
-                    self.deliver(result, entry)
+                entry, ready = self._owned(run, result, entry)
+                if ready:
+                    self.deliver(spool.read(entry), entry)
             except StoreError as error:
                 if entry.exists():
                     stuck[result.fingerprint] = not_logged(error, entry)
+            finally:
+                records.held.discard(entry.name)
             if not entry.exists():
                 logged.append(result.fingerprint)
         return Delivered(tuple(logged), others, stuck)
 
-    def _superseded(self, run: "Run", result: spool.Result, entry: Path) -> bool:
-        """Say whether a result is not to be logged (now): its point is finished, and it is forgotten; or another's."""
+    def _owned(self, run: "Run", result: spool.Result, entry: Path) -> tuple[Path, bool]:
+        """Return where a result lies, and whether it is to be logged now: not while, nor after, another has its point.
+
+        A run that was given up can't be finished any more: then the point is claimed anew, for the result.
+        """
+        info, params = run.info, run.data.params
+        if info.status == "RUNNING" and params.get(records.END) != records.GIVEN_UP:
+            return entry, True
+        if info.status == "FINISHED":
+            spool.forget(entry)
+            return entry, False
+        tags = {key: value for key, value in run.data.tags.items() if key not in (records.TICKET, records.REASON)}
+        params = {key: value for key, value in params.items() if key not in (records.CLAIM, records.END)}
+        claim = self.open_point(result.fingerprint, info.run_name, tags, params, result.forced)
         with self.translated():
-            found = self.search(f"tags.`{FINGERPRINT}` = '{result.fingerprint}'")
-            others = [other for other in found if other.info.run_id != result.run_id]
-            elsewhere = not result.forced and any(other.info.status == "FINISHED" for other in others)
-            if run.info.status == "FINISHED" or elsewhere:
-                if run.info.status != "FINISHED":
-                    self._end(result.run_id, "KILLED", ELSEWHERE)
+            if claim.ours:
+                kept = spool.keep(entry.parent, replace(result, run_id=claim.run_id), entry / "artifacts")
                 spool.forget(entry)
-                return True
-            if REASON in run.data.tags:  # it was taken for dead
-                self.client.delete_tag(result.run_id, REASON)
-            return any(other.info.status == "RUNNING" and not is_abandoned(other, self.clock()) for other in others)
+                self._end(info.run_id, "KILLED", f"its result is logged in run {claim.run_id}")
+                self.client.delete_run(info.run_id)
+                return kept, True
+            if claim.finished:
+                self._end(info.run_id, "KILLED", ELSEWHERE)
+                spool.forget(entry)
+            return entry, False
 
     def _run(self, run_id: str) -> "Run | None":
         """Return a run, or None where this experiment has none of that id."""
@@ -200,10 +219,6 @@ class Delivery(Connection):
                     raise
                 return None
             return run if run.info.experiment_id == self.experiment_id else None
-
-    def _end(self, run_id: str, status: str, reason: str) -> None:
-        self.client.set_tag(run_id, REASON, shown(reason))
-        self.client.set_terminated(run_id, status)
 
 
 def not_logged(error: StoreError, entry: Path) -> str:

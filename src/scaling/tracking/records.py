@@ -1,8 +1,7 @@
 """What runs are made of: names of tags and params, and how runs are read back into points and states."""
 
 import re
-import time
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from math import nan
 from typing import TYPE_CHECKING
@@ -13,8 +12,6 @@ from scaling.metrics import FIRST
 
 if TYPE_CHECKING:
     from mlflow.entities import Run
-
-STALE_SECONDS = 600.0
 
 KIND, SWEEP, FINGERPRINT, CURVE = "scaling.kind", "scaling.sweep", "scaling.fingerprint", "scaling.curve_id"
 HOST, PROCESS, HEARTBEAT, REASON = "scaling.host", "scaling.process", "scaling.heartbeat", "scaling.reason"
@@ -30,9 +27,14 @@ GROUPS = "scaling.groups"  # that intervals are over groups of samples, in words
 REVISION = "scaling.revision"  # of the method at the point's n, where it changed for some n alone
 EVERY_SEED = "scaling.every_seed"  # set where one result stands for all seeds
 ABSENT = "scaling.absent"  # classes that no training sample of the point is of
+USER = "scaling.user"  # who started the command of a sweep last
 PARENT = "mlflow.parentRunId"
 OPENED = "scaling.opened"  # of a sweep: when its command was last started; a reopened run keeps its start time
 GONE = "its process was gone before it finished"
+TICKET = "scaling.ticket"  # of a run: the request that it came of
+#: Params that settle once for all: whether a candidate is the run of its point or sweep; whether its result counts.
+CLAIM, WON, LOST = "scaling.claim", "won", "lost"
+END, FINISHED, GIVEN_UP = "scaling.end", "finished", "given up"
 #: The runs that this process has open. Another that is RUNNING in its name came of a request whose reply was lost.
 held: set[str] = set()
 #: Params that say who a point is are not among these: these are settings by which curves may differ.
@@ -91,9 +93,20 @@ def is_mine(tags: Mapping[str, str]) -> bool:
     return (tags.get(HOST), tags.get(PROCESS)) == (machine.host(), machine.process() or "")
 
 
-def opened(run: "Run") -> float:
-    """Return when a sweep's command was last started, in seconds since the epoch."""
-    return float(run.data.tags.get(OPENED, run.info.start_time / 1000))
+def opened_by(user: str) -> str:
+    """Return the tag of a sweep that says when a user's command for it was last started."""
+    return f"{OPENED}.{metric_key(user).replace('/', '_')}"
+
+
+def opened(run: "Run", user: str = "") -> float:
+    """Return when a sweep's command was last started, by a user or by anybody, in seconds since the epoch."""
+    tags = run.data.tags
+    return float(tags.get(opened_by(user), tags.get(OPENED, run.info.start_time / 1000)))
+
+
+def is_of(run: "Run", user: str) -> bool:
+    """Say whether a user started a sweep; those of earlier versions are everybody's."""
+    return opened_by(user) in run.data.tags or USER not in run.data.tags
 
 
 def metric_key(name: str) -> str:
@@ -113,24 +126,23 @@ def distinct_keys(metrics: Mapping[str, float]) -> dict[str, float]:
     return keyed
 
 
-def is_abandoned(run: "Run", now: float) -> bool:
-    """Say whether a RUNNING run is nobody's: stale, or in the name of this process, which doesn't hold it."""
-    return is_stale(run.data.tags, now) or (is_mine(run.data.tags) and run.info.run_id not in held)
+def is_candidate(run: "Run") -> bool:
+    """Say whether it is not settled yet if a run is its point's or sweep's; runs of earlier versions asked nobody."""
+    return run.info.status == "RUNNING" and TICKET in run.data.tags and CLAIM not in run.data.params
 
 
-def is_stale(tags: Mapping[str, str], now: float | None = None) -> bool:
-    """Say whether a run is nobody's any more: its process is gone, or it was silent for ten minutes.
+def is_standing(run: "Run") -> bool:
+    """Say whether a run is RUNNING as the run of its point or sweep."""
+    asked = TICKET in run.data.tags
+    return run.info.status == "RUNNING" and (not asked or run.data.params.get(CLAIM) == WON)
 
-    Args:
-        now: by the clock of the store, which the hosts that share it need not agree with.
-    """
-    if tags.get(HOST) == machine.host() and not machine.is_running(tags.get(PROCESS, "")):
-        return True
+
+def was_silent(tags: Mapping[str, str], now: float, seconds: float) -> bool:
+    """Say whether a run was not heard of for some time, or never, by the clock of the store."""
     try:
-        silent = (time.time() if now is None else now) - float(tags.get(HEARTBEAT, ""))
+        return now - float(tags.get(HEARTBEAT, "")) > seconds
     except ValueError:
         return True
-    return silent > STALE_SECONDS
 
 
 def to_point(run: "Run") -> Point:
@@ -172,13 +184,13 @@ def point_of(run_id: str, params: Mapping[str, str], metrics: Mapping[str, float
     )
 
 
-def state_of(runs: "Sequence[Run]", now: float) -> PointState:
-    """Judge a point by its runs, newest first, and the store's clock."""
+def state_of(runs: "Sequence[Run]", is_gone: "Callable[[Run], bool]") -> PointState:
+    """Judge a point by its runs, newest first."""
     for run in runs:
         if run.info.status == "FINISHED":
             return PointState("done", run.info.run_id, metrics=run.data.metrics)
     for run in runs:
-        if run.info.status == "RUNNING" and not is_abandoned(run, now):
+        if (is_standing(run) or is_candidate(run)) and not is_gone(run):
             return PointState("running", run.info.run_id, owner_of(run.data.tags))
     for run in runs:
         if run.info.status in ("FAILED", "KILLED"):

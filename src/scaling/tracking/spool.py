@@ -45,6 +45,11 @@ class Result:
     values: Sequence[Value]
 
 
+def below(checkpoints: Path) -> Path:
+    """Return the spool that lies in a folder of checkpoints."""
+    return checkpoints / "spool"
+
+
 def keep(root: Path, result: Result, artifacts: Path) -> Path:
     """Write a result and what lies in a folder below `root`; return its entry."""
     entry, alone = root / result.run_id, not root.parent.exists()

@@ -9,18 +9,19 @@ from pathlib import Path
 from queue import Empty, SimpleQueue
 from typing import TYPE_CHECKING, Any
 
+from scaling import machine
 from scaling.core.curves import Point, curves_of
 from scaling.core.identity import GridPoint
-from scaling.tracking import artifacts, records
+from scaling.tracking import artifacts, claims, records
+from scaling.tracking.claims import shown
 from scaling.tracking.connection import PAGE
-from scaling.tracking.delivery import Delivery, shown
-from scaling.tracking.records import Claim, PointState, Sweep
+from scaling.tracking.delivery import Delivery
+from scaling.tracking.records import CLAIM, TICKET, WON, Claim, PointState, Sweep
 from scaling.tracking.spool import Value
 
 if TYPE_CHECKING:
     from mlflow.entities import Run
 
-HEARTBEAT_SECONDS = 60.0
 PARTING_SECONDS = 5.0  # for the last values of a run to be logged
 
 
@@ -30,54 +31,26 @@ class RunStore(Delivery):
     def open_sweep(self, sweep_id: str, name: str, tags: Mapping[str, str]) -> Sweep:
         """Return the parent run of a grid, reopened where the grid was run before."""
         _ = self.experiment_id
-        with self.locked(), self.translated():
+
+        def taken(run: "Run") -> Claim | None:
+            there = TICKET not in run.data.tags or run.data.params.get(CLAIM) == WON
+            return Claim(run.info.run_id, ours=False, finished=there) if there else None
+
+        with self.serialised(), self.translated():
             now = self.clock()
-            ours = {**records.owner_tags(now), records.OPENED: repr(now)}
+            user = machine.user()
+            opened = dict.fromkeys((records.OPENED, records.opened_by(user)), repr(now))
+            ours = {**records.owner_tags(now), records.USER: user, **opened}
             sweep = {records.KIND: "sweep", records.SWEEP: sweep_id}
-            same = records.tagged(sweep)
-            if found := self.search(same, limit=1):
-                run_id = found[0].info.run_id
-                self.client.update_run(run_id, status="RUNNING")
+            everything = {**sweep, **tags, **ours, **records.source_tags()}
+            while not ((claim := self.elect(records.tagged(sweep), name, everything, taken)).ours or claim.finished):
+                time.sleep(0.1)  # until it is settled which of several is the one
+            if not claim.ours:
+                self.client.update_run(claim.run_id, status="RUNNING")
                 for key, value in ours.items():
-                    self.client.set_tag(run_id, key, value)
-            else:
-                run_id = self._create(
-                    name,
-                    {**sweep, **tags, **ours, **records.source_tags()},
-                    same,
-                )
-            records.held.add(run_id)
-            return Sweep(run_id, sweep_id)
-
-    def _create(self, name: str, tags: Mapping[str, str], same: str) -> str:
-        """Create a run. Where a reply is lost MLflow's client asks again: of the runs that come of it one is kept.
-
-        Args:
-            same: the condition that it meets, by which the others are found.
-        """
-        from mlflow.exceptions import MlflowException
-
-        tags = {key: shown(value, words=key == records.COMMAND) for key, value in tags.items()}
-        made, lost = "", None
-        try:
-            made = self.client.create_run(self.experiment_id, run_name=shown(name, words=False), tags=tags).info.run_id
-        except MlflowException as error:
-            lost = error
-        if made and self._database is not None:  # no reply can be lost
-            return made
-        found = [
-            run.info.run_id
-            for run in self.search(f"attributes.status = 'RUNNING' and {same}")
-            if records.is_mine(run.data.tags)
-        ]
-        run_id, *others = sorted({made, *found} - records.held - {""}, key=lambda found: found != made) or [""]
-        if not run_id:
-            assert lost is not None
-            raise lost
-        for other in others:
-            self._end(other, "KILLED", "another run came of the same request")
-            self.client.delete_run(other)
-        return run_id
+                    self.client.set_tag(claim.run_id, key, value)
+            records.held.add(claim.run_id)
+            return Sweep(claim.run_id, sweep_id)
 
     def finish_sweep(self, sweep: Sweep, status: str) -> None:
         """End the parent run; a grid that is run again reopens it. Runs that nobody has are ended too."""
@@ -126,8 +99,7 @@ class RunStore(Delivery):
                     fingerprint = run.data.tags.get(records.FINGERPRINT, "")
                     if fingerprint in runs:
                         runs[fingerprint].append(run)
-        now = self._now(run for found in runs.values() for run in found)
-        return {fingerprint: records.state_of(found, now) for fingerprint, found in runs.items()}
+            return {fingerprint: records.state_of(found, self.is_gone) for fingerprint, found in runs.items()}
 
     def under_another_seed(self, point: GridPoint) -> GridPoint | None:
         """Return a point that stands for all seeds by a seed under which an earlier version finished it, if it did."""
@@ -137,61 +109,28 @@ class RunStore(Delivery):
                 return same
         return None
 
-    def _now(self, runs: "Iterable[Run]") -> float:
-        """Return the store's time, where it is needed to judge some runs: only a RUNNING one can be nobody's."""
-        return self.clock() if any(run.info.status == "RUNNING" for run in runs) else 0.0
-
     def claim(
         self, point: GridPoint, sweep: Sweep, params: Mapping[str, Any], tags: Mapping[str, str], force: bool
     ) -> Claim:
-        """Open a run for a point, unless it is finished or another live process has it.
-
-        Runs left RUNNING by a process that is gone are marked KILLED on the way.
-        """
-        from mlflow.entities import Param
-
-        _ = self.experiment_id
-        with self.locked(), self.translated():
-            now, same = self.clock(), records.tagged({records.FINGERPRINT: point.fingerprint})
-            for run in self.search(same):
-                if run.info.status == "FINISHED" and not force:
-                    return Claim(run.info.run_id, ours=False, finished=True)
-                if run.info.status == "RUNNING":
-                    if not records.is_abandoned(run, now):
-                        return Claim(run.info.run_id, ours=False, owner=records.owner_of(run.data.tags))
-                    self._end(run.info.run_id, "KILLED", records.GONE)
-            name = f"{point.model} {point.dataset} {point.adaptation} n={point.n} seed={point.seed}"
-            everything = {
-                records.KIND: "point", records.FINGERPRINT: point.fingerprint, records.CURVE: point.curve_id,
-                records.SWEEP: sweep.sweep_id, records.PARENT: sweep.run_id,
-                **tags, **records.owner_tags(now), **records.source_tags(),
-            }  # fmt: skip
-            run_id = self._create(name, everything, same)
-            self.client.log_batch(run_id, params=[Param(k, shown(v, 6000, words=False)) for k, v in params.items()])
-            records.held.add(run_id)
-            return Claim(run_id, ours=True)
-
-    def close_stale(self) -> None:
-        """Mark all runs of the experiment KILLED that a process left RUNNING when it was killed or lost the store."""
-        _ = self.experiment_id
-        with self.locked(), self.translated():
-            running = self.search("attributes.status = 'RUNNING'")
-            now = self._now(running)
-            for run in running:
-                if records.KIND in run.data.tags and records.is_abandoned(run, now):
-                    self._end(run.info.run_id, "KILLED", records.GONE)
+        """Open a run for a point, unless it is finished or another live process has it, on whichever host."""
+        name = f"{point.model} {point.dataset} {point.adaptation} n={point.n} seed={point.seed}"
+        ids = {records.CURVE: point.curve_id, records.SWEEP: sweep.sweep_id, records.PARENT: sweep.run_id}
+        return self.open_point(point.fingerprint, name, {**ids, **tags}, params, force)
 
     @contextmanager
-    def heartbeat(self, run_id: str) -> Iterator[Callable[[Value], None]]:
+    def heartbeat(self, run_id: str, watching: bool = False) -> Iterator[Callable[[Value], None]]:
         """Keep saying that a run is alive, and log the values that are sent, until the context ends.
 
         A thread does it: a store that is away must neither hold up nor end what is computed.
+
+        Args:
+            watching: whether the hearts of all other runs are looked at, too.
         """
         inbox: SimpleQueue[Value | None] = SimpleQueue()
         stop = threading.Event()
 
         def beat() -> None:
-            due = time.monotonic() + HEARTBEAT_SECONDS
+            due = time.monotonic() + claims.HEARTBEAT_SECONDS
             while not stop.is_set():
                 with suppress(Exception):  # a beat that is missed is made up for by the next, a value by the result
                     with suppress(Empty):
@@ -200,8 +139,10 @@ class RunStore(Delivery):
                             return
                         self.log_value(run_id, *value)
                     if time.monotonic() >= due:
-                        due = time.monotonic() + HEARTBEAT_SECONDS
+                        due = time.monotonic() + claims.HEARTBEAT_SECONDS
                         self.client.set_tag(run_id, records.HEARTBEAT, f"{self.clock():.0f}")
+                        if watching:
+                            self.look()
 
         thread = threading.Thread(target=beat, name="heartbeat", daemon=True)
         thread.start()
@@ -262,9 +203,14 @@ class RunStore(Delivery):
         with self.translated():
             return self.search("")
 
-    def newest_sweep(self) -> "Run | None":
-        """Return the parent run whose command was started last, in whichever experiment."""
-        return max(self._everywhere(records.tagged({records.KIND: "sweep"}), PAGE), key=records.opened, default=None)
+    def sweeps(self, *conditions: str) -> "list[Run]":
+        """Return the parent runs of all experiments that meet conditions, the one made last first."""
+        return list(self._everywhere(" and ".join([records.tagged({records.KIND: "sweep"}), *conditions]), PAGE))
+
+    def newest_sweep(self, user: str) -> "Run | None":
+        """Return the parent run whose command a user started last, in whichever experiment, else anybody."""
+        theirs = self.sweeps(f"tags.`{records.opened_by(user)}` LIKE '%'")
+        return max(theirs or self.sweeps(), key=lambda run: records.opened(run, user), default=None)
 
     def experiment_name(self, experiment_id: str) -> str:
         """Return the name of an experiment."""
