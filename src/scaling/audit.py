@@ -61,6 +61,8 @@ def audit(dataset: Dataset, n: int | None, folder: Path, near: float) -> list[Ch
 def near_across(dataset: Dataset, folder: Path) -> str:
     """Say which test samples have a near duplicate in training, in less than a second; empty where none is known."""
     entries = stored(dataset, folder)
+    if not entries and not isinstance(dataset.train.samples, Vectors):
+        return ""
     seen = digest({"version": VERSION, "features": _present(entries)})
     place = _place_of(dataset, folder)
     kept = _kept(place)
