@@ -102,11 +102,16 @@ def test_a_sweep_says_and_keeps_the_closest_pair(command, capsys, toy):
     assert f"data: toy: {said}" in " ".join(capsys.readouterr().out.split())
 
 
-def test_the_short_form_is_found_again_where_features_are_new(tmp_path, monkeypatch):
-    digits, looked = load(Digits()), []
+def test_without_features_the_short_form_writes_nothing(tmp_path):
+    assert near_across(load(Digits()), tmp_path / "features") == ""
+    assert not (tmp_path / "features").exists()
+
+
+def test_the_short_form_is_found_again_where_features_are_new(toy, tmp_path, monkeypatch):
+    data, looked = load(Embeddings(str(toy))), []
     monkeypatch.setattr(audits, "_features", lambda *given: looked.append(given) or iter(()))
-    assert near_across(digits, tmp_path) == near_across(digits, tmp_path) == known_near(digits, tmp_path) == ""
+    assert near_across(data, tmp_path) == near_across(data, tmp_path) == known_near(data, tmp_path) == ""
     assert len(looked) == 1
     monkeypatch.setattr(audits, "_present", lambda entries: {"train": ["other", 5]})
-    near_across(digits, tmp_path)
+    near_across(data, tmp_path)
     assert len(looked) == 2

@@ -21,6 +21,7 @@ from scaling.core.subsets import (
     class_quotas,
     effective_n,
     group_folds,
+    group_order,
     parse_n,
     stratified_folds,
     subset_indices,
@@ -293,3 +294,9 @@ def test_an_n_below_the_first_group_is_refused_with_one_that_does():
 def test_without_groups_none_can_be_drawn():
     with pytest.raises(SettingError, match="the data set names no groups, expected a column group"):
         subset_indices(np.arange(10) % 2, 4, 0, "groups")
+
+
+def test_groups_of_mixed_classes_are_not_preferred():
+    counts = np.array([[1, 1]] * 30 + [[2, 0]] * 30 + [[0, 2]] * 30)
+    first = np.concatenate([group_order(counts, seed)[:20] for seed in range(10)])
+    assert np.mean(first < 30) == pytest.approx(1 / 3, abs=0.1)

@@ -171,3 +171,29 @@ def test_lists_of_words_and_tags_are_sentences(datasets, tmp_path):
         HuggingFace(short, task="token_classification").load()
     with pytest.raises(DataError, match="lacks text: it has tokens, ner_tags"):
         HuggingFace(path).load()
+
+
+def test_a_test_part_is_held_out_of_train_where_asked(datasets, tmp_path):
+    labels = [i % 2 for i in range(80)]
+    path = saved(datasets, tmp_path, train=split(datasets, labels))
+    with pytest.raises(DataError, match=r"has no test part(.|\n)*dataset\.test=0\.2"):
+        HuggingFace(path).load()
+    loaded = HuggingFace(path, test=0.2).load()
+    assert len(loaded.train) + len(loaded.test) == 80
+    assert 5 <= len(loaded.test) <= 30
+    assert not set(loaded.train.samples.texts) & set(loaded.test.samples.texts)
+
+
+def test_groups_are_read_and_may_not_be_in_both_splits(datasets, tmp_path):
+    def grouped(first, number):
+        part = split(datasets, [i % 2 for i in range(number)])
+        return part.add_column("group", [first + i // 2 for i in range(number)])
+
+    path = saved(datasets, tmp_path, train=grouped(0, 8), test=grouped(4, 4))
+    loaded = HuggingFace(path).load()
+    assert loaded.train.groups.tolist() == ["0", "0", "1", "1", "2", "2", "3", "3"]
+    assert loaded.notes == ()
+    path = saved(datasets, tmp_path / "other", train=grouped(0, 8), test=grouped(3, 4))
+    with pytest.raises(DataError, match="1 groups are in both parts, such as 3"):
+        HuggingFace(path).load()
+    assert HuggingFace(path, shared_groups=True).load().test.groups.tolist() == ["3", "3", "4", "4"]

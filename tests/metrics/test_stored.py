@@ -3,6 +3,7 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
+from scaling.metrics.base import over_groups
 from scaling.metrics.stored import hash_of, packed, unpacked
 
 examples = settings(max_examples=50, deadline=None, derandomize=True, database=None)
@@ -35,3 +36,17 @@ def test_single_classes_and_what_is_no_number_are_not_kept():
 def test_test_sets_are_told_apart_by_their_targets():
     assert hash_of(np.array([0, 1], np.int64)) == hash_of(np.array([0, 1], np.int32))
     assert hash_of(np.array([0, 1])) != hash_of(np.array([1, 0]))
+
+
+def test_values_over_groups_keep_their_mean_and_pair_with_their_like_alone():
+    rng = np.random.default_rng(0)
+    targets, groups = rng.integers(0, 3, 900), np.repeat([f"g{i}" for i in range(9)], 100)
+    values = over_groups((rng.random(900) < 0.8).astype(float), groups)
+    kept = unpacked(packed({"accuracy": values}, targets, groups), "accuracy")
+    assert kept.values.mean(dtype=float) == pytest.approx(values.mean(), abs=1e-5)
+    np.testing.assert_allclose(kept.values, values, atol=np.ptp(values) / 30_000)
+    plain = unpacked(packed({"accuracy": values}, targets), "accuracy")
+    others = unpacked(packed({"accuracy": values}, targets, np.roll(groups, 50)), "accuracy")
+    assert len({kept.test_set, plain.test_set, others.test_set}) == 3
+    renamed = unpacked(packed({"accuracy": values}, targets, np.char.add("a ", groups)), "accuracy")
+    assert renamed.test_set == kept.test_set

@@ -11,6 +11,7 @@ from scaling.core.errors import DataError
 from scaling.datasets.base import Dataset
 from scaling.datasets.conll import tagged_dataset
 from scaling.datasets.labelled_texts import Row, text_dataset
+from scaling.datasets.parting import GROUP, Parting
 from scaling.datasets.rows import lacks
 from scaling.datasets.tags import Tagged, parsed
 
@@ -29,7 +30,7 @@ WITHHELD = (None, -1)
 
 
 @dataclass(frozen=True)
-class HuggingFace:
+class HuggingFace(Parting):
     """A data set of the hub, a folder that `save_to_disk` wrote, or a folder of data files.
 
     Attributes:
@@ -38,6 +39,7 @@ class HuggingFace:
         text_column, label_column: None takes the first of `TEXT_COLUMNS` and `LABEL_COLUMNS` that is there, or of
             `WORD_COLUMNS` and `TAG_COLUMNS`.
         test_split: None takes the first of `TEST_SPLITS` that has labels.
+        group_column: names the samples that belong together, where it is there.
         name: the name shown to people; None takes the last part of the path, and the config.
         label_space: what the labels mean, where a model's own head should be evaluated on them.
         task: "multilabel" takes a list of labels, or what stands between |, for labels, and nothing for none at all;
@@ -51,6 +53,7 @@ class HuggingFace:
     label_column: str | None = None
     train_split: str = "train"
     test_split: str | None = None
+    group_column: str = GROUP
     name: str | None = None
     label_space: str | None = None
     task: Literal["classification", "multilabel", "token_classification"] = "classification"
@@ -70,6 +73,7 @@ class HuggingFace:
                 "Name the one to train on: dataset.train_split=NAME"
             )
         features = splits[self.train_split].features
+<<<<<<< HEAD
         usual = (WORD_COLUMNS, TAG_COLUMNS) if self.task == SENTENCES else (TEXT_COLUMNS, LABEL_COLUMNS)
         text = self._column(features, "text", self.text_column, usual[0])
         label = self._column(features, "label", self.label_column, usual[1])
@@ -79,6 +83,24 @@ class HuggingFace:
         names = getattr(getattr(features[label], "feature", features[label]), "names", None)
         named = dict(enumerate(names or ()))
         others = [column for column in features if column not in (text, label)]
+=======
+        text, label = (
+            self._column(features, *asked)
+            for asked in (("text", self.text_column, TEXT_COLUMNS), ("label", self.label_column, LABEL_COLUMNS))
+        )
+        test, note = ("", "") if self.test is not None else self._test(splits, label)
+        parts = {"train": self.train_split, **({"test": test} if test else {})}
+        group = self.group_column if self.group_column in features else None
+        # Those of a ClassLabel, or of a list of them; values are numbers.
+        names = getattr(getattr(features[label], "feature", features[label]), "names", None)
+        named = dict(enumerate(names or ()))
+        rows = [
+            Row(f"{self.path}, {split} row {number}", written, _named(code, named), part, *of)
+            for part, split in parts.items()
+            for number, (written, code, *of) in enumerate(_pairs(splits[split], text, label, *filter(None, [group])))
+        ]
+        others = [column for column in features if column not in (text, label, group)]
+>>>>>>> w/fit
         unused = [split for split in splits if split not in parts.values()]
         notes = [
             *([note] if note else []),
@@ -86,6 +108,7 @@ class HuggingFace:
             *([f"{self.path}: not used: the splits {', '.join(unused)}"] if unused else []),
         ]
         name = self.name or "_".join(filter(None, (Path(self.path).name, self.config)))
+<<<<<<< HEAD
         if self.task == SENTENCES:
             tagged = {
                 part: list(_tagged(f"{self.path}, {split}", _pairs(splits[split], text, label), named))
@@ -98,6 +121,11 @@ class HuggingFace:
             for number, (written, code) in enumerate(_pairs(splits[split], text, label))
         ]
         return text_dataset(name, self.path, rows, self.label_space, names, notes, self.task)
+=======
+        return text_dataset(
+            name, self.path, rows, self.label_space, names, notes, self.task, parting=self, in_groups=group is not None
+        )
+>>>>>>> w/fit
 
     def _loaded(self) -> Mapping[str, Any]:
         """Return the splits by name."""
@@ -155,7 +183,10 @@ class HuggingFace:
         found = next((name for name in there if name not in blind), None)
         if found is None:
             said = f"its split {blind[0]} has no labels" if blind else f"it has {', '.join(splits)}"
-            raise DataError(f"{self.path} has no test part: {said}.\nName a split with labels: dataset.test_split=NAME")
+            raise DataError(
+                f"{self.path} has no test part: {said}.\n"
+                "Name a split with labels (dataset.test_split=NAME), or hold a fifth of train out: dataset.test=0.2"
+            )
         if found == (self.test_split or "test"):
             return found, ""
         why = f"{blind[0]} has no labels" if blind else "there is no test"
@@ -170,7 +201,7 @@ def _named(code: Any, names: Mapping[int, str]) -> Any:
 
 
 def _pairs(split: Any, *columns: str) -> Iterator[tuple[Any, ...]]:
-    """Yield the values of two columns, row by row; other columns, such as pictures, are not decoded."""
+    """Yield the values of columns, row by row; other columns, such as pictures, are not decoded."""
     found = split.select_columns(list(dict.fromkeys(columns)))[:]
     return zip(*(found[column] for column in columns), strict=True)
 

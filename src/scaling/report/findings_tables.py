@@ -14,7 +14,7 @@ CURVE, TEXT = Column("curve", "curve_id"), Column("in words", "text")
 LOW, HIGH = share("low", "low", "+"), share("high", "high", "+")
 
 #: A class's light: a sign and a word, so that colours are not needed.
-LIGHTS = {"grows": "▲ grows", "flat": "■ flat", "too few to tell": "○ too few to tell"}
+LIGHTS = {"grows": "▲ grows", "flat": "■ flat", "too few to tell": "○ too few"}
 #: The parts of the page that have tables.
 PARTS = ("comparisons", "ranks", "crossovers", "pretraining", "complexity", "variance", "costs", "classes")
 
