@@ -404,9 +404,25 @@ def test_a_class_that_outweighs_all_others_and_one_without_a_row_are_fitted():
     features = (rng.normal(size=(22, 40))[labels] + 0.5 * rng.normal(size=(3000, 40))).astype(np.float32)
     folds = np.arange(3000) // 20 % 3  # each of the twenty classes once
     found = fit(
-        torch.from_numpy(features), torch.from_numpy(labels), Classification(tuple(map(str, range(22)))), PENALTIES,
-        torch.from_numpy(folds),
+        torch.from_numpy(features.copy()), torch.from_numpy(labels), Classification(tuple(map(str, range(22)))),
+        PENALTIES, torch.from_numpy(folds),
     )  # fmt: skip
     assert all(found.converged)
     assert torch.isfinite(found.weight).all()
     assert float(found.held_out_loss.mean(1).min()) < 0.05
+    assert (found.weight[21] == 0).all()
+    weight, bias, mean, scale = found.standardised
+    logits = (torch.from_numpy(features) - mean) / scale @ weight.T + bias
+    rest = logits[:, :21].logsumexp(1)
+    assert float((bias[21] - rest).mean()) == pytest.approx(np.log(0.5 / 3000), rel=1e-3)  # half a row's odds
+
+
+def test_a_class_without_a_row_costs_held_out_rows_about_the_same_at_every_penalty():
+    features, labels = samples(300, 8, classes=3)
+    labels[:3] = 3  # the only rows of this class, all held out in one fold
+    folds = np.where(np.arange(300) < 3, 0, np.arange(300) % 2)
+    task = Classification(("a", "b", "c", "d"))
+    found = fit(torch.from_numpy(features), torch.from_numpy(labels), task, PENALTIES, torch.from_numpy(folds))
+    assert all(found.converged)
+    dearer = (found.held_out_loss[:, 0] - found.held_out_loss[:, 1]) * 151 / 3
+    assert float(dearer.max()) < 2 * np.log(2 * 150)

@@ -32,6 +32,8 @@ from scaling.tasks.base import Task
 ROW_BLOCK = 4096
 INEXACTNESS = 0.2  # a Newton step may miss this share of its decrease, unless the tolerance asks for less
 SPARE = 0.25  # share of the tolerance that may be lost to the last step's inexactness
+#: The logit of a class that is left out: its probability is 0 beside any other's.
+NEVER = -1e4
 #: The smallest eigenvalue that a run has shown lies above the true one, the more so the shorter the run.
 MARGIN = 0.2
 
@@ -42,7 +44,8 @@ class Problems:
     Attributes:
         weights: (m, c, r + 1); problem i is of regression i // k and mask i % k, of k masks.
         open: the problems that are solved. Where all rows are alike there is no optimum: such a regression stays at
-            the logarithm of its odds, half a row added on either side.
+            the logarithm of its odds, half a row added on either side. Nor is there one for a class of several that
+            has no row: it is left out, and gets the odds of half a row in the end.
     """
 
     def __init__(self, features: Tensor, moments: Tensor, task: Task, targets: Tensor, masks: Tensor) -> None:
@@ -61,9 +64,11 @@ class Problems:
         self.sizes = masks.sum(1)
         self.weights = torch.zeros(self.count, self.classes, features.shape[1] + 1, device=features.device)
         self.open = torch.arange(self.count, device=features.device)
-        if self.present is None:  # from the odds of a head that looks at nothing, half a row for a class without any
+        self.free: Tensor | None = None  # (k, c, 1), 0 for classes without a row, where there are such
+        if self.present is None:  # from the odds of a head that looks at nothing
             counts = torch.stack([torch.bincount(self.labels[mask > 0], minlength=self.classes) for mask in masks])
-            self.weights[:, :, -1] = counts.float().clamp_min(0.5).log() - self.sizes.log()[:, None]
+            self.weights[:, :, -1] = (counts / self.sizes[:, None]).log().clamp_min(NEVER)
+            self.free = None if bool((counts > 0).all()) else (counts > 0)[:, :, None].float()
         else:
             found = (self.present @ masks.T).flatten()
             others = self.sizes.repeat(len(self.present)) - found
@@ -96,11 +101,24 @@ class Problems:
         """Return the weights of all regressions with a mask, one row an output, (outputs, r + 1)."""
         return self.weights.unflatten(0, (-1, len(self.masks)))[:, number].flatten(0, 1)
 
+    def head(self, number: int) -> Tensor:
+        """Return the weights of a mask; a class that has no row in it gets half a row's odds, by the mean over rows."""
+        weights = self.of_mask(number)
+        if self.free is None or bool(self.free[number].all()):
+            return weights
+        rest = [
+            torch.addmm(weights[:, -1], rows, weights[:, :-1].T).logsumexp(1) for rows in self.features.split(ROW_BLOCK)
+        ]
+        odds = torch.cat(rest).mean() + (0.5 / self.sizes[number]).log()
+        weights = weights.clone()
+        weights[self.free[number, :, 0] == 0, -1] = odds
+        return weights
+
     def held_out(self) -> tuple[Tensor, Tensor]:
         """Return mean loss and share of hits on the rows outside each mask, (k,) each, else NaN."""
         losses, hits = (torch.zeros(len(self.masks), dtype=torch.float64, device=self.weights.device) for _ in "12")
         for number, mask in enumerate(self.masks):
-            weights = self.of_mask(number)
+            weights = self.head(number)
             for rows in (mask == 0).nonzero()[:, 0].split(ROW_BLOCK):
                 logits = torch.addmm(weights[:, -1], self.features[rows], weights[:, :-1].T)
                 losses[number] += self.task.loss(logits, self.targets[rows], reduction="sum")
@@ -136,6 +154,7 @@ class _Group:
         masks, present = self.problems.masks, self.problems.present
         self.masks = masks[members % len(masks)]
         self.sizes = self.problems.sizes[members % len(masks), None, None]
+        self.free = None if self.problems.free is None else self.problems.free[members % len(masks)]
         self.present = None if present is None else present[members // len(masks), None]  # (m, 1, n)
         # The intercept carries no penalty.
         penalised = torch.ones_like(self.problems.moments)
@@ -173,7 +192,7 @@ class _Group:
         """
         precondition = self.preconditioner()
         residual = -self.gradient()
-        direction = precondition(residual)
+        direction = self.of_free(precondition(residual))
         step, along = torch.zeros_like(direction), torch.zeros_like(self.logits)
         energy = dot(residual, direction)
         wanted = SPARE * tolerance * self.point.objective.clamp_min(1e-12)
@@ -188,7 +207,7 @@ class _Group:
             along += logits.mul_(length[:, None, None])
             residual -= length[:, None, None] * curvature
             decrease = decrease + 0.5 * length * energy
-            candidate = precondition(residual)
+            candidate = self.of_free(precondition(residual))
             found = dot(residual, candidate)
             ratio = torch.where(energy > 0, found / energy.clamp_min(1e-38), 0)
             direction = candidate + ratio[:, None, None] * direction
@@ -212,14 +231,18 @@ class _Group:
         truth = self.problems.labels.expand(len(self.masks), 1, -1)
         ones = self.masks[:, None] if self.present is None else self.masks[:, None] * self.present
         residual = self.point.probabilities.scatter_add(1, truth, -ones)
-        return self.collect(residual) / self.sizes + self.ridge * self.weights
+        return self.of_free(self.collect(residual) / self.sizes + self.ridge * self.weights)
 
     def hessian_product(self, direction: Tensor) -> tuple[Tensor, Tensor]:
         """Return the Hessian times a direction (m, c, r + 1), and the direction's logits (m, c, n)."""
         logits = self.product(direction)
         change = self.point.probabilities * logits
         change.addcmul_(self.point.probabilities, change.sum(1, keepdim=True), value=-1)
-        return self.collect(change) / self.sizes + self.ridge * direction, logits
+        return self.of_free(self.collect(change) / self.sizes + self.ridge * direction), logits
+
+    def of_free(self, weights: Tensor) -> Tensor:
+        """Return weights (m, c, r + 1) with 0 for the classes that stay where they are."""
+        return weights if self.free is None else weights * self.free
 
     def at_truth(self, values: Tensor) -> Tensor:
         """Return what stands at the true class of each row, (m, c, n) to (m, 1, n): 0 at the one without weights."""

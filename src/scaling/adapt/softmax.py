@@ -103,7 +103,7 @@ def fit(
         final.weights = search.starts[search.chosen].view_as(final.weights)
     steps, solved = final.solve(penalties[search.chosen], tolerance, max_iterations)
     advance(1)
-    solution = final.of_mask(0)
+    solution = final.head(0)
     weight, bias = frame.head(solution)
     empty = torch.empty(0, 0)
     return Fit(
@@ -180,7 +180,7 @@ def path(
     heads, objectives, iterations, converged = [], [], [], []
     for penalty in penalties:
         steps, solved = problem.solve(penalty, tolerance, max_iterations)
-        heads.append(frame.head(problem.of_mask(0)))
+        heads.append(frame.head(problem.head(0)))
         objectives.append(problem.objectives.mean())
         iterations.append(steps)
         converged.append(solved)
