@@ -19,7 +19,7 @@ from typing import Any
 
 import numpy as np
 
-from benchmarks.timing import row
+from benchmarks.timing import exponent, row
 
 MODELS, ADAPTATIONS, DATASETS = 5, 5, 4
 SIZES = (100, 200, 500, 1_000, 2_000, 5_000, 10_000, 20_000, 40_000, 60_000)
@@ -190,12 +190,16 @@ def main(arguments: Sequence[str] = ()) -> None:
     options = parser.parse_args(arguments)
     row("runs", "curves", "report", "a run", "peak memory", "limit")
     row(*["---"] * 6)
+    made = []
     for curves in options.curves:
         with tempfile.TemporaryDirectory() as name:
             runs = make_store(Path(name), curves)
             seconds, peak = measure(Path(name))
             each = f"{1000 * seconds / runs:.1f} ms"
+            made.append((runs, seconds))
             row(str(runs), str(curves), f"{seconds:.1f} s", each, f"{peak / GIB:.2f} GiB", "60 s, 2 GiB")
+    if len(made) > 1:
+        row("exponent over runs", "", exponent(*zip(*made, strict=True)), "", "", "1.1")
 
 
 if __name__ == "__main__":
