@@ -12,7 +12,7 @@ from collections.abc import Sequence
 import numpy as np
 
 from benchmarks.memory import GIB, measure
-from benchmarks.timing import row, spread
+from benchmarks.timing import exponent, row, spread
 
 SIZES = (1_000, 3_000, 10_000, 30_000, 60_000)
 HUGE = (100_000, 300_000, 1_000_000)
@@ -20,11 +20,6 @@ HUGE = (100_000, 300_000, 1_000_000)
 WIDTH, NARROW = 1280, 256
 ASKED = 1_000
 MANY_ROWS, MANY_WIDTH, MANY_CLASSES = 100_000, 768, 1_000
-
-
-def exponent(sizes: Sequence[float], seconds: Sequence[float]) -> float:
-    """Return the slope of log seconds over log size."""
-    return float(np.polyfit(np.log(sizes), np.log(seconds), 1)[0])
 
 
 def probes(sizes: Sequence[int], width: int, repeats: int) -> None:
@@ -38,7 +33,7 @@ def probes(sizes: Sequence[int], width: int, repeats: int) -> None:
     large = [i for i, n in enumerate(sizes) if n >= 10_000]
     if len(large) > 1:
         slope = exponent([sizes[i] for i in large], [medians[i] for i in large])
-        row(f"exponent over n, from {sizes[large[0]]}", f"{slope:.2f}", "≤ 1.1")
+        row(f"exponent over n, from {sizes[large[0]]}", slope, "≤ 1.1")
 
 
 def neighbours(rows: int, width: int, repeats: int) -> None:

@@ -5,7 +5,9 @@ MLflow and ourselves.
 """
 
 import tempfile
+from pathlib import Path
 
+from benchmarks.report import make_store
 from benchmarks.timing import command, row, seconds, spread
 
 GRID = (
@@ -34,6 +36,11 @@ def main() -> None:
         row("a sweep whose 100 points are finished", "< 8 s", spread(seconds(command(*GRID, cwd=folder), REPEATS)))
         planning = seconds(command(*GRID, "plan=true", cwd=folder), REPEATS)
         row("`plan=true`, 100 points that are finished", "< 5 s", spread(planning))
+    with tempfile.TemporaryDirectory() as folder:
+        make_store(Path(folder), 100, kept=False)
+        beside = (f"tracking.uri=sqlite:///{folder}/mlflow.db", "tracking.experiment=synthetic")
+        planning = seconds(command(*GRID, *beside, "plan=true", cwd=folder), REPEATS)
+        row("`plan=true`, 100 points, beside 10 000 runs", "≤ 3 s", spread(planning))
 
 
 if __name__ == "__main__":

@@ -1,5 +1,6 @@
 """What the benchmarks share: repeated runs, their spread, and the machine that they ran on."""
 
+import math
 import os
 import statistics
 import subprocess
@@ -60,6 +61,12 @@ def describe_machine() -> str:
         f" {torch.backends.cpu.get_cpu_capability()}, Python {versions['python']}, torch {versions['torch']},"
         f" {PRECISION}, {REPEATS} repeats"
     )
+
+
+def exponent(sizes: Sequence[float], seconds: Sequence[float]) -> str:
+    """Write the slope of log seconds over log size: 1 where cost is linear."""
+    logs = [[math.log(value) for value in values] for values in (sizes, seconds)]
+    return f"{statistics.linear_regression(*logs).slope:.2f}"
 
 
 def row(*cells: str) -> None:

@@ -14,10 +14,12 @@ from benchmarks.timing import REPEATS, row, spread
 from benchmarks.workload import fashion_mnist, lite0
 from scaling import machine
 from scaling.core.reporter import SilentReporter
+from scaling.modalities.base import Read
 from scaling.modalities.images.augment import augmentation
+from scaling.modalities.images.samples import IMAGES
 from scaling.models import build
 from scaling.training import Recipe, TrainingSettings, Work
-from scaling.training.batches import Share, held
+from scaling.training.batches import Share
 from scaling.training.fit import Run
 
 TRAINER = {"accelerator": "cpu", "devices": 1}
@@ -37,27 +39,27 @@ def work(size: int, batch: int, steps: int) -> Work:
 
 def ours(training: Work) -> float:
     """Return images a second, as a run logs them: over whole steps, from the first batch to the last."""
-    run = Run(training, Share(), held(training.dataset.train.samples, preprocessing(training), training.indices),  # type: ignore[arg-type]
-              TRAINER, SilentReporter())  # fmt: skip
+    run = Run(training, Share(), read(training), TRAINER, SilentReporter())
     budget = training.recipe.budget(SAMPLES)
     run.fit("fit", 1e-4, budget.steps, np.arange(SAMPLES), None, None, None, lambda snapshot: None)
     assert sum(rounds.samples for rounds in run.done) == budget.steps * budget.batch
     return run.samples_per_s
 
 
-def preprocessing(training: Work):  # type: ignore[no-untyped-def]
-    """Return the model's preprocessing."""
-    return training.model.processor()
+def read(training: Work) -> Read:
+    """Return a reader of the training's images by their places."""
+    assert training.model is not None
+    return training.model.processor().reader(training.dataset.train.samples).held(training.indices)
 
 
 def compare(size: int, batch: int, steps: int) -> None:
     """Print a row: ours, hand-written, ratio."""
     training = work(size, batch, steps)
     source = training.model
-    images = held(training.dataset.train.samples, preprocessing(training), training.indices)(training.indices)  # type: ignore[arg-type]
+    images = read(training)(training.indices)[IMAGES]
     labels = torch.from_numpy(training.labels)
     augment = augmentation(training.recipe.augment, size, size)
-    plain = PlainTraining(build(source).network, 1280, 10, preprocessing(training))
+    plain = PlainTraining(build(source).network, 1280, 10, source.processor())
     threads = best_threads(plain, images, labels, batch, augment)
     torch.set_num_threads(threads)
     pairs = []

@@ -73,34 +73,16 @@ class HuggingFace(Parting):
                 "Name the one to train on: dataset.train_split=NAME"
             )
         features = splits[self.train_split].features
-<<<<<<< HEAD
         usual = (WORD_COLUMNS, TAG_COLUMNS) if self.task == SENTENCES else (TEXT_COLUMNS, LABEL_COLUMNS)
         text = self._column(features, "text", self.text_column, usual[0])
         label = self._column(features, "label", self.label_column, usual[1])
-        test, note = self._test(splits, label)
-        parts = {"train": self.train_split, "test": test}
-        # Those of a ClassLabel, or of a list of them; values are numbers.
-        names = getattr(getattr(features[label], "feature", features[label]), "names", None)
-        named = dict(enumerate(names or ()))
-        others = [column for column in features if column not in (text, label)]
-=======
-        text, label = (
-            self._column(features, *asked)
-            for asked in (("text", self.text_column, TEXT_COLUMNS), ("label", self.label_column, LABEL_COLUMNS))
-        )
         test, note = ("", "") if self.test is not None else self._test(splits, label)
         parts = {"train": self.train_split, **({"test": test} if test else {})}
-        group = self.group_column if self.group_column in features else None
+        group = self.group_column if self.group_column in features and self.task != SENTENCES else None
         # Those of a ClassLabel, or of a list of them; values are numbers.
         names = getattr(getattr(features[label], "feature", features[label]), "names", None)
         named = dict(enumerate(names or ()))
-        rows = [
-            Row(f"{self.path}, {split} row {number}", written, _named(code, named), part, *of)
-            for part, split in parts.items()
-            for number, (written, code, *of) in enumerate(_pairs(splits[split], text, label, *filter(None, [group])))
-        ]
         others = [column for column in features if column not in (text, label, group)]
->>>>>>> w/fit
         unused = [split for split in splits if split not in parts.values()]
         notes = [
             *([note] if note else []),
@@ -108,24 +90,22 @@ class HuggingFace(Parting):
             *([f"{self.path}: not used: the splits {', '.join(unused)}"] if unused else []),
         ]
         name = self.name or "_".join(filter(None, (Path(self.path).name, self.config)))
-<<<<<<< HEAD
         if self.task == SENTENCES:
+            if self.test is not None:
+                raise DataError("dataset.test holds no part out of sentences: give a split with tags of its own.")
             tagged = {
                 part: list(_tagged(f"{self.path}, {split}", _pairs(splits[split], text, label), named))
                 for part, split in parts.items()
             }
             return tagged_dataset(name, self.path, tagged, label_space=self.label_space, notes=notes)
         rows = [
-            Row(f"{self.path}, {split} row {number}", written, _named(code, named), part)
+            Row(f"{self.path}, {split} row {number}", written, _named(code, named), part, *of)
             for part, split in parts.items()
-            for number, (written, code) in enumerate(_pairs(splits[split], text, label))
+            for number, (written, code, *of) in enumerate(_pairs(splits[split], text, label, *filter(None, [group])))
         ]
-        return text_dataset(name, self.path, rows, self.label_space, names, notes, self.task)
-=======
         return text_dataset(
             name, self.path, rows, self.label_space, names, notes, self.task, parting=self, in_groups=group is not None
         )
->>>>>>> w/fit
 
     def _loaded(self) -> Mapping[str, Any]:
         """Return the splits by name."""

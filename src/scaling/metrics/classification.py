@@ -1,6 +1,6 @@
 """Metrics of one class a sample. Arrays in, named numbers out."""
 
-from collections.abc import Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from math import sqrt
 from typing import Any
@@ -81,12 +81,7 @@ def measure(found: Predictions, class_names: Sequence[str]) -> Measures:
     right = predicted == labels
     correct, total = int(right.sum()), len(labels)
     recalls = class_recalls(labels, predicted, classes)
-    samples: dict[str, NDArray[np.floating]] = {
-        "accuracy": right.astype(np.float32),
-        "balanced_accuracy": _balanced_accuracy(labels, right.astype(float)),
-        "macro_f1": _macro_f1(labels, predicted, right.astype(float), classes),
-        "nll": -found.log_prob,
-    }
+    samples = {name: of(found, classes) for name, of in SAMPLES.items()}
     values = {
         "accuracy": correct / total,
         "balanced_accuracy": float(np.nanmean(recalls)),
@@ -158,7 +153,8 @@ def _of_probabilities(
     return samples | {name: of for name, of in ranked.items() if not name.startswith("average_precision/")}
 
 
-def _balanced_accuracy(labels: NDArray[np.integer], right: Floats) -> Floats:
+def _balanced_accuracy(found: Predictions, classes: int) -> Floats:
+    labels, right = found.labels, (found.predicted == found.labels).astype(float)
     support = np.bincount(labels)
     recall = np.bincount(labels, weights=right) / np.maximum(support, 1)
     present = support > 0
@@ -166,14 +162,25 @@ def _balanced_accuracy(labels: NDArray[np.integer], right: Floats) -> Floats:
     return recall[present].mean() + weight[labels] * (right - recall[labels])
 
 
-def _macro_f1(labels: NDArray[np.integer], predicted: NDArray[np.integer], right: Floats, classes: int) -> Floats:
+def _macro_f1(found: Predictions, classes: int) -> Floats:
+    labels, predicted = found.labels, found.predicted
+    right = (predicted == labels).astype(float)
     known = (predicted >= 0) & (predicted < classes)
     claimed = np.where(known, predicted, 0)
     size = np.bincount(labels, minlength=classes) + np.bincount(claimed, weights=known, minlength=classes)
-    found = 2 * np.bincount(labels, weights=right, minlength=classes) / np.maximum(size, 1)
+    scores = 2 * np.bincount(labels, weights=right, minlength=classes) / np.maximum(size, 1)
     weight = len(labels) / (classes * np.maximum(size, 1))
-    loss = found * weight
-    return found.mean() + 2 * right * weight[labels] - loss[labels] - known * loss[claimed]
+    loss = scores * weight
+    return scores.mean() + 2 * right * weight[labels] - loss[labels] - known * loss[claimed]
+
+
+#: One value a sample, of true and predicted classes and of what was given to the true ones.
+SAMPLES: Mapping[str, Callable[[Predictions, int], NDArray[np.floating]]] = {
+    "accuracy": lambda found, _: (found.predicted == found.labels).astype(np.float32),
+    "balanced_accuracy": _balanced_accuracy,
+    "macro_f1": _macro_f1,
+    "nll": lambda found, _: -found.log_prob,
+}
 
 
 def at_chance(found: Score, labels: ArrayLike) -> str:

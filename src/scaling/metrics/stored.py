@@ -12,7 +12,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from scaling.metrics.base import Floats
-from scaling.metrics.classification import Predictions, measure
+from scaling.metrics.classification import SAMPLES, Predictions
 
 LEVELS = 32_000  # of a 16-bit integer, on either side of the centre
 
@@ -64,13 +64,10 @@ def of_predictions(kept: Mapping[str, NDArray[Any]], name: str, logged: float) -
         logged: the metric's value.
     """
     labels, predicted = (kept[key].astype(np.int64) for key in ("test_labels", "test_predicted"))
-    if labels.shape != predicted.shape:
+    if labels.shape != predicted.shape or name not in SAMPLES:
         return None
     found = Predictions(labels, predicted, kept["test_log_prob"])
-    values = measure(found, [str(c) for c in range(int(labels.max()) + 1)]).samples.get(name)
-    if values is None:
-        return None
-    values = values.astype(np.float32)
+    values = SAMPLES[name](found, int(labels.max()) + 1).astype(np.float32)
     if name == "macro_f1" and (mean := values.mean(dtype=np.float64)) > 0:
         # Classes that the test set lacks count 0 in the mean; how many there are, the logged value tells.
         values *= np.float32(logged / mean)
