@@ -16,7 +16,8 @@ TYPES: Mapping[str, Any] = {
     "force": bool, "plan": bool, "progress": bool, "tracking.uri": str | None, "tracking.experiment": str,
     "trainer.accelerator": str, "trainer.benchmark": bool | None, "trainer.num_nodes": int, "trainer.strategy": str,
     "trainer.deterministic": bool | Literal["warn"] | None, "trainer.devices": int | str | tuple[int, ...],
-    "trainer.micro_batch": Count | None,
+    "trainer.micro_batch": Count | None, "launch.points_per_job": Count | None,
+    "launch.group_by": Literal["backbone"] | None,
 }  # fmt: skip
 #: Nodes whose class is no choice.
 CLASSES = {"features": "scaling.features.FeatureSettings"}
