@@ -1,11 +1,12 @@
-"""Learn which experts to believe: `python scripts/train_extrapolation_prior.py CURVES [--output GATE.npz]`.
+"""Learn which experts to believe: `python scripts/train_extrapolation_prior.py CURVES [--output GATE] [--folds DIR]`.
 
 CURVES is a folder with sparse.points.csv.gz, sparse.truth.csv.gz, dense.points.csv.gz and dense.truth.csv.gz, columns
 curve,n,error[,stderr]: learning curves of LCDB 1.1 (CC BY 4.0) and of the benchmark of Alabdulmohsin, Neyshabur and
 Zhai (2022), Revisiting Neural Scaling Laws in Language and Vision (Apache-2.0). Curves are cross-validated by data
 set: the first part of a sparse curve's name, the task of an image curve, all language models at once. The figures
 that are printed, and the calibration of the intervals, come from curves whose data set was left out. It takes some
-ten minutes.
+ten minutes. With --folds only the gates of the folds are kept, each with the data sets that it has not seen, for
+benchmarks of what rests on forecasts.
 """
 
 import argparse
@@ -278,11 +279,17 @@ def report(windows: list[Window], gates: list[Gate]) -> None:
         )
 
 
+def save(path: Path, gate: Gate, **more: NDArray[np.str_]) -> None:
+    """Write the parameters of a gate."""
+    np.savez_compressed(path, **{name: np.float32(value) for name, value in vars(gate).items()}, **more)
+
+
 def main() -> None:
     """Cross-validate, calibrate, learn from all curves, write."""
     parser = argparse.ArgumentParser(description=(__doc__ or "").splitlines()[0])
     parser.add_argument("curves", type=Path)
     parser.add_argument("--output", type=Path, default=OUTPUT)
+    parser.add_argument("--folds", type=Path, help="folder for the gates of the folds; the shipped one stays")
     arguments = parser.parse_args()
     torch.set_num_threads(1)
     windows = [*sparse_windows(arguments.curves), *dense_windows(arguments.curves)]
@@ -293,8 +300,14 @@ def main() -> None:
     levels = calibrate(main_windows, held_out)
     print(f"tails of the mixture: {levels.tolist()}")
     report(main_windows, [replace(gate, levels=levels) for gate in held_out])
+    if arguments.folds:
+        arguments.folds.mkdir(parents=True, exist_ok=True)
+        for fold, gate in enumerate(by_fold):
+            unseen = sorted({window.group for window, of in zip(windows, folds, strict=True) if of == fold})
+            save(arguments.folds / f"fold{fold}.npz", replace(gate, levels=levels), unseen=np.array(unseen))
+        return
     gate = replace(train(data, np.arange(len(windows))), levels=levels)
-    np.savez_compressed(arguments.output, **{name: np.float32(value) for name, value in vars(gate).items()})
+    save(arguments.output, gate)
     print(f"{arguments.output.stat().st_size} bytes in {arguments.output}")
 
 

@@ -47,6 +47,30 @@ def test_every_target_is_answered_in_order(extrapolate):
         assert row["form"] == "experts"
 
 
+def test_a_target_error_is_answered_by_the_n_that_it_takes(extrapolate):
+    code, rows, said = extrapolate(targets="curve,error\na,0.1\n a ,0.12\na,0.01\n")
+    assert (code, said) == (0, "")
+    assert list(rows[0]) == ["curve", "error", "n", "lower", "upper", "form"]
+    assert [(row["curve"], row["error"]) for row in rows] == [("a", "0.1"), (" a ", "0.12"), ("a", "0.01")]
+    for row, truth in zip(rows, ((2 / 0.05) ** 2, (2 / 0.07) ** 2), strict=False):
+        assert float(row["lower"]) <= truth <= float(row["upper"])
+        assert abs(np.log2(float(row["n"]) / truth)) < 1
+    assert rows[2]["n"] == "inf"
+
+
+def test_a_target_in_the_unit_of_the_points(extrapolate):
+    shares = POINTS.replace("error", "accuracy")
+    for n in (100, 200, 400, 800):
+        shares = shares.replace(f"{0.05 + 2 * n**-0.5:.6f}", f"{95 - 200 * n**-0.5:.4f}")
+    _, plain, _ = extrapolate(targets="curve,error\na,0.1\n")
+    code, rows, _ = extrapolate(shares, "curve,accuracy\na,90\n", options=("--percent",))
+    assert (code, list(rows[0])[:3]) == (0, ["curve", "accuracy", "n"])
+    assert float(rows[0]["n"]) == pytest.approx(float(plain[0]["n"]), rel=1e-2)
+    code, rows, said = extrapolate(shares, "curve,accuracy\na,100\n", ("q.csv", "s.csv", "r.csv"), ("--percent",))
+    assert (code, rows) == (1, None)
+    assert "row 2, column accuracy: got '100', expected below 100" in said
+
+
 def test_it_runs_as_a_process_of_its_own_and_loads_nothing_heavy(place):
     Path("p.csv").write_text(POINTS)
     Path("t.csv").write_text(TARGETS)

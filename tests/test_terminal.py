@@ -206,3 +206,36 @@ def test_flagged_seeds_are_counted_where_there_are_any():
     assert cells(text, 100_000)[-1] == "2"
     assert columns(text) <= 80
     assert "flagged" not in table(POINT)
+
+
+@pytest.fixture
+def curves():
+    return curves_of(
+        replace(POINT, curve_id=model, model=model, n=n, fingerprint=f"{model}{n}", test_score=0.7 + n / 1e6)
+        for model in ("pixels", "resnet18")
+        for n in (1_000, 10_000)
+    )
+
+
+def screen(width=80, encoding="utf-8", terminal=True):
+    file = io.TextIOWrapper(io.BytesIO(), encoding=encoding)
+    return Console(file=file, width=width, force_terminal=terminal, color_system=None)
+
+
+def test_a_terminal_shows_the_curves_in_80_columns(curves):
+    drawn = terminal.plot(curves, screen())
+    assert columns(drawn) <= 80
+    assert drawn.startswith("(test accuracy) ^")
+    assert [curve.label in drawn for curve in curves] == [True, True]
+    heights = [float(line.split("|")[0]) for line in drawn.splitlines()[1:14]]
+    assert heights == sorted(heights, reverse=True)
+    assert heights[-1] < 0.701 < 0.71 < heights[0]
+
+
+@pytest.mark.parametrize("other", [{"width": 79}, {"encoding": "ascii"}, {"terminal": False}])
+def test_what_cant_show_a_curve_isnt_made_to(curves, other):
+    assert terminal.plot(curves, screen(**other)) == ""
+
+
+def test_a_single_n_is_no_curve_to_draw():
+    assert terminal.plot(curves_of([POINT]), screen()) == ""

@@ -3,6 +3,7 @@
 Hydra imports this module in every application of the environment: everything heavy waits until it is used.
 """
 
+import copy
 import functools
 import itertools
 from collections.abc import Sequence
@@ -10,12 +11,13 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
+from hydra._internal.config_loader_impl import ConfigLoaderImpl, get_overrides_dirname
 from hydra._internal.core_plugins.basic_sweeper import BasicSweeper
 from hydra.core.config_store import ConfigStore
 from hydra.core.override_parser.overrides_parser import OverridesParser
 from hydra.core.plugins import Plugins
 from hydra.types import HydraContext, TaskFunction
-from omegaconf import DictConfig
+from omegaconf import DictConfig, open_dict
 
 if TYPE_CHECKING:
     from scaling.runs.spec import RunSpec
@@ -34,6 +36,40 @@ ConfigStore.instance().store(group="hydra/sweeper", name="scaling_grid", node=Gr
 
 #: Overrides that are plain values: points that differ only in them are composed once.
 PLAIN_KEYS = ("n", "seed")
+
+
+class Composer(ConfigLoaderImpl):
+    """Hydra's loader, which composes once what differs in plain values alone: composing takes 0.05 to 0.1 s."""
+
+    def __init__(self, context: HydraContext) -> None:
+        super().__init__(context.config_loader.get_search_path())
+        self.composed: dict[tuple[str, ...], DictConfig] = {}
+        self.parse = functools.cache(OverridesParser.create().parse_override)
+
+    def filled(self, master: DictConfig, overrides: Sequence[str]) -> DictConfig:
+        """Return the config of these overrides, to be read before the next one is asked for."""
+        values = [text for text in overrides if text.partition("=")[0] in PLAIN_KEYS]
+        rest = tuple(text for text in overrides if text not in values)
+        if rest not in self.composed:
+            self.composed[rest] = super().load_sweep_config(master, list(rest))
+        for override in map(self.parse, values):
+            self.composed[rest][override.key_or_group] = override.value()
+        return self.composed[rest]
+
+    def load_sweep_config(self, master_config: DictConfig, sweep_overrides: list[str]) -> DictConfig:
+        """Return the config of a job, as Hydra's own does."""
+        config = copy.deepcopy(self.filled(master_config, sweep_overrides))
+        job = [text for text in sweep_overrides if not self.parse(text).is_hydra_override()]
+        with open_dict(config):
+            config.hydra.overrides.task = job
+            naming = config.hydra.job.config.override_dirname
+            config.hydra.job.override_dirname = get_overrides_dirname(
+                list(map(self.parse, job)),
+                kv_sep=naming.kv_sep,
+                item_sep=naming.item_sep,
+                exclude_keys=naming.exclude_keys,
+            )
+        return config
 
 
 @dataclass(frozen=True)
@@ -89,12 +125,13 @@ class GridSweeper(BasicSweeper):
 
     def sweep(self, arguments: list[str]) -> Any:
         """Run the grid of these overrides."""
+        from scaling.auto import run
         from scaling.core.errors import SettingError
         from scaling.core.secrets import lift
         from scaling.overrides import alternatives, spelled
         from scaling.runs.packing import packed, written
         from scaling.runs.point import PointRunner, Result, failure_reason
-        from scaling.runs.sweep import Planned, run_grid
+        from scaling.runs.sweep import Planned
 
         assert self.hydra_context is not None
         assert self.config is not None
@@ -108,8 +145,11 @@ class GridSweeper(BasicSweeper):
             raise SettingError(f"{empty[0]}= stands for no value at all, so that there is no point to run.")
         grid = [list(point) for point in itertools.product(*values.values())]
         in_process = config.hydra.launcher._target_.endswith(".BasicLauncher")
+        composer = Composer(context)
+        if in_process:
+            context = HydraContext(composer, context.callbacks)
 
-        candidates = self._compose(grid)
+        candidates = self._compose(grid, composer)
 
         def launched(task: TaskFunction, jobs: Sequence[Sequence[str]]) -> Sequence[Any]:
             launcher = Plugins.instance().instantiate_launcher(
@@ -138,27 +178,18 @@ class GridSweeper(BasicSweeper):
                     results += [Result(points[number].point.fingerprint, "failed", reason) for number in job]
             return results
 
-        return run_grid(candidates, launch, in_process)
+        return run(candidates, launch, in_process)
 
-    def _compose(self, grid: list[list[str]]) -> list[tuple[list[str], "RunSpec"]]:
-        """Resolve the settings of each point. Composing is slow (about 0.1 s): n and seed are only filled in."""
+    def _compose(self, grid: list[list[str]], composer: Composer) -> list[tuple[list[str], "RunSpec"]]:
+        """Resolve the settings of each point."""
         from scaling.config import plain, quoted
         from scaling.core.secrets import lift
         from scaling.runs.spec import RunSpec
 
-        assert self.hydra_context is not None
         assert self.config is not None
-        parse = functools.cache(OverridesParser.create().parse_override)
-        composed: dict[tuple[str, ...], DictConfig] = {}
         points = []
         for overrides in grid:
-            filled = [text for text in overrides if text.partition("=")[0] in PLAIN_KEYS]
-            rest = tuple(text for text in overrides if text not in filled)
-            if rest not in composed:
-                composed[rest] = self.hydra_context.config_loader.load_sweep_config(self.config, list(rest))
-            for override in map(parse, filled):
-                composed[rest][override.key_or_group] = override.value()
-            settings = plain(composed[rest], overrides)
+            settings = plain(composer.filled(self.config, overrides), overrides)
             tracking = settings["tracking"]
             if tracking["uri"] != (uri := tracking["uri"] and lift(str(tracking["uri"]))):
                 settings["tracking"] = {**tracking, "uri": uri}

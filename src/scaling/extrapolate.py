@@ -1,7 +1,9 @@
 """The command `python -m scaling.extrapolate POINTS.csv TARGETS.csv OUT.csv`: extrapolate anyone's learning curves.
 
 POINTS has the columns curve,n,error and may have stderr; several rows of one n are repeats. TARGETS has curve,n.
-OUT gets curve,n,error,lower,upper,form in the order of TARGETS, with a central 90 % interval. Values are
+OUT gets curve,n,error,lower,upper,form in the order of TARGETS, with a central 90 % interval. Where TARGETS has
+curve,error instead, OUT gets curve,error,n,lower,upper,form with the n that it takes, inf where the curve is not
+believed to come down to it. Values are
 accuracies, in OUT too, where POINTS has a column accuracy in place of error, or with --accuracy; with --percent they
 are percentages. A name that ends in .gz is read and written compressed.
 """
@@ -23,11 +25,11 @@ from pathlib import Path
 from scaling.core.errors import DataError, ScalingError
 from scaling.core.extrapolation import Forecast, Prediction, forecast
 from scaling.core.extrapolation.observations import LARGEST_ERROR, LARGEST_N
+from scaling.core.extrapolation.requirement import needed
 from scaling.core.streams import guard
 from scaling.core.tables import HEADER, read_table
 from scaling.core.words import look
 
-COLUMNS = ("curve", "n", "error", "lower", "upper", "form")
 #: A warning names at most this many curves.
 MOST_NAMES = 5
 #: What each flag of a forecast tells the reader.
@@ -91,12 +93,12 @@ class Points:
 
 @dataclass(frozen=True)
 class Target:
-    """A row of TARGETS: the curve, both cells as they were written, and n."""
+    """A row of TARGETS: the curve, both cells as they were written, and what is known: n, or the error."""
 
     row: int
     curve: str
     written: tuple[str, str]
-    n: float
+    known: float
 
 
 @dataclass(frozen=True)
@@ -147,6 +149,13 @@ class Row:
             raise self.fail(column, expected)
         return value / unit.whole
 
+    def aim(self, unit: Unit) -> float:
+        """Read a target, as an error; none at all is none that can be measured."""
+        error = unit.flipped(self.share(unit.name, unit))
+        if not error > 0:
+            raise self.fail(unit.name, f"{'below' if unit.accuracy else 'above'} {unit.flipped(0.0) * unit.whole:g}")
+        return error
+
 
 def rows(path: Path, required: Sequence[str], values: Sequence[str] = ()) -> Iterator[Row]:
     """Yield the rows of a CSV file; how it was read is said where that is not as ours are written.
@@ -195,16 +204,18 @@ def read_points(path: Path, asked: Unit) -> tuple[dict[str, Points], Unit]:
     return dict(curves), unit
 
 
-def read_targets(path: Path, curves: dict[str, Points], points: Path) -> list[Target]:
-    """Read TARGETS, each of a curve that POINTS has."""
-    targets = []
-    for row in rows(path, ("curve", "n")):
+def read_targets(path: Path, curves: dict[str, Points], points: Path, unit: Unit) -> tuple[list[Target], str]:
+    """Read TARGETS, each of a curve that POINTS has, and say which column they are in: n where there is one."""
+    targets, column = [], "n"
+    for row in rows(path, ("curve",), ("n", unit.name)):
         if (curve := row.curve()) not in curves:
             near = [name for name in curves if bare(name) == bare(curve)]
             also = f", such as {near[0]!r}" if near else ""
             raise row.fail("curve", f"one of the {len(curves)} curves of {points}{also}")
-        targets.append(Target(row.number, curve, (row.cells["curve"], row.cells["n"]), row.size()))
-    return targets
+        column = "n" if "n" in row.cells else unit.name
+        known = row.size() if column == "n" else row.aim(unit)
+        targets.append(Target(row.number, curve, (row.cells["curve"], row.cells[column]), known))
+    return targets, column
 
 
 def bare(name: str) -> str:
@@ -237,9 +248,12 @@ def form(fitted: Forecast, unit: Unit) -> str:
 
 
 def extrapolate(
-    curves: dict[str, Points], targets: Sequence[Target], unit: Unit
+    curves: dict[str, Points], targets: Sequence[Target], unit: Unit, column: str = "n"
 ) -> tuple[list[tuple[str, ...]], dict[str, Forecast]]:
     """Answer every target.
+
+    Args:
+        column: what the targets name: sizes, or values that are to be reached.
 
     Returns:
         The rows of OUT in the order of the targets, and the forecast of each curve that was asked for.
@@ -252,9 +266,14 @@ def extrapolate(
     for curve, positions in asked.items():
         points, bounded = curves[curve], True if unit.accuracy or unit.percent else None
         fitted = fits[curve] = forecast(points.n, points.error, points.stderr, bounded=bounded)
-        made = fitted.predict([targets[position].n for position in positions])
-        for i, position in enumerate(positions):
-            answers[position] = (*targets[position].written, *unit.written(made, i), form(fitted, unit))
+        known = [targets[position].known for position in positions]
+        if column == "n":
+            made = fitted.predict(known)
+            cells = [unit.written(made, i) for i in range(len(known))]
+        else:
+            cells = [tuple(map(repr, needed(fitted, error).interval)) for error in known]
+        for position, values in zip(positions, cells, strict=True):
+            answers[position] = (*targets[position].written, *values, form(fitted, unit))
     return answers, fits
 
 
@@ -267,11 +286,11 @@ def warnings(fits: dict[str, Forecast], unit: Unit) -> Iterator[str]:
             yield f"{', '.join(names[:MOST_NAMES])}{more}: {meaning}"
 
 
-def write(path: Path, answers: Sequence[tuple[str, ...]], unit: Unit) -> None:
+def write(path: Path, answers: Sequence[tuple[str, ...]], header: Sequence[str]) -> None:
     """Write OUT whole or not at all: beside it first, then renamed."""
     text = io.StringIO(newline="")
     table = csv.writer(text, lineterminator="\n")
-    table.writerows([[unit.name if name == "error" else name for name in COLUMNS], *answers])
+    table.writerows([header, *answers])
     content = text.getvalue().encode()
     if path.suffix == ".gz":
         content = gzip.compress(content, mtime=0)
@@ -304,9 +323,10 @@ def main() -> None:
     arguments = parser.parse_args()
     try:
         curves, unit = read_points(arguments.points, Unit(arguments.accuracy, arguments.percent))
-        targets = read_targets(arguments.targets, curves, arguments.points)
-        answers, fits = extrapolate(curves, targets, unit)
-        write(arguments.out, answers, unit)
+        targets, column = read_targets(arguments.targets, curves, arguments.points, unit)
+        answers, fits = extrapolate(curves, targets, unit, column)
+        asked = ("n", unit.name) if column == "n" else (unit.name, "n")
+        write(arguments.out, answers, ("curve", *asked, "lower", "upper", "form"))
     except ScalingError as error:
         print(f"error: {error}", file=sys.stderr)
         raise SystemExit(1) from None

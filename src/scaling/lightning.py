@@ -23,9 +23,7 @@ QUIET = {
 def quiet_trainer(**settings: Any) -> pl.Trainer:
     """Make a Trainer that logs, prints, saves and summarises nothing: the MLflow run is ours to write."""
     silence()
-    # torch counts the host's cores; threads beyond those that are granted would wait for each other.
-    if "OMP_NUM_THREADS" not in os.environ and torch.get_num_threads() > machine.cores():
-        torch.set_num_threads(machine.cores())
+    keep_to_cores()
     try:
         return pl.Trainer(**{**QUIET, **settings})
     except MisconfigurationException as error:
@@ -36,9 +34,23 @@ def quiet_trainer(**settings: Any) -> pl.Trainer:
         ) from error
 
 
+def keep_to_cores() -> None:
+    """Compute with no more threads than cores are granted: torch counts the host's, and the rest would wait."""
+    if "OMP_NUM_THREADS" not in os.environ and torch.get_num_threads() > machine.cores():
+        torch.set_num_threads(machine.cores())
+
+
 def device_of(settings: dict[str, Any]) -> torch.device:
     """Return the device on which a Trainer with these settings computes."""
-    return quiet_trainer(**settings).strategy.root_device
+    keep_to_cores()
+    # A Trainer takes 10 ms: it looks through all packages that are installed for callbacks.
+    if (key := repr(sorted(settings.items()))) not in _devices:
+        _devices[key] = quiet_trainer(**settings).strategy.root_device
+    return _devices[key]
+
+
+#: Device by the settings of a Trainer.
+_devices: dict[str, torch.device] = {}
 
 
 def emulates_bf16(device: torch.device) -> bool:

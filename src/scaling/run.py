@@ -17,18 +17,19 @@ from scaling.config import VERSION_BASE, config_path, plain, run_application, st
 @stops_on_user_errors
 def application(config: DictConfig) -> Any:
     """Run one grid point; in a multirun the sweeper calls its own function instead."""
+    from scaling.auto import run
     from scaling.runs.point import PointRunner, Result
     from scaling.runs.spec import RunSpec
-    from scaling.runs.sweep import Planned, run_grid
+    from scaling.runs.sweep import Planned
 
     assert HydraConfig.get().mode == RunMode.RUN
 
     spec = RunSpec.read(plain(config, HydraConfig.get().overrides.task))
 
     def launch(runner: PointRunner, points: Sequence[Planned]) -> list[Result]:
-        return [runner(spec, position, item.point.fingerprint) for position, item in enumerate(points)]
+        return [runner(item.spec, position, item.point.fingerprint) for position, item in enumerate(points)]
 
-    run_grid([((), spec)], launch)
+    run([((), spec)], launch)
 
 
 def main() -> None:

@@ -10,10 +10,12 @@ from scaling.core.reading import Bounds, Count, hints, read, shown
 Precision = Literal["32-true", "bf16-mixed", "bf16-true", "16-mixed", "16-true"]
 #: Types of the settings of a grid point that belong to no class; those of the others are their class's.
 TYPES: Mapping[str, Any] = {
+    "target": float | None, "until": Literal["target", "saturation", "ranking"] | None, "budget": str | None,
     "seed": Annotated[int, Bounds(0)], "precision": Precision, "subset.draw": Literal["stratified", "first"],
     "data.dir": str,
     "checkpoints.dir": str, "checkpoints.seconds": Annotated[float, Bounds(0)], "keep_checkpoint": bool,
-    "force": bool, "plan": bool, "progress": bool, "tracking.uri": str | None, "tracking.experiment": str,
+    "keep_model": bool, "force": bool, "plan": bool, "progress": bool, "tracking.uri": str | None,
+    "tracking.experiment": str, "tracking.system_metrics": bool,
     "trainer.accelerator": str, "trainer.benchmark": bool | None, "trainer.num_nodes": int, "trainer.strategy": str,
     "trainer.deterministic": bool | Literal["warn"] | None, "trainer.devices": int | str | tuple[int, ...],
     "trainer.micro_batch": Count | None, "launch.points_per_job": Count | None,

@@ -2,7 +2,10 @@
 
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
+from itertools import chain
+from math import isfinite
 
+import numpy as np
 from rich.console import Console
 from rich.progress import (
     BarColumn,
@@ -23,6 +26,8 @@ from scaling.metrics import Score
 
 #: A stage shorter than this many steps needs no bar of its own.
 LONG_STAGE = 2
+#: A plot is drawn on screens of this width, for no more curves than there are signs to mark their points.
+NARROWEST, PLOT_WIDTH, PLOT_HEIGHT, MARKERS = 80, 56, 12, "oxabcd"
 
 
 def console() -> Console:
@@ -74,7 +79,11 @@ def varying(points: Sequence[GridPoint]) -> list[str]:
 def describe(point: GridPoint, fields: Sequence[str]) -> str:
     """Name a point within its grid: "n=1000 seed=0", with the fields that vary before it."""
     names = [str(getattr(point, name)) for name in fields]
-    return " ".join([*names, f"n={point.n:<6}", f"seed={point.seed}"])
+    return " ".join([*names, f"n={point.n:<6}", f"seed={_seed(point)}"])
+
+
+def _seed(point: GridPoint) -> str:
+    return "all" if point.every_seed else str(point.seed)
 
 
 def result_line(position: int, total: int, name: str, score: Score, seconds: float, remark: str = "") -> str:
@@ -103,7 +112,7 @@ def plan_table(rows: Iterable[tuple[GridPoint, str, str]]) -> Table:
     table.add_column("seed", justify="right")
     table.add_column("state", overflow="fold")
     for point, state, why in rows:
-        names = (point.model, point.dataset, point.adaptation, str(point.n), str(point.seed))
+        names = (point.model, point.dataset, point.adaptation, str(point.n), _seed(point))
         table.add_row(*names, f"{state} {why}".strip())
     return table
 
@@ -131,10 +140,10 @@ def curve_tables(curves: Sequence[Curve]) -> Iterator[Table]:
         test, train, gap = (curve.band(q) for q in ("test_score", "train_score", "upgradeability"))
         for i, n in enumerate(curve.n.tolist()):
             seeds = len(curve.at(n))
-            if seeds == 1:
-                spread = "one seed"
-            elif curve.no_draw_variance(n):
+            if curve.no_draw_variance(n):
                 spread = "no draw variance"
+            elif seeds == 1:
+                spread = "one seed"
             else:
                 spread = f"{test.low[i]:.4f} – {test.high[i]:.4f}"
             table.add_row(
@@ -147,3 +156,23 @@ def curve_tables(curves: Sequence[Curve]) -> Iterator[Table]:
                 *([str(sum(bool(point.flag) for point in curve.at(n)) or "")] if len(table.columns) > 6 else []),
             )
         yield table
+
+
+def plot(curves: Sequence[Curve], screen: Console) -> str:
+    """Draw mean test scores over n, on a logarithmic axis; empty where the screen or the curves don't allow it."""
+    drawn = [curve for curve in curves if len(curve.n) > 1]
+    metrics = {curve.points[0].metric for curve in drawn}
+    means = [curve.band("test_score").mean.tolist() for curve in drawn]
+    wide = screen.is_terminal and screen.width >= NARROWEST and screen.encoding.lower().startswith("utf")
+    if not wide or len(metrics) != 1 or len(drawn) > len(MARKERS) or not all(map(isfinite, chain(*means))):
+        return ""
+    import plotille
+
+    figure = plotille.Figure()
+    figure.width, figure.height, figure.with_colors = PLOT_WIDTH, PLOT_HEIGHT, False
+    figure.x_label, figure.y_label = "n", f"test {metrics.pop()}"
+    figure.x_ticks_fkt = lambda low, high: f"{10**low:.0f}"
+    figure.y_ticks_fkt = lambda low, high: f"{low:.4f}"
+    for curve, mean, marker in zip(drawn, means, MARKERS, strict=False):
+        figure.plot(np.log10(curve.n), mean, label=curve.label, marker=marker)
+    return str(figure.show(legend=len(drawn) > 1)).replace("⠀", " ")

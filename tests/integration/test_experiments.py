@@ -1,5 +1,6 @@
 """Every committed experiment composes, its parts can be made, and a tiny one of each kind really runs."""
 
+import re
 from pathlib import Path
 
 import pytest
@@ -93,12 +94,18 @@ def test_a_tiny_seed_upgradeability_loads_through_torch_hub(command, place):
 
 
 def test_a_tiny_pixels_experiment_compares_with_published_figures(command, capsys):
-    assert command("scaling.run", "experiment=fashion_mnist_pixels", "dataset=digits", "n=100") == 0
+    entry = (
+        "{{model: pixels, dataset: {}, adaptation: knn, n: {}, quantity: test_accuracy, value: {},"
+        " tolerance: 0.01, source: us}}"
+    )
+    expected = f"expected=[{entry.format('digits', 100, 0.1)},{entry.format('fashion_mnist', 60000, 0.85)}]"
+    assert command("scaling.run", "experiment=fashion_mnist_pixels", "dataset=digits", "n=100", expected) == 0
     assert len(finished("fashion_mnist_pixels")) == 2
-    capsys.readouterr()
+    (said,) = [line for line in capsys.readouterr().out.splitlines() if line.startswith("expected:")]
+    assert re.search(r"n=100: 0\.\d{4}, expected 0\.1 ± 0\.01 \(\+0\.\d{4}\): differs", said)
     assert command("scaling.report", "experiment=fashion_mnist_pixels") == 0
     out = " ".join(capsys.readouterr().out.split())
-    assert "published: test accuracy, pixels fashion_mnist knn, n=60000: –, expected 0.85 ± 0.01: not measured" in out
+    assert "expected: test accuracy, pixels fashion_mnist knn, n=60000: –, expected 0.85 ± 0.01: not measured" in out
 
 
 def test_a_tiny_few_shot_experiment_runs_on_a_saved_folder(command, place, capsys, monkeypatch):
@@ -120,5 +127,5 @@ def test_a_tiny_few_shot_experiment_runs_on_a_saved_folder(command, place, capsy
     capsys.readouterr()
     assert command("scaling.report", "experiment=setfit_ag_news") == 0
     out = " ".join(capsys.readouterr().out.split())
-    assert "published: test accuracy, mpnet ag_news linear_probe, n=32: 0." in out
+    assert "expected: test accuracy, mpnet ag_news linear_probe, n=32: 0." in out
     assert "distilbert ag_news finetune, n=256: –, expected 0.868 ± 0.02: not measured" in out

@@ -8,19 +8,26 @@ from pathlib import Path
 import pytest
 from tests.conftest import DIGITS
 
+from scaling import __version__
+
 CHECKOUT = Path(__file__).parents[2]
 
 
 @pytest.fixture(scope="module")
 def site(tmp_path_factory):
-    """A folder with the wheel's content, which comes before the checkout on the path."""
+    """A folder with the wheel's content, which comes before the checkout on the path.
+
+    The wheel is made of the source archive, as `make wheel` does, and nothing is fetched.
+    """
+    pytest.importorskip("build")
     pytest.importorskip("hatchling")
     folder = tmp_path_factory.mktemp("wheel")
-    pip = [sys.executable, "-m", "pip", "--disable-pip-version-check", "--quiet"]
-    build = ["wheel", "--no-deps", "--no-build-isolation", "--wheel-dir", str(folder), str(CHECKOUT)]
-    subprocess.run([*pip, *build], check=True, capture_output=True)
-    (wheel,) = folder.glob("*.whl")
-    subprocess.run([*pip, "install", "--no-deps", "--target", str(folder / "site"), str(wheel)], check=True)
+    build = [sys.executable, "-m", "build", "--no-isolation", "--outdir", str(folder), str(CHECKOUT)]
+    subprocess.run(build, check=True, capture_output=True)
+    (wheel,) = folder.glob("scaling_curves-*.whl")
+    assert [path.name for path in folder.glob("*.tar.gz")] == [f"{'-'.join(wheel.name.split('-')[:2])}.tar.gz"]
+    install = [sys.executable, "-m", "pip", "--disable-pip-version-check", "--quiet", "install", "--no-index"]
+    subprocess.run([*install, "--no-deps", "--target", str(folder / "site"), str(wheel)], check=True)
     return folder / "site"
 
 
@@ -52,3 +59,12 @@ def test_the_wheel_carries_every_config_and_template(site):
     configs = {str(path.relative_to(CHECKOUT)) for path in (CHECKOUT / "conf").rglob("*.yaml")}
     assert configs <= inside
     assert {"py.typed", "templates/report.html.j2", "templates/page.js", "core/extrapolation/gate.npz"} <= inside
+
+
+def test_the_wheel_brings_the_console_command(site, place):
+    (metadata,) = site.glob("scaling_curves-*.dist-info/entry_points.txt")
+    assert "scaling = scaling.cli:main" in metadata.read_text(encoding="utf-8")
+    done = from_wheel(
+        site, place, "import sys; from scaling.cli import main; sys.argv = ['scaling', '--version']; main()"
+    )
+    assert done.stdout == f"scaling-curves {__version__}\n", done.stderr

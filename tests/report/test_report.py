@@ -10,6 +10,7 @@ import pytest
 
 from scaling.core.curves import Point, curves_of
 from scaling.core.identity import GridPoint
+from scaling.core.published import Published, compare
 from scaling.findings import Settings, find
 from scaling.metrics import metric_of
 from scaling.metrics.columns import COLUMNS
@@ -17,7 +18,6 @@ from scaling.report.collection import Report, collect
 from scaling.report.files import FILES, write, write_points
 from scaling.report.gaps import MissingPoint, find_gaps
 from scaling.report.page import render
-from scaling.report.published import Published, compare
 from scaling.report.screen import show
 from scaling.report.tables import main_table
 from scaling.tracking import RunStore
@@ -133,6 +133,12 @@ def test_a_figure_agrees_within_its_tolerance(value, verdict):
 @pytest.mark.parametrize("other", [{"model": "x"}, {"dataset": "x"}, {"adaptation": "x"}, {"n": 11}])
 def test_a_figure_that_no_point_answers_to_is_not_measured(other):
     assert verdicts(EXPECTED | other) == ["not measured"]
+
+
+def test_a_figure_is_of_the_curves_with_its_settings():
+    points = [replace(POINT, curve_id=str(on), settings={"model.pretrained": str(on)}) for on in (True, False)]
+    assert len(verdicts(EXPECTED, points=points)) == 2
+    assert len(verdicts(EXPECTED | {"settings": {"model.pretrained": True}}, points=points)) == 1
 
 
 def test_the_mean_over_seeds_is_compared():
@@ -256,7 +262,7 @@ def test_the_screen_says_what_is_missing_double_and_published(tmp_path, capsys):
     lines = capsys.readouterr().out.splitlines()
     assert "missing: net digits knn n=100 seed=0: failed (out of memory)" in lines
     assert "duplicate: net digits knn n=10 seed=0 has 3 finished runs; the newest counts" in lines
-    assert "published: test accuracy, net: 0.5000, expected 0.75 ± 0.01: differs" in lines
+    assert "expected: test accuracy, net: 0.5000, expected 0.75 ± 0.01 (-0.2500): differs" in lines
     assert lines[-1] == f"report: {tmp_path / 'report.html'}"
 
 

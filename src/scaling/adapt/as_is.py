@@ -41,6 +41,7 @@ class AsIs(Checked, Adaptation):
 
     name: ClassVar[str] = "as_is"
     METHOD_VERSION: ClassVar[int] = 1
+    draws: ClassVar[bool] = False
     needs_network: ClassVar[bool] = True
     node: ClassVar[str] = "adaptation"
 

@@ -19,6 +19,7 @@ from scaling.tasks.base import Targets, Task
 from scaling.training.recipe import TrainingSettings
 
 if TYPE_CHECKING:
+    import pytorch_lightning as pl
     import torch
 
 #: Tag of a run whose loss stopped being a number at some learning rate.
@@ -86,6 +87,13 @@ class Context:
         device = device_of(self.trainer)
         return torch.device("cpu") if device.type == "mps" else device
 
+    @cached_property
+    def tester(self) -> "pl.Trainer":
+        """The Trainer that runs heads over features; making one takes 10 ms."""
+        from scaling.lightning import quiet_trainer
+
+        return quiet_trainer(**self.trainer)
+
     @property
     def task(self) -> Task:
         """What is to be predicted."""
@@ -115,6 +123,7 @@ class Outcome:
         params: what was chosen inside the n samples, such as a penalty; named chosen.*, apart from settings.
         tags: things to know about the run, in words.
         tables: small tables to keep, each a list of rows.
+        head: the fitted head's arrays, see `kept`; none where the adaptation keeps none.
     """
 
     train: Predictions
@@ -123,6 +132,7 @@ class Outcome:
     params: Mapping[str, Any] = field(default_factory=dict)
     tags: Mapping[str, str] = field(default_factory=dict)
     tables: Mapping[str, list[dict[str, Any]]] = field(default_factory=dict)
+    head: Mapping[str, NDArray[Any]] = field(default_factory=dict)
 
 
 class Adaptation(Protocol):
@@ -133,10 +143,22 @@ class Adaptation(Protocol):
     METHOD_VERSION: ClassVar[int]
     #: Whether it needs a network, and would not do with features.
     needs_network: ClassVar[bool] = False
+    #: Whether seeds differ on one and the same subset: by first weights, batches, dropout. Where they don't, or only in
+    #: the samples held out for a choice, the full set has one result, that of seed 0.
+    draws: ClassVar[bool] = True
+    #: Whether it hands back a head that can be kept.
+    keeps_head: ClassVar[bool] = False
 
     def identity(self) -> dict[str, Any]:
         """Return the settings that change a score."""
         ...
+
+    def revision(self, model: ModelSource, n: int) -> int:
+        """Return a number that is raised when the method changes for some n alone; 0 where it never did.
+
+        It counts for the points at these n, and not for their curve: the others stay finished.
+        """
+        return 0
 
     def wording(self, dataset: Dataset, model: ModelSource) -> dict[str, Any]:
         """Return what changes a score because of how classes are called; nothing where their names say nothing."""

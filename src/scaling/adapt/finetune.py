@@ -70,6 +70,10 @@ class Finetune(Recipe, Adaptation):
         start = {"version": probe.METHOD_VERSION, **probe.identity()} if self.head == "linear_probe" else None
         return {**super().identity(), "probe": start}
 
+    def revision(self, model: ModelSource, n: int) -> int:
+        """Return the revision of the probe that the head starts from."""
+        return LinearProbe().revision(model, n) if self._probes(model) else 0
+
     def sees_parts(self, model: ModelSource) -> bool:
         """Say whether how a step's batch is divided changes the score: by batch norms, or by what is drawn a part."""
         random = not model.pretrained

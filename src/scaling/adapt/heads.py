@@ -11,7 +11,6 @@ from torch.utils.data import DataLoader, Dataset
 
 from scaling.adapt.base import Context, Subset
 from scaling.core.reporter import Advance
-from scaling.lightning import quiet_trainer
 from scaling.metrics.base import Predictions
 from scaling.tasks.base import Targets, Task
 
@@ -62,8 +61,10 @@ def predict(head: Head, features: NDArray[np.float32], targets: Targets, context
     """
     with context.reporter.stage(stage, total=len(targets)) as advance:
         module = HeadModule(head, context.task, advance)
-        loader = DataLoader(FeatureBatches(features, targets), batch_size=None, generator=torch.Generator())
-        quiet_trainer(**context.trainer).test(module, loader, verbose=False)
+        batches = FeatureBatches(features, targets)
+        loader = DataLoader(batches, batch_size=None, generator=torch.Generator())
+        context.tester.test(module, loader, verbose=False)
+        del batches.features  # the Trainer holds its last loader
     return Predictions.concatenate(module.parts)
 
 

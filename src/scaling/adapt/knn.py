@@ -23,6 +23,8 @@ if TYPE_CHECKING:
 
 #: Elements of one block of distances; bounds the memory of a vote.
 BLOCK_ELEMENTS = 1 << 25
+#: Rows of the bank that are searched at a time: each read of them serves BLOCK_ELEMENTS / BANK_ROWS others.
+BANK_ROWS = 1 << 16
 #: Rows that are prepared at a time, for the same reason.
 PREPARED_ROWS = 4096
 #: Where cosines are closer together than this, on average, rounding would decide over them: rows are centred first.
@@ -51,6 +53,7 @@ class Knn(Adaptation):
 
     name: ClassVar[str] = "knn"
     METHOD_VERSION: ClassVar[int] = 1
+    draws: ClassVar[bool] = False
 
     def __post_init__(self) -> None:
         if not self.choices or any(isinstance(k, bool) or not isinstance(k, int) or k < 1 for k in self.choices):
@@ -192,7 +195,7 @@ class _Vote:
         if self.bank.device != features.device:
             self.bank, self.targets = self.bank.to(features.device), self.targets.to(features.device)
             self.squares = self.squares.to(features.device)
-        return features.split(max(1, BLOCK_ELEMENTS // len(self.bank)))
+        return features.split(max(1, BLOCK_ELEMENTS // min(len(self.bank), BANK_ROWS)))
 
     def _prepared(self, features: "Tensor") -> "Tensor":
         """Scale rows to length 1, or centre them, or both, in place: a second copy may not fit memory."""
@@ -204,14 +207,28 @@ class _Vote:
 
     def _nearest(self, block: "Tensor", k: int) -> "tuple[Tensor, Tensor]":
         """Return distances and positions (m, k) of the nearest rows, nearest first."""
+        import torch
+
+        nearness, index = self._nearest_in(block, k, 0)
+        for start in range(BANK_ROWS, len(self.bank), BANK_ROWS):
+            further = self._nearest_in(block, k, start)
+            nearness, index = (torch.cat(pair, 1) for pair in zip((nearness, index), further, strict=True))
+            nearness, order = nearness.topk(min(k, nearness.shape[1]), dim=1)
+            index = index.gather(1, order)
         if self.offset is None:
-            similarity, index = (block @ self.bank.T).topk(k, dim=1)
-            return (1 - similarity).clamp_min(0), index
-        # |x − y|² = |x|² − 2 xy + |y|², of which |x|² doesn't change the order.
-        nearness, index = (2 * block @ self.bank.T - self.squares).topk(k, dim=1)
+            return (1 - nearness).clamp_min(0), index
         squared = (block.square().sum(1, keepdim=True) - nearness).clamp_min(0)
         # Of rows of length 1, half of it is 1 − cosine.
         return squared / (2 * self.factor**2) if self.settings.metric == "cosine" else squared.sqrt(), index
+
+    def _nearest_in(self, block: "Tensor", k: int, start: int) -> "tuple[Tensor, Tensor]":
+        """Return nearness and positions of the nearest among BANK_ROWS rows from `start` on, (m, k) or fewer."""
+        rows = slice(start, start + BANK_ROWS)
+        bank = self.bank[rows]
+        # |x − y|² = |x|² − 2 xy + |y|², of which |x|² doesn't change the order.
+        nearness = block @ bank.T if self.offset is None else 2 * block @ bank.T - self.squares[rows]
+        found, index = nearness.topk(min(k, len(bank)), dim=1)
+        return found, index + start
 
     def _tally(self, distance: "Tensor", index: "Tensor") -> "Tensor":
         """Turn neighbours (m, k) into log-probabilities (m, classes)."""

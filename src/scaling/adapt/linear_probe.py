@@ -10,7 +10,7 @@ from numpy.typing import NDArray
 from scaling.adapt.base import Adaptation, Context, Outcome, Subset, positive_number
 from scaling.core.costs import LOGIT_ELEMENTS, Cost
 from scaling.core.errors import SettingError
-from scaling.core.subsets import stratified_folds
+from scaling.core.subsets import stratified_folds, validation_part
 from scaling.datasets.base import Dataset
 from scaling.models.base import ModelSource
 
@@ -19,23 +19,27 @@ if TYPE_CHECKING:
 
 #: Hessian-vector products that a penalty takes, about.
 PRODUCTS = 6
+#: From this many samples up, one held-out part tells the penalties apart as well as all folds.
+LARGE = 20_000
 
 
 @dataclass(frozen=True)
 class LinearProbe(Adaptation):
     """L2-penalised logistic regression on standardised features.
 
-    Mean and scale come from the n samples alone. The penalty with the lowest log-loss in stratified
-    cross-validation inside them is taken, and the head refitted on all n.
+    Mean and scale come from the n samples alone. The penalty with the lowest held-out log-loss inside them is taken,
+    and the head refitted on all n. Below LARGE samples that is the mean of a stratified cross-validation; from LARGE up
+    one part is held out, a fold's share of each class, and the last fit is as tight as those of the search.
 
     Attributes:
         penalties: values of C as scikit-learn means it (the loss summed over samples times C), ascending.
-        folds: folds of the cross-validation; fewer where a class has fewer members.
+        folds: folds of the cross-validation, fewer where a class has fewer members; from LARGE samples up the share
+            that is held out is 1 / folds.
         default_penalty: C where a class has a single member, so that nothing can be chosen.
         stop_ratio: weaker penalties are left out once the held-out log-loss is this many times the lowest so
             far; 1.1 spares the slowest fits, which overfit more and more.
         search_tolerance: share by which the objectives of the cross-validation's fits may lie above the optimum.
-        tolerance: the same for the final fit.
+        tolerance: the same for the final fit below LARGE samples.
     """
 
     penalties: tuple[float, ...] = (1e-4, 1e-3, 1e-2, 1e-1, 1.0)
@@ -47,6 +51,8 @@ class LinearProbe(Adaptation):
 
     name: ClassVar[str] = "linear_probe"
     METHOD_VERSION: ClassVar[int] = 3
+    draws: ClassVar[bool] = False
+    keeps_head: ClassVar[bool] = True
 
     def __post_init__(self) -> None:
         given: Any = self.penalties
@@ -70,13 +76,18 @@ class LinearProbe(Adaptation):
         numbers = {name: float(value) for name, value in asdict(self).items() if isinstance(value, int | float)}
         return {**numbers, "penalties": [float(penalty) for penalty in self.penalties]}
 
+    def revision(self, model: ModelSource, n: int) -> int:
+        """Return 4 where one part is held out, and 0 where the method is still that of METHOD_VERSION."""
+        return 4 if n >= LARGE else 0
+
     def check(self, dataset: Dataset, model: ModelSource, n: int) -> None:
         """Accept every n: with a single member of a class the default penalty is taken."""
 
     def cost(self, n: int, m: int, d: int, classes: int) -> Cost:
         """Return what the search and the final fit take: moments, their eigenbasis, and Hessian-vector products."""
         rank = min(n, d)
-        products = 2 * PRODUCTS * n * rank * classes * (self.folds + 1) * len(self.penalties)
+        problems = 1 if n >= LARGE else self.folds + 1
+        products = 2 * PRODUCTS * n * rank * classes * problems * len(self.penalties)
         logits = max(LOGIT_ELEMENTS, n * classes)  # one problem's logits are never split
         return Cost(2 * n * d * rank + 20 * rank**3 + products, (n + m) * d * 4 + 5 * 4 * logits)
 
@@ -85,7 +96,6 @@ class LinearProbe(Adaptation):
         from scaling.adapt.heads import linear_head, predict_both
 
         folds, penalties = self._choices(context, subset)
-        can_choose = folds.max() > 0
         fitted = self._fit(context, subset, folds, penalties, "fit")
         train, test = predict_both(linear_head(context.task, *fitted.standardised), context, subset)
         chosen = fitted.chosen
@@ -106,10 +116,14 @@ class LinearProbe(Adaptation):
             metrics={"adaptation/penalty": penalties[chosen]},
             params={
                 "chosen.penalty": penalties[chosen],
-                "chosen.folds": int(folds.max()) + 1,
+                "chosen.folds": 1 if folds is None else int(folds.max()) + 1,
             },
-            tags=_remarks(can_choose, chosen, penalties, fitted.converged),
+            tags=_remarks(folds is not None, chosen, penalties, fitted.converged),
             tables={"penalty_path": table} if table else {},
+            head={
+                name: tensor.float().cpu().numpy()
+                for name, tensor in zip(("weight", "bias", "mean", "scale"), fitted.standardised, strict=True)
+            },
         )
 
     def head(self, context: Context, subset: Subset, stage: str) -> tuple[NDArray[np.float32], NDArray[np.float32]]:
@@ -117,13 +131,21 @@ class LinearProbe(Adaptation):
         fitted = self._fit(context, subset, *self._choices(context, subset), stage)
         return fitted.weight.float().cpu().numpy(), fitted.bias.float().cpu().numpy()
 
-    def _choices(self, context: Context, subset: Subset) -> tuple[NDArray[np.int64], list[float]]:
-        """Return each sample's fold, and the penalties to choose among."""
-        folds = stratified_folds(context.task.strata(subset.targets), self.folds, subset.seed)
-        return folds, [float(p) for p in (self.penalties if folds.max() > 0 else (self.default_penalty,))]
+    def _choices(self, context: Context, subset: Subset) -> tuple[NDArray[np.int64] | None, list[float]]:
+        """Return the fold that holds each sample out (-1: none does), or None without a choice; and the penalties."""
+        strata = context.task.strata(subset.targets)
+        if len(subset) >= LARGE:
+            folds = np.where(validation_part(strata, 1 / self.folds, subset.seed), 0, -1)
+            can_choose = bool((folds == 0).any())
+        else:
+            folds = stratified_folds(strata, self.folds, subset.seed)
+            can_choose = bool(folds.max() > 0)
+        if can_choose:
+            return folds, [float(penalty) for penalty in self.penalties]
+        return None, [float(self.default_penalty)]
 
     def _fit(
-        self, context: Context, subset: Subset, folds: NDArray[np.int64], penalties: list[float], stage: str
+        self, context: Context, subset: Subset, folds: NDArray[np.int64] | None, penalties: list[float], stage: str
     ) -> "Fit":
         import torch
 
@@ -137,9 +159,9 @@ class LinearProbe(Adaptation):
                 torch.from_numpy(subset.targets).to(context.device),
                 context.task,
                 penalties,
-                torch.from_numpy(folds).to(context.device) if folds.max() > 0 else None,
+                None if folds is None else torch.from_numpy(folds).to(context.device),
                 self.search_tolerance,
-                self.tolerance,
+                self.search_tolerance if len(subset) >= LARGE else self.tolerance,
                 stop_ratio=self.stop_ratio,
                 advance=advance,
             )

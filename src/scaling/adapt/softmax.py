@@ -84,7 +84,8 @@ def fit(
         targets: of the n rows, one row each.
         task: what they mean, and which regressions are fitted.
         penalties: values of C, strongest (smallest) first.
-        folds: (n,) fold of each row, 0 … k-1; None takes the first penalty without a choice.
+        folds: (n,) fold that each row is held out in, 0 … k-1, or -1 for none; None takes the first penalty without
+            a choice.
         search_tolerance: a fit of the search is done when its objective is estimated to lie above the optimum by
             less than this share: far less than folds differ by.
         tolerance: the same for the final fit.
@@ -123,7 +124,7 @@ class Search:
 
     Attributes:
         losses, hits: held-out, shape (k,) for k folds, one entry a penalty tried; so with the others.
-        starts: weights (outputs, r + 1) of a fit of all rows.
+        starts: weights (outputs, r + 1) for the final fit to start from: those of all rows, or of the one fold's.
     """
 
     losses: list[Tensor] = field(default_factory=list)
@@ -148,15 +149,16 @@ class Search:
     ) -> None:  # fmt: skip
         """Try the penalties from strong to weak; the arguments are those of `fit`."""
         members = torch.arange(int(folds.max()) + 1, device=folds.device)
-        # The last problem has all rows: it goes along, for the final fit to start from.
-        masks = torch.cat([(folds != members[:, None]).float(), torch.ones(1, len(folds), device=folds.device)])
+        masks = (folds != members[:, None]).float()
+        if len(members) > 1:  # all rows go along, for the final fit to start from
+            masks = torch.cat([masks, torch.ones(1, len(folds), device=folds.device)])
         problems = frame.problems(targets, task, masks)
         for penalty in penalties:
             steps, solved = problems.solve(penalty, tolerance, max_iterations)
             self.starts.append(problems.of_mask(len(masks) - 1).clone())
             loss, hits = problems.held_out()
-            self.losses.append(loss[:-1])
-            self.hits.append(hits[:-1])
+            self.losses.append(loss[: len(members)])
+            self.hits.append(hits[: len(members)])
             self.iterations.append(steps)
             self.converged.append(solved)
             advance(1)

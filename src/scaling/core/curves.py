@@ -26,6 +26,8 @@ class Point:
         artifacts: URI of the folder with what the run kept; empty where unknown.
         flag: what must be known of the score before it is averaged with others; empty where there is nothing.
         caveats: what must be known of the data set.
+        revision: of the adaptation's method at this n; of two the lower is out of date.
+        every_seed: whether it stands for all seeds, as on the full set where nothing else is drawn.
     """
 
     curve_id: str
@@ -50,6 +52,8 @@ class Point:
     artifacts: str = ""
     flag: str = ""
     caveats: tuple[str, ...] = ()
+    revision: int = 0
+    every_seed: bool = False
 
     @property
     def upgradeability(self) -> float:
@@ -153,17 +157,25 @@ def curve_labels(points: Iterable[Point]) -> dict[str, str]:
 
 
 def newest_by_fingerprint(points: Sequence[Point]) -> tuple[list[Point], dict[str, int]]:
-    """Keep the first of the points with one fingerprint; the sequence is newest first.
+    """Keep the first of the points with one fingerprint, and at each n of a curve those of the newest method.
+
+    Args:
+        points: newest first.
 
     Returns:
         The points kept, and how many finished runs each duplicated fingerprint has.
     """
     kept: dict[str, Point] = {}
     counts: dict[str, int] = defaultdict(int)
+    newest: dict[tuple[str, int], int] = defaultdict(int)
     for point in points:
         kept.setdefault(point.fingerprint, point)
         counts[point.fingerprint] += 1
-    return list(kept.values()), {key: count for key, count in counts.items() if count > 1}
+        newest[point.curve_id, point.n] = max(newest[point.curve_id, point.n], point.revision)
+    return (
+        [point for point in kept.values() if point.revision == newest[point.curve_id, point.n]],
+        {key: count for key, count in counts.items() if count > 1},
+    )
 
 
 def curves_of(points: Iterable[Point]) -> list[Curve]:

@@ -25,6 +25,8 @@ class GridPoint:
         n: samples used; `n_requested` is what was asked for (`full` or a number, as text).
         seed: seed of the draw and of everything random after it.
         identity: JSON-like description of all that changes the score but n and seed.
+        revision: of the adaptation's method at this n, where it changed there alone; 0 where `identity` says it all.
+        every_seed: whether one result, of seed 0, stands for all seeds: on the full set, where nothing else is drawn.
     """
 
     model: str
@@ -34,6 +36,8 @@ class GridPoint:
     n_requested: str
     seed: int
     identity: Mapping[str, Any]
+    revision: int = 0
+    every_seed: bool = False
 
     @property
     def curve_id(self) -> str:
@@ -43,7 +47,8 @@ class GridPoint:
     @property
     def fingerprint(self) -> str:
         """Hash of what changes this point's score."""
-        return digest({"curve": self.curve_id, "n": self.n, "seed": self.seed})[:32]
+        revised = {"revision": self.revision} if self.revision else {}
+        return digest({"curve": self.curve_id, "n": self.n, "seed": self.seed, **revised})[:32]
 
     def unlike(self, other: "GridPoint") -> str:
         """Say in what another point differs from this one: with both values where they are short, hashes by name."""

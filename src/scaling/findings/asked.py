@@ -1,12 +1,13 @@
 """What is asked of the findings, and where the predictions come from that they rest on."""
 
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from math import inf
 from typing import Protocol
 
 from scaling.core.curves import Point
 from scaling.core.errors import SettingError
+from scaling.core.extrapolation.collecting import Price
 from scaling.metrics import Metric, metric_of, primary_metric
 from scaling.metrics.stored import Samples
 
@@ -21,6 +22,7 @@ class Settings:
             measure, at most a tenth of the error.
         targets: values of the metric for which the needed n is sought.
         labels: numbers of further labels whose value is asked for.
+        price: what labels cost, for the orders that reach a target.
         level: chance of any false verdict among all comparisons; intervals of differences cover 1 − level.
     """
 
@@ -28,6 +30,7 @@ class Settings:
     threshold: float | None = None
     targets: tuple[float, ...] = ()
     labels: tuple[float, ...] = (1_000, 10_000)
+    price: Price = field(default_factory=Price)
     level: float = 0.05
 
     def __post_init__(self) -> None:

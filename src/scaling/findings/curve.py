@@ -8,6 +8,7 @@ import numpy as np
 
 from scaling.core.curves import Curve
 from scaling.core.extrapolation import Forecast, forecast
+from scaling.core.extrapolation.collecting import collection_plan
 from scaling.core.extrapolation.statements import (
     CAUTION_FACTOR,
     Statement,
@@ -35,7 +36,7 @@ def curve_findings(
 ) -> CurveFindings:
     """Fit a curve and state what it tells."""
     n, error = errors(curve, metric, train=False)
-    fitted = forecast(n, error, _stderr(n, variances), bounded=metric.bounded)
+    fitted = fitted_curve(curve, metric, variances)
     trained_n, trained_error = errors(curve, metric, train=True)
     trained = forecast(trained_n, trained_error, bounded=metric.bounded) if len(trained_n) else None
     last = max(variances, key=lambda row: row.n)
@@ -52,6 +53,12 @@ def curve_findings(
         variance=tuple(variances),
         gaps=tuple(gaps),
     )
+
+
+def fitted_curve(curve: Curve, metric: Metric, variances: Sequence[Variance]) -> Forecast:
+    """Fit the errors of a curve."""
+    n, error = errors(curve, metric, train=False)
+    return forecast(n, error, _stderr(n, variances), bounded=metric.bounded)
 
 
 def errors(curve: Curve, metric: Metric, train: bool) -> tuple[Floats, Floats]:
@@ -107,7 +114,8 @@ def statements(
     for target in settings.targets:
         tested = None if drawn else last.tested
         required = data_requirement(fitted, metric.error(target), noise=noise, tested=tested)
-        found.append(replace(required, details={**required.details, "target": target}))
+        ordered = collection_plan(fitted, metric.error(target), settings.price)
+        found += [replace(one, details={**one.details, "target": target}) for one in (required, ordered)]
     found += [marginal_value(fitted, number) for number in settings.labels]
     if trained is not None:
         found.append(limit(fitted, trained, threshold) if threshold else _no_threshold("limit"))

@@ -8,9 +8,11 @@ import numpy as np
 from scaling.core.curves import Curve, caveats
 from scaling.core.errors import SettingError
 from scaling.findings.asked import SampleSource, Settings, checked_metric
+from scaling.findings.classes import class_growth
 from scaling.findings.complexity import complexity
 from scaling.findings.costs import costs
 from scaling.findings.curve import curve_findings
+from scaling.findings.next_steps import MOST_CURVES, next_steps
 from scaling.findings.orders import with_lead
 from scaling.findings.pairs import judged, scratch_pairs
 from scaling.findings.pretraining import pretraining
@@ -56,6 +58,14 @@ def find(curves: Sequence[Curve], samples: SampleSource, settings: Settings | No
         pretraining=tuple(pretraining(scratch, comparisons, metric, settings, labels)),
         costs=tuple(costs(shown, metric)),
         complexity=complexity(shown, told, metric),
+        steps=next_steps(shown, told, comparisons, metric, settings),
+        classes=tuple(
+            row
+            for table in tables
+            for curve in table.curves
+            if curve in shown[:MOST_CURVES]
+            for row in class_growth(curve, table.curves, settings)
+        ),
         notes=(*left_out(curves, shown, metric), *(note for table in tables for note in table.notes())),
         caveats=caveats(shown),
     )

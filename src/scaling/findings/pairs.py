@@ -85,11 +85,12 @@ class PairedRows:
 
 
 def paired_rows(a: Block, b: Block) -> PairedRows | None:
-    """Pair two curves seed by seed; None where they share no seed."""
-    common = sorted(set(a.seeds) & set(b.seeds))
+    """Pair two curves seed by seed, one result that stands for all seeds with each; None where they share no seed."""
+    rows = [(a.row(seed), b.row(seed)) for seed in sorted({*a.seeds, *b.seeds})]
+    common = [(i, j) for i, j in rows if i is not None and j is not None]
     if not common:
         return None
-    left, right = ([block.seeds.index(seed) for seed in common] for block in (a, b))
+    left, right = (list(side) for side in zip(*common, strict=True))
     scores = (a.scores[left], b.scores[right])
     if a.values is None or b.values is None or a.test_set != b.test_set:  # two test sets
         return PairedRows(a, b, scores, None, len(common))

@@ -10,6 +10,7 @@ from numpy.typing import NDArray
 from scaling.core.extrapolation.statements import Statement
 from scaling.findings.asked import Settings
 from scaling.findings.plain import as_plain
+from scaling.findings.step import Step
 from scaling.metrics import Metric
 
 Floats = NDArray[np.float64]
@@ -88,8 +89,8 @@ class CurveFindings:
 
     Attributes:
         dataset: the data set's name.
-        statements: trend, local_exponent, asymptote, saturation, one data_requirement a target, one marginal_value a
-            number of labels, limit (what the limit of upgradeability suggests).
+        statements: trend, local_exponent, asymptote, saturation, one data_requirement and one collection_plan a target,
+            one marginal_value a number of labels, limit (what the limit of upgradeability suggests).
         forecast: of the metric's error; None where it can't be had.
         train_forecast: of the train error; None where the metric has no train counterpart.
         caution_from: n beyond which a forecast reaches far.
@@ -283,6 +284,31 @@ class Relation:
 
 
 @dataclass(frozen=True)
+class ClassGrowth:
+    """One class of a curve.
+
+    Attributes:
+        tested: test samples of the class, as far as its values tell; None where they don't.
+        now: its metric at the largest n, mean over seeds.
+        double, low, high: forecast of one measurement at twice the n, with a central 90 % interval; None without one.
+        gain, gain_low, gain_high: by how much twice the n lowers its error, with a central 90 % interval.
+        light: "grows", "flat" or "too few to tell".
+    """
+
+    curve_id: str
+    name: str
+    tested: int | None
+    now: float
+    double: float | None
+    low: float | None
+    high: float | None
+    gain: float | None
+    gain_low: float | None
+    gain_high: float | None
+    light: str
+
+
+@dataclass(frozen=True)
 class Complexity:
     """Scalability against the size of models: one row a curve, and what the rows say together."""
 
@@ -297,6 +323,8 @@ class Findings:
     Attributes:
         metric: what the curves show.
         settings: what was asked.
+        classes: of each curve, those first that further labels help most; of the first curves where there are many.
+        steps: what to measure next, the best first.
         notes: what is left out, and why.
         caveats: what must be known of the data sets.
     """
@@ -310,6 +338,8 @@ class Findings:
     pretraining: tuple[Pretraining, ...]
     costs: tuple[CurveCost, ...]
     complexity: Complexity
+    steps: tuple[Step, ...]
+    classes: tuple[ClassGrowth, ...]
     notes: tuple[str, ...]
     caveats: tuple[str, ...]
 

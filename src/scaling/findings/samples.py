@@ -39,6 +39,10 @@ class Block:
         """The seeds, in the order of the rows."""
         return [point.seed for point in self.points]
 
+    def row(self, seed: int) -> int | None:
+        """Return the row of a seed, or of the result that stands for all seeds; None without either."""
+        return next((i for i, point in enumerate(self.points) if point.every_seed or point.seed == seed), None)
+
     @cached_property
     def same(self) -> bool:
         """Whether the seeds share their subset and came to one result, so that they are one measurement."""

@@ -8,7 +8,10 @@ from scaling.core.errors import SettingError
 from scaling.metrics import classification, multilabel
 from scaling.metrics.base import Measures, Metric, Score, interval, score
 
-__all__ = ["FAMILIES", "Measures", "Metric", "Score", "interval", "is_metric", "metric_of", "primary_metric", "score"]
+__all__ = [
+    "FAMILIES", "Measures", "Metric", "Score", "class_metric", "interval", "is_metric", "metric_of", "primary_metric",
+    "score",
+]  # fmt: skip
 
 #: The metrics of each family, the primary one first.
 FAMILIES = {"classification": classification.METRICS, "multilabel": multilabel.METRICS}
@@ -28,6 +31,12 @@ def is_metric(name: str) -> bool:
 def primary_metric(name: str) -> Metric:
     """Return the primary metric of a name, as its own family has it."""
     return metric_of(name, [name])
+
+
+def class_metric(name: str) -> Metric | None:
+    """Return the metric of single classes in the family of a primary metric, NAME/; None where there is none."""
+    family = next(family for family in FAMILIES.values() if family[0].name == name)
+    return next((metric for metric in family if metric.name.endswith("/")), None)
 
 
 def metric_of(name: str, primaries: Iterable[str] = ()) -> Metric:

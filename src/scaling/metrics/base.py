@@ -29,6 +29,7 @@ class Metric:
         counts: whether each test sample's value is 0 or 1, so that exact tests of proportions hold.
         complement: what people call what is missing from its best value; empty for "1 − title".
         split: the samples that it is of, "test" or "train".
+        share: whether that of a class is a share of its samples, so that its values tell how many there are.
     """
 
     name: str
@@ -38,6 +39,7 @@ class Metric:
     counts: bool = False
     complement: str = ""
     split: str = "test"
+    share: bool = False
 
     @property
     def key(self) -> str:

@@ -27,7 +27,7 @@ METRICS = (
     Metric("nll", "negative log-likelihood", higher_is_better=False, bounds=(0.0, float("inf"))),
     Metric("brier", "Brier score", higher_is_better=False, bounds=(0.0, 2.0)),
     Metric("ece", "expected calibration error", higher_is_better=False),
-    Metric("class_accuracy/", "accuracy on class", complement="error on class"),
+    Metric("class_accuracy/", "accuracy on class", complement="error on class", share=True),
     Metric("auroc/", "AUROC of class"),
 )
 Floats = NDArray[np.float64]

@@ -7,15 +7,16 @@ from typing import Any
 
 from scaling.core.curves import Curve, curves_of, newest_by_fingerprint
 from scaling.core.errors import StoreError
+from scaling.core.published import Published, compare
 from scaling.core.secrets import mask
 from scaling.findings import Findings, Settings, find
 from scaling.metrics import Metric, primary_metric
+from scaling.report.commands import command_for
 from scaling.report.gaps import MissingPoint, find_gaps
-from scaling.report.published import Published, compare
 from scaling.tracking import RunStore
 from scaling.tracking.artifacts import RunLinks
 from scaling.tracking.predictions import StoredSamples
-from scaling.tracking.records import KIND, PARENT, is_of, opened, to_point
+from scaling.tracking.records import COMMAND, CURVE, KIND, PARENT, is_of, opened, to_point
 
 #: Of so many sweeps, the newest, the page shows configuration and environment.
 SWEEPS_SHOWN = 5
@@ -38,6 +39,7 @@ class Report:
     Attributes:
         duplicates: finished runs of each fingerprint that has several.
         parent: run id of the newest sweep.
+        commands: of the newest sweep of each curve, by curve_id.
         findings: what the curves say; None where nothing was asked.
     """
 
@@ -50,6 +52,19 @@ class Report:
     findings: Findings | None = None
     links: RunLinks = field(default_factory=RunLinks)
     sweeps: tuple[SweepRecord, ...] = ()
+    commands: Mapping[str, str] = field(default_factory=dict)
+
+    @property
+    def next_steps(self) -> list[tuple[str, str]]:
+        """What to measure next, the best first: in words, and the command."""
+        points = {curve.curve_id: curve.points[0] for curve in self.curves}
+        return [
+            (
+                f"{step.label}, {step.text}" if len(self.curves) > 1 else step.text,
+                command_for(self.commands.get(step.curve_id, ""), points[step.curve_id], step.n, step.seeds),
+            )
+            for step in (self.findings.steps if self.findings else ())
+        ]
 
     @property
     def metric(self) -> Metric:
@@ -115,7 +130,18 @@ def collect(
         findings=find(curves, StoredSamples(store), settings),
         links=store.links(),
         sweeps=sweep_records(store, sweeps, runs),
+        commands=commands(sweeps, runs),
     )
+
+
+def commands(sweeps: Sequence[Any], runs: Sequence[Any]) -> dict[str, str]:
+    """Return the command of the newest sweep of each curve; secrets are masked, and so of no use."""
+    said = {sweep.info.run_id: mask(sweep.data.tags.get(COMMAND, "")) for sweep in sweeps}
+    found: dict[str, str] = {}
+    for run in runs:
+        if (command := said.get(run.data.tags.get(PARENT, ""))) and CURVE in run.data.tags:
+            found.setdefault(run.data.tags[CURVE], command)
+    return found
 
 
 def _entries(store: RunStore, sweeps: Sequence[Any], name: str) -> list[Mapping[str, Any]]:

@@ -1,7 +1,7 @@
 """The command: settings → store → files, screen and parent run."""
 
 import sys
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -10,23 +10,26 @@ import hydra
 from hydra.core.hydra_config import HydraConfig
 from omegaconf import DictConfig
 
-from scaling import machine
+from scaling import machine, terminal
 from scaling.config import VERSION_BASE, config_path, plain, run_application, stops_on_user_errors
 from scaling.core.errors import StoreError, remedy
+from scaling.core.extrapolation.collecting import Price
 from scaling.core.secrets import mask
 from scaling.findings import Settings
 from scaling.metrics import metric_of
-from scaling.report.collection import collect
+from scaling.report.bundle import write_bundle
+from scaling.report.collection import Report, collect
+from scaling.report.description import described
 from scaling.report.files import write
 from scaling.report.screen import show
-from scaling.terminal import console
 from scaling.tracking import RunStore, spool
 from scaling.tracking.records import SWEEP, USER, is_of
 
 #: A single target, or number of labels, is taken for a list of one.
 TYPES = {
     "metric": str | None, "threshold": float | None, "targets": float | tuple[float, ...],
-    "labels": float | tuple[float, ...], "level": float, "output": str,
+    "labels": float | tuple[float, ...], "price.label": float, "price.round": float, "price.short": float,
+    "level": float, "output": str, "bundle": str | None,
     "sweep": str | None, "checkpoints.dir": str, "tracking.uri": str | None, "tracking.experiment": str | None,
 }  # fmt: skip
 
@@ -43,12 +46,12 @@ def application(config: DictConfig) -> None:
     store.must_exist()
     kept = spool.below(Path(settings["checkpoints"]["dir"]))
     for note in store.deliver_kept(kept).notes(kept):
-        console().print(note, markup=False)
+        terminal.console().print(note, markup=False)
     spool.tidy(kept)
     parent = chosen.run_id if chosen and sweep else None
     report = collect(store, asked, parent, None if experiment or sweep else machine.user())
     if chosen is not None:
-        console().print(chosen.said, markup=False, soft_wrap=True)
+        terminal.console().print(chosen.said, markup=False, soft_wrap=True)
     folder = Path(settings["output"]) / report.experiment
     try:
         files = write(report, folder)
@@ -56,8 +59,21 @@ def application(config: DictConfig) -> None:
         message = f"The report can't be written to {folder}: {error.strerror}.\n"
         raise StoreError(message + remedy(error, "set output= to another place.")) from error
     show(report, folder)
-    if report.parent is not None:  # its curves as metrics were drawn when the sweep ended
-        store.log_files(report.parent, files, "report")
+    if settings["bundle"]:
+        bundle(report, files, store, Path(settings["bundle"]))
+    if report.parent is not None:
+        store.describe(report.parent, described(report.curves, report.findings))
+        store.log_files(report.parent, files, "report")  # its curves as metrics were drawn when the sweep ended
+
+
+def bundle(report: Report, files: Sequence[Path], store: RunStore, path: Path) -> None:
+    """Write the reviewer's archive, and say where it is."""
+    try:
+        write_bundle(report, files, lambda point, name: store.read(point.run_id, point.artifacts, name), path)
+    except OSError as error:
+        message = f"bundle={path} can't be written: {error.strerror}.\n"
+        raise StoreError(message + remedy(error, "set bundle= to another place.")) from error
+    terminal.console().print(f"bundle: {path}; unpack it and run python recount.py")
 
 
 def asked_of(settings: Mapping[str, Any]) -> Settings:
@@ -70,7 +86,10 @@ def asked_of(settings: Mapping[str, Any]) -> Settings:
     lists = [value if isinstance(value := settings[name], list) else [value] for name in ("targets", "labels")]
     targets, labels = (tuple(map(float, entries)) for entries in lists)
     threshold = settings["threshold"]
-    return Settings(metric, None if threshold is None else float(threshold), targets, labels, float(settings["level"]))
+    return Settings(
+        metric, None if threshold is None else float(threshold), targets, labels, Price(**settings["price"]),
+        float(settings["level"]),
+    )  # fmt: skip
 
 
 @dataclass(frozen=True)

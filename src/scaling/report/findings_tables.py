@@ -13,8 +13,10 @@ DATASET, ADAPTATION = Column("data set", "dataset"), Column("adaptation", "adapt
 CURVE, TEXT = Column("curve", "curve_id"), Column("in words", "text")
 LOW, HIGH = share("low", "low", "+"), share("high", "high", "+")
 
+#: A class's light: a sign and a word, so that colours are not needed.
+LIGHTS = {"grows": "▲ grows", "flat": "■ flat", "too few to tell": "○ too few to tell"}
 #: The parts of the page that have tables.
-PARTS = ("comparisons", "ranks", "crossovers", "pretraining", "complexity", "variance", "costs")
+PARTS = ("comparisons", "ranks", "crossovers", "pretraining", "complexity", "variance", "costs", "classes")
 
 
 def finding_tables(curves: Sequence[Curve], findings: Findings | None) -> dict[str, list[Table]]:
@@ -31,6 +33,7 @@ def finding_tables(curves: Sequence[Curve], findings: Findings | None) -> dict[s
         [sizes(findings), relations(findings)],
         [variance(findings, labels)],
         [costs(findings, labels)],
+        [classes(findings, labels)],
     )
     return {name: [table for table in made if table.rows] for name, made in zip(PARTS, tables, strict=True)}
 
@@ -98,6 +101,27 @@ def variance(findings: Findings, labels: Mapping[str, str]) -> Table:
         for row in rows(columns, curve.variance)
     ]
     return Table("variance", "Subset draws and the finite test set, kept apart", (CURVE, *columns), tuple(found))
+
+
+def classes(findings: Findings, labels: Mapping[str, str]) -> Table:
+    """Return one row a curve and class, those first that twice the n helps most."""
+    columns: tuple[Column, ...] = (
+        Column("curve", "curve"), Column("class", "class"), Column("labels", "light"),
+        Column("test samples", "tested", "d"), share("now", "now"), share("at 2 n", "double"), share("low", "low"),
+        share("high", "high"), share("gain", "gain", "+"), share("low", "gain_low", "+"),
+        share("high", "gain_high", "+"),
+    )  # fmt: skip
+    rows: tuple[tuple[Any, ...], ...] = tuple(
+        (
+            labels.get(c.curve_id, c.curve_id), c.name, LIGHTS[c.light], c.tested, c.now, c.double, c.low, c.high,
+            c.gain, c.gain_low, c.gain_high,
+        )
+        for c in sorted(findings.classes, key=lambda c: (c.gain is None, -(c.gain or 0.0)))
+    )  # fmt: skip
+    if len({c.curve_id for c in findings.classes}) == 1:
+        columns, rows = columns[1:], tuple(row[1:] for row in rows)
+    title = "Classes at the largest n and at twice it, what that buys, with 90 % intervals"
+    return Table("classes", title, columns, rows)
 
 
 def costs(findings: Findings, labels: Mapping[str, str]) -> Table:

@@ -13,7 +13,7 @@ WIDTH = 80
 #: With more curves than this, the page alone says what they tell.
 MOST_CURVES = 6
 #: What is said on the screen; the page says everything.
-KINDS = ("trend", "saturation", "data_requirement", "marginal_value", "limit")
+KINDS = ("trend", "saturation", "data_requirement", "collection_plan", "marginal_value", "limit")
 
 
 def show(report: Report, folder: Path) -> None:
@@ -38,8 +38,7 @@ def lines(report: Report) -> Iterator[str]:
     for fingerprint, count in report.duplicates.items():
         yield f"duplicate: {name_of(report, fingerprint)} has {count} finished runs; the newest counts"
     for item in report.published:
-        measured = "–" if item.measured is None else f"{item.measured:.4f}"
-        yield f"published: {item.what}: {measured}, expected {item.expected} ± {item.tolerance}: {item.verdict}"
+        yield f"expected: {item}"
 
 
 def finding_lines(report: Report) -> Iterator[str]:
@@ -57,6 +56,9 @@ def finding_lines(report: Report) -> Iterator[str]:
     for crossover in report.findings.crossovers:
         if crossover.told:
             yield from wrapped(f"crossover: {crossover.text}")
+    for text, command in report.next_steps:
+        yield from wrapped(f"next: {text}")
+        yield f"    {command}"
 
 
 def statement_lines(curve: CurveFindings) -> Iterator[str]:

@@ -112,22 +112,22 @@ def as_csv(table: Table) -> str:
 
 def as_markdown(table: Table) -> str:
     """Write a pipe table, numbers to the right."""
-    lines = [[_escaped(column.title, MARKDOWN) for column in table.columns]]
+    lines = [[escaped(column.title, MARKDOWN) for column in table.columns]]
     lines.append(["---:" if column.form else "---" for column in table.columns])
-    lines += [[_escaped(text, MARKDOWN) for text in row] for row in table.written()]
+    lines += [[escaped(text, MARKDOWN) for text in row] for row in table.written()]
     return "".join(f"| {' | '.join(line)} |\n" for line in lines)
 
 
 def as_latex(table: Table) -> str:
     """Write a tabular for the package booktabs."""
-    lines = [" & ".join(_escaped(column.title, LATEX) for column in table.columns)]
-    lines += [" & ".join(_escaped(text, LATEX) for text in row) for row in table.written()]
+    lines = [" & ".join(escaped(column.title, LATEX) for column in table.columns)]
+    lines += [" & ".join(escaped(text, LATEX) for text in row) for row in table.written()]
     head, *body = (f"{line} \\\\" for line in lines)
     form = "".join("r" if column.form else "l" for column in table.columns)
     parts = ["% needs \\usepackage{booktabs}", f"\\begin{{tabular}}{{{form}}}", "\\toprule", head, "\\midrule", *body]
     return "\n".join([*parts, "\\bottomrule", "\\end{tabular}", ""])
 
 
-def _escaped(text: str, signs: dict[str, str]) -> str:
+def escaped(text: str, signs: dict[str, str]) -> str:
     """Replace signs that mean something; a line break would end the row."""
     return "".join(signs.get(letter, letter) for letter in " ".join(text.split()))

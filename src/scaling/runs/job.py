@@ -8,6 +8,7 @@ from typing import Any
 
 from scaling import machine
 from scaling.adapt.base import DIVERGED, Context, Outcome, Subset, check_network
+from scaling.core.errors import SettingError
 from scaling.core.identity import GridPoint, digest
 from scaling.core.reporter import Reporter, SilentReporter
 from scaling.core.subsets import FULL, effective_n, subset_indices
@@ -15,6 +16,7 @@ from scaling.datasets.base import Dataset, load
 from scaling.features.given import GivenFeatures, check_match
 from scaling.features.provider import FEATURE_VERSION, FeatureProvider, Features
 from scaling.metrics import Score
+from scaling.modalities.vectors import Vectors
 from scaling.runs.spec import Parts, RunSpec
 from scaling.training.recipe import TrainingSettings
 
@@ -36,7 +38,7 @@ class Job:
         targets = self.dataset.train.targets
         strata = self.dataset.task.strata(targets)
         indices = subset_indices(strata, self.spec.n, self.spec.seed, self.spec.draw)
-        return Subset(indices, targets[indices], self.spec.seed)
+        return Subset(indices, targets[indices], self.point.seed)
 
     @cached_property
     def model_identity(self) -> dict[str, Any]:
@@ -56,6 +58,8 @@ class Job:
     def point(self) -> GridPoint:
         """Who this point is."""
         spec, adaptation = self.spec, self.spec.adaptation
+        n = effective_n(spec.n, len(self.dataset.train))
+        every_seed = n == len(self.dataset.train) and not adaptation.draws
         # How features are computed is no part of what is given.
         computed = {} if spec.model.given else {"features": FEATURE_VERSION}
         parts = spec.parts != Parts() and adaptation.sees_parts(spec.model)
@@ -63,9 +67,11 @@ class Job:
             model=spec.model.id,
             dataset=self.dataset.name,
             adaptation=adaptation.name,
-            n=effective_n(spec.n, len(self.dataset.train)),
+            n=n,
             n_requested=FULL if spec.n is None else str(spec.n),
-            seed=spec.seed,
+            seed=0 if every_seed else spec.seed,
+            revision=adaptation.revision(spec.model, n),
+            every_seed=every_seed,
             identity={
                 "dataset": self.dataset.identity(),
                 "model": {**self.model_identity, **computed},
@@ -99,7 +105,23 @@ class Job:
         check_network(adaptation, model)
         _ = self.subset
         adaptation.check(self.dataset, model, self.point.n)
+        if self.spec.places.keep_model:
+            self._check_kept()
         return self.point
+
+    def _check_kept(self) -> None:
+        """Refuse to keep a head where there is none, or where new samples could not be given as these were."""
+        if not self.spec.adaptation.keeps_head:
+            raise SettingError(
+                f"keep_model=true: adaptation={self.spec.adaptation.name} has no head to keep; linear_probe has.\n"
+                "The weights of a fine-tuned network are kept by keep_checkpoint=true."
+            )
+        samples = self.dataset.train.samples
+        if isinstance(samples, Vectors) and samples.shifted:
+            raise SettingError(
+                f"keep_model=true: columns of {self.dataset.name} were shifted as they were read, as new samples would"
+                f" not be: {', '.join(samples.shifted[:5])}.\nSubtract an offset of your own first."
+            )
 
     def check_network(self) -> None:
         """Refuse a network that can't be made or can't take the samples; stored features say that it can.

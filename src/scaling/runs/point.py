@@ -7,8 +7,9 @@ import tempfile
 import time
 import traceback
 from collections.abc import Callable, Iterator
-from contextlib import contextmanager, suppress
+from contextlib import contextmanager, nullcontext, suppress
 from dataclasses import dataclass, field
+from functools import lru_cache
 from pathlib import Path
 from typing import Any
 
@@ -27,6 +28,8 @@ from scaling.runs.job import Evaluation, Job, evaluate_job
 from scaling.runs.spec import RunSpec
 from scaling.tasks.base import listed
 from scaling.tracking import RunStore, records, spool
+from scaling.tracking.connection import resolve_uri
+from scaling.tracking.models import card, save_model
 from scaling.tracking.predictions import PREDICTIONS, VALUES
 
 
@@ -80,7 +83,7 @@ class PointRunner:
             return Result(planned, "failed", failure_reason(error))
         if point.fingerprint != planned:
             return Result(planned, "failed", found=point)
-        store = RunStore(spec.places.uri, spec.places.experiment, patient=True)
+        store = _store(resolve_uri(spec.places.uri), spec.places.experiment)
         screen = terminal.console()
         name = terminal.describe(point, self.fields)
 
@@ -96,7 +99,8 @@ class PointRunner:
         if not claim.ours:
             return Result(planned, "done" if claim.finished else "running", claim.owner)
         shown = self.bars and spec.progress
-        with tempfile.TemporaryDirectory() as place, store.heartbeat(claim.run_id) as send:
+        monitor = store.system_metrics(claim.run_id) if spec.places.system_metrics else nullcontext()
+        with tempfile.TemporaryDirectory() as place, store.heartbeat(claim.run_id) as send, monitor:
             folder = Path(place) / "artifacts"
             folder.mkdir()
             log = RunLog(folder / "log.txt", screen, send)
@@ -130,6 +134,12 @@ class PointRunner:
         if evaluation.flag:
             screen.print(f"flagged: {evaluation.flag}", style="yellow")
         return Result(planned, "finished", point=computed)
+
+
+@lru_cache(maxsize=1)
+def _store(uri: str, experiment: str) -> RunStore:
+    """Return the store of a sweep's points in this process, opened once."""
+    return RunStore(uri, experiment, patient=True)
 
 
 def not_run(error: StoreError) -> str:
@@ -233,7 +243,13 @@ def run_tags(job: Job) -> dict[str, str]:
     """Return what is known of a point before it runs, as tags."""
     copies = job.dataset.duplicates
     absent = listed(job.dataset.task.absent(job.subset.targets))
-    said = {records.LEAKAGE: copies.leakage, records.CONTRADICTIONS: copies.contradictions, records.ABSENT: absent}
+    said = {
+        records.LEAKAGE: copies.leakage,
+        records.CONTRADICTIONS: copies.contradictions,
+        records.ABSENT: absent,
+        records.EVERY_SEED: "true" if job.point.every_seed else "",
+        records.REVISION: str(job.point.revision) if job.point.revision else "",
+    }
     return {
         **{name: text for name, text in said.items() if text},
         records.PRECISION_USED: job.spec.precision,
@@ -243,6 +259,18 @@ def run_tags(job: Job) -> dict[str, str]:
         records.BACKBONE: job.backbone_id,
         records.MACHINE: job.machine,
     }
+
+
+def keep(folder: Path, job: Job, evaluation: Evaluation) -> None:
+    """Write the fitted head as an MLflow model, with a card that says what it is."""
+    from scaling.adapt import kept
+
+    with tempfile.TemporaryDirectory() as place:
+        head = Path(place) / "head"
+        kept.keep(head, evaluation.outcome.head, job.dataset.task, job.spec.config["model"], job.spec.precision)
+        save_model(folder, head, kept.__name__)
+    text = card(job.point, evaluation.score, job.dataset.task.class_names, evaluation.flag, job.dataset.remarks)
+    (folder / "README.md").write_text(text, encoding="utf-8")
 
 
 def write_artifacts(folder: Path, job: Job, evaluation: Evaluation) -> None:
@@ -260,6 +288,8 @@ def write_artifacts(folder: Path, job: Job, evaluation: Evaluation) -> None:
     }
     np.savez_compressed(folder / PREDICTIONS, **arrays)
     np.savez_compressed(folder / VALUES, **packed(evaluation.score.samples, test.labels))
+    if job.spec.places.keep_model:
+        keep(folder / "model", job, evaluation)
     for name, rows in evaluation.outcome.tables.items():
         with (folder / f"{name}.csv").open("w", newline="", encoding="utf-8") as file:
             writer = csv.DictWriter(file, fieldnames=list(rows[0]))

@@ -1,7 +1,7 @@
 """One grid point as it is asked for: a config read once into typed, checked settings that can be sent to a job."""
 
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
 
@@ -9,11 +9,12 @@ from scaling.adapt.base import Adaptation
 from scaling.config import build, build_dataset, compose, plain, resolve_precision
 from scaling.core.errors import SettingError
 from scaling.core.reading import Count, read
-from scaling.core.subsets import Draw, parse_n
+from scaling.core.subsets import FULL, Draw, parse_n
 from scaling.datasets.base import DataSource
 from scaling.features.given import PRECISION as GIVEN_PRECISION
 from scaling.features.provider import FeatureSettings
 from scaling.models.base import ModelSource
+from scaling.runs.goal import ASKED, Goal
 from scaling.tracking import spool
 
 #: The strategy with which several processes share a training.
@@ -43,6 +44,8 @@ class Places:
         checkpoints: folder of trainings that are under way, and of results that wait for the store.
         seconds: between two checkpoints.
         keep_checkpoint: whether the fitted weights stay when a point is finished.
+        keep_model: whether the fitted head is kept as an MLflow model.
+        system_metrics: whether the run logs what the machine is doing.
     """
 
     uri: str | None
@@ -50,6 +53,8 @@ class Places:
     checkpoints: Path
     seconds: float
     keep_checkpoint: bool
+    keep_model: bool
+    system_metrics: bool
 
     @property
     def spool(self) -> Path:
@@ -62,7 +67,8 @@ class RunSpec:
     """The settings of one grid point; `read` makes it.
 
     Attributes:
-        n: training samples that were asked for; None is all.
+        n: training samples that were asked for; None is all, and what n=auto chooses among.
+        goal: what n=auto is asked; None where n is given.
         precision: the one that is really used; features that are given have theirs, and no forward pass.
         trainer: keyword arguments of the Lightning Trainer in one process, on one device, as frozen passes take it.
         force: whether a finished point is run again.
@@ -87,6 +93,7 @@ class RunSpec:
     plan: bool
     progress: bool
     expected: tuple[Any, ...]
+    goal: Goal | None
     config: Mapping[str, Any]
 
     @classmethod
@@ -97,12 +104,12 @@ class RunSpec:
             SettingError: a setting is unknown, or its value can't be used.
         """
         model, adaptation, trainer = build(config["model"]), build(config["adaptation"]), config["trainer"]
-        accelerator = str(trainer.get("accelerator", "auto"))
+        accelerator, goal = str(trainer.get("accelerator", "auto")), Goal.of(config)
         return cls(
             source=build_dataset(config["dataset"]),
             model=model,
             adaptation=adaptation,
-            n=parse_n(config["n"]),
+            n=None if goal else parse_n(config["n"]),
             seed=config["seed"],
             draw=config["subset"]["draw"],
             precision=GIVEN_PRECISION if model.given else resolve_precision(str(config["precision"]), accelerator),
@@ -114,8 +121,15 @@ class RunSpec:
             plan=config["plan"],
             progress=config["progress"],
             expected=tuple(config.get("expected") or ()),
+            goal=goal,
             config=config,
         )
+
+    def at(self, n: int | None, seed: int) -> "tuple[list[str], RunSpec]":
+        """Return the settings of a point that n=auto chose, after the overrides that tell them from these."""
+        values = {"n": FULL if n is None else n, "seed": seed} | dict.fromkeys(ASKED)
+        overrides = [f"{name}={'null' if value is None else value}" for name, value in values.items()]
+        return overrides, replace(self, n=n, seed=seed, goal=None, config={**self.config, **values})
 
     @property
     def accelerator(self) -> str:
@@ -163,5 +177,5 @@ def _places(config: Mapping[str, Any]) -> Places:
     tracking, checkpoints = config["tracking"], config["checkpoints"]
     return Places(
         tracking["uri"], tracking["experiment"], Path(checkpoints["dir"]), checkpoints["seconds"],
-        config["keep_checkpoint"],
+        config["keep_checkpoint"], config["keep_model"], tracking["system_metrics"],
     )  # fmt: skip

@@ -12,12 +12,17 @@ from collections.abc import Callable, Mapping, Sequence
 from contextlib import nullcontext
 from dataclasses import dataclass, field, replace
 from pathlib import Path
+from typing import Any
+
+from rich.console import Console
 
 from scaling import terminal
-from scaling.core.curves import Point, curves_of, newest_by_fingerprint
+from scaling.core.curves import Curve, Point, curves_of, newest_by_fingerprint
 from scaling.core.errors import SettingError, StoreError, SweepError
 from scaling.core.identity import GridPoint, digest
+from scaling.core.published import compare
 from scaling.core.secrets import mask
+from scaling.report.description import described_points
 from scaling.runs.estimate import estimate
 from scaling.runs.job import Job
 from scaling.runs.point import PointRunner, Result, not_run
@@ -97,7 +102,15 @@ def plan(candidates: Sequence[tuple[Sequence[str], RunSpec]], store: RunStore) -
         job = Job(spec)
         point = job.check()
         unique.setdefault(point.fingerprint, Planned(tuple(overrides), spec, point, pending, job.dataset.remarks))
-    return looked_up(list(unique.values()), store)
+    return [_under_its_seed(item, store) for item in looked_up(list(unique.values()), store)]
+
+
+def _under_its_seed(item: Planned, store: RunStore) -> Planned:
+    """Return a point that stands for all seeds as an earlier version may have finished it, under another seed."""
+    if item.state.state == "done" or item.spec.force:
+        return item
+    same = store.under_another_seed(item.point)
+    return item if same is None else looked_up([replace(item, point=same)], store)[0]
 
 
 def looked_up(planned: Sequence[Planned], store: RunStore) -> list[Planned]:
@@ -107,13 +120,14 @@ def looked_up(planned: Sequence[Planned], store: RunStore) -> list[Planned]:
 
 
 def run_grid(
-    candidates: Sequence[tuple[Sequence[str], RunSpec]], launch: Launch, in_process: bool = True
+    candidates: Sequence[tuple[Sequence[str], RunSpec]], launch: Launch, in_process: bool = True, sweep_id: str = ""
 ) -> list[Planned]:
     """Plan and run a grid; print what is done, failed and pending, and how it came out.
 
     Args:
         candidates: overrides and settings of each point, at least one.
         launch: how points are run.
+        sweep_id: that of a sweep whose grid grows step by step, and which says itself how it comes out.
         in_process: whether `launch` runs them one by one in this process, so that bars can be drawn.
 
     Returns:
@@ -140,7 +154,8 @@ def run_grid(
     todo = [item for item in todo if item.point.fingerprint not in stuck]
     for one in {(item.spec.model, item.spec.source): item.spec for item in todo}.values():
         Job(one).check_network()
-    screen.print(terminal.counts_line(Counter(item.state.state for item in planned)))
+    if not sweep_id:
+        screen.print(terminal.counts_line(Counter(item.state.state for item in planned)))
     if first.plan:
         rows = [(item.point, item.state.state, item.state.reason.split("\n")[0]) for item in planned]
         screen.print(terminal.plan_table(rows))
@@ -149,7 +164,7 @@ def run_grid(
         return planned
     if not todo:
         screen.print(f"nothing to run; force=true runs finished points again (store: {mask(store.uri)})")
-    ran = _run(planned, todo, first, store, launch, in_process)
+    ran = _run(planned, todo, first, store, launch, in_process, sweep_id)
     ran.failures |= stuck
     after, found = [replace(item, state=ran.state(item)) for item in planned], list(ran.points.values())
     if not ran.trouble:
@@ -162,15 +177,26 @@ def run_grid(
             found = _finished([item.point for item in planned], store)
         except StoreError as error:
             ran.trouble = str(error)
-    if todo:
+    if todo and not sweep_id:
         screen.print(terminal.counts_line(Counter(item.state.state for item in after)))
-    for table in terminal.curve_tables(curves_of(found)):
-        screen.print(table)
+    if not sweep_id:
+        _sum_up(curves_of(found), first.expected, screen)
     if ran.trouble:
         ran.trouble += "\nThe same command runs what is missing, and logs what is kept."
     if ran.failures or ran.trouble:
         raise SweepError("\n".join(filter(None, (_failure_list(planned, ran.failures, store), ran.trouble))))
     return after
+
+
+def _sum_up(curves: Sequence[Curve], expected: Sequence[Any], screen: Console) -> None:
+    """Print the curves' tables, how far they lie from expected figures and, on a terminal, draw them."""
+    for table in terminal.curve_tables(curves):
+        screen.print(table)
+    if drawing := terminal.plot(curves, screen):
+        print(drawing)
+    for figure in compare(expected, curves):
+        if figure.measured is not None:
+            screen.print(f"expected: {figure}")
 
 
 def _deliver(root: Path, store: RunStore) -> Delivered:
@@ -183,12 +209,12 @@ def _deliver(root: Path, store: RunStore) -> Delivered:
 
 def _run(
     planned: list[Planned], todo: list[Planned], first: RunSpec, store: RunStore, launch: Launch,
-    in_process: bool,
+    in_process: bool, sweep_id: str,
 ) -> Ran:  # fmt: skip
     """Run what is to be done under the grid's parent run."""
     points = [item.point for item in planned]
     store.close_stale()
-    sweep = _open(points, first, store)
+    sweep = _open(points, first, store, sweep_id)
     runner = PointRunner(sweep, len(todo), tuple(terminal.varying(points)), in_process)
     status, ran = "KILLED", Ran()
     try:
@@ -207,7 +233,9 @@ def _run(
     finally:
         try:
             with few_retries() if ran.trouble else nullcontext():
-                store.log_curves(sweep.run_id, _finished(points, store))
+                found = _finished(points, store)
+                store.log_curves(sweep.run_id, found)
+                store.describe(sweep.run_id, described_points(found))
                 store.finish_sweep(sweep, status)
         except StoreError as error:  # what was computed is told all the same
             ran.trouble = ran.trouble or str(error)
@@ -261,7 +289,7 @@ def _reason(point: GridPoint, result: Result) -> str:
     return f"not what was planned, so not computed: {point.unlike(result.found)} changed while the sweep ran"
 
 
-def _open(points: Sequence[GridPoint], spec: RunSpec, store: RunStore) -> Sweep:
+def _open(points: Sequence[GridPoint], spec: RunSpec, store: RunStore, sweep_id: str = "") -> Sweep:
     """Open the parent run, with the grid and the published figures among its artifacts."""
     fingerprints = sorted(point.fingerprint for point in points)
     models, datasets, adaptations = (
@@ -270,7 +298,7 @@ def _open(points: Sequence[GridPoint], spec: RunSpec, store: RunStore) -> Sweep:
     sizes = sorted({point.n for point in points})
     span = f"n={sizes[0]}" if len(sizes) == 1 else f"n={sizes[0]}…{sizes[-1]}"
     name = f"sweep {models} {datasets} {adaptations} {span}"
-    sweep = store.open_sweep(digest(fingerprints)[:16], name, {"scaling.command": " ".join(sys.argv)})
+    sweep = store.open_sweep(sweep_id or digest(fingerprints)[:16], name, {"scaling.command": " ".join(sys.argv)})
     grid = [
         {
             "fingerprint": point.fingerprint, "curve_id": point.curve_id, "model": point.model,

@@ -11,7 +11,6 @@ from typing import TYPE_CHECKING, Any
 from scaling.core.errors import StoreError
 from scaling.tracking import artifacts, records, spool
 from scaling.tracking.claims import Claims, shown
-from scaling.tracking.connection import PAGE
 
 if TYPE_CHECKING:
     from mlflow.entities import Run
@@ -71,10 +70,9 @@ class Delivery(Claims):
         with self.translated():
             found = [Metric(key, float(value), ended, step) for key, value in records.distinct_keys(metrics).items()]
             found += [Metric(records.metric_key(name), value, when, at) for name, value, at, when in values]
-            for start in range(0, len(found), PAGE):
-                self.client.log_batch(run_id, metrics=found[start : start + PAGE])
-            self.client.log_batch(
+            self.client.log_batch(  # which splits what is too much at once
                 run_id,
+                metrics=found,
                 params=[Param(key, shown(value, 6000, words=False)) for key, value in params.items()],
                 tags=[RunTag(key, shown(value)) for key, value in tags.items()],
             )

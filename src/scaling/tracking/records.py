@@ -19,8 +19,11 @@ PRECISION_USED, POOL = "scaling.precision_used", "scaling.pool"
 BACKBONE, MACHINE = "scaling.backbone", "scaling.machine"  # by which the time of other runs is looked up
 METRIC = "scaling.metric"  # the name of the primary metric, the one that P stands for
 COMMAND = "scaling.command"
+DESCRIPTION = "mlflow.note.content"  # what the UI shows first of a run, as Markdown
 FLAG = "scaling.flag"  # what must be known of a score before it is averaged, such as that it is at chance
 LEAKAGE, CONTRADICTIONS = "scaling.leakage", "scaling.contradictions"  # exact copies in the data set, in words
+REVISION = "scaling.revision"  # of the method at the point's n, where it changed for some n alone
+EVERY_SEED = "scaling.every_seed"  # set where one result stands for all seeds
 ABSENT = "scaling.absent"  # classes that no training sample of the point is of
 USER = "scaling.user"  # who started the command of a sweep last
 PARENT = "mlflow.parentRunId"
@@ -174,6 +177,8 @@ def point_of(run_id: str, params: Mapping[str, str], metrics: Mapping[str, float
         machine=tags.get(MACHINE, ""),
         flag=tags.get(FLAG, ""),
         caveats=tuple(tags[name] for name in (LEAKAGE, CONTRADICTIONS) if name in tags),
+        revision=int(tags.get(REVISION, 0)),
+        every_seed=EVERY_SEED in tags,
     )
 
 

@@ -4,6 +4,7 @@ import threading
 import time
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from contextlib import contextmanager, suppress
+from dataclasses import replace
 from pathlib import Path
 from queue import Empty, SimpleQueue
 from typing import TYPE_CHECKING, Any
@@ -12,6 +13,7 @@ from scaling import machine
 from scaling.core.curves import Point, curves_of
 from scaling.core.identity import GridPoint
 from scaling.tracking import artifacts, claims, records
+from scaling.tracking.claims import shown
 from scaling.tracking.connection import PAGE
 from scaling.tracking.delivery import Delivery
 from scaling.tracking.records import CLAIM, TICKET, WON, Claim, PointState, Sweep
@@ -76,6 +78,11 @@ class RunStore(Delivery):
             for start in range(0, len(metrics), PAGE):
                 self.client.log_batch(run_id, metrics=metrics[start : start + PAGE])
 
+    def describe(self, run_id: str, text: str) -> None:
+        """Set what the MLflow UI shows first of a run, in Markdown."""
+        with self.translated():
+            self.client.set_tag(run_id, records.DESCRIPTION, shown(text))
+
     def _history(self, run_id: str, key: str) -> dict[int, float]:
         with self.translated():
             return {metric.step: metric.value for metric in self.client.get_metric_history(run_id, key)}
@@ -93,6 +100,14 @@ class RunStore(Delivery):
                     if fingerprint in runs:
                         runs[fingerprint].append(run)
             return {fingerprint: records.state_of(found, self.is_gone) for fingerprint, found in runs.items()}
+
+    def under_another_seed(self, point: GridPoint) -> GridPoint | None:
+        """Return a point that stands for all seeds by a seed under which an earlier version finished it, if it did."""
+        for found in self.finished_points([point.curve_id]) if point.every_seed and self.exists() else ():
+            same = replace(point, seed=found.seed)
+            if same.fingerprint == found.fingerprint:
+                return same
+        return None
 
     def claim(
         self, point: GridPoint, sweep: Sweep, params: Mapping[str, Any], tags: Mapping[str, str], force: bool
@@ -138,6 +153,18 @@ class RunStore(Delivery):
             thread.join(PARTING_SECONDS)
             stop.set()
             records.held.discard(run_id)
+
+    @contextmanager
+    def system_metrics(self, run_id: str) -> Iterator[None]:
+        """Log what the machine is doing while a run lasts: MLflow's own system/… metrics, every ten seconds."""
+        from mlflow.system_metrics.system_metrics_monitor import SystemMetricsMonitor
+
+        monitor = SystemMetricsMonitor(run_id, tracking_uri=self.uri)
+        monitor.start()
+        try:
+            yield
+        finally:
+            monitor.finish()
 
     def fail(self, run_id: str, reason: str, folder: Path, status: str = "FAILED") -> None:
         """Mark a run FAILED or KILLED, with its reason as a tag and its log among the artifacts."""

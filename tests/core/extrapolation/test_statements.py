@@ -85,7 +85,7 @@ def test_the_data_requirement_is_met_found_or_refused():
     far = data_requirement(seen, 0.001)
     assert not far.told
     assert far.text.startswith("Cannot be told from these points")
-    assert "a factor above 10" in far.text
+    assert "is reached within 410,000 samples with a chance of 0.0" in far.text
     with pytest.raises(SettingError, match="expected a target above 0"):
         data_requirement(seen, 0)
 

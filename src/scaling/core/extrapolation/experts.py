@@ -103,6 +103,11 @@ class Conditioned:
             self.x, self.level, self.members[chosen], self.evidence[chosen], self.whitener[chosen], self.white[chosen]
         )
 
+    @property
+    def noise(self) -> Floats:
+        """Variance of what single sizes deviate by, shape (e,)."""
+        return _NOISE[self.members]
+
     def predict(self, places: Floats) -> tuple[Floats, Floats]:
         """Return mean and variance of u at places in octaves, shape (t, e) each.
 

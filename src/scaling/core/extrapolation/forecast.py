@@ -21,6 +21,8 @@ KEPT_WEIGHT = 0.995
 LATTICE = 16
 #: Variance of u that keeps covariances of paths invertible: a relative 0.003 % of the error.
 ROOT_JITTER = 1e-9
+#: Step in u by which a density is differenced where it has no formula.
+DIFFERENCE = 0.02
 #: Halvings of the bracket when a quantile is sought.
 HALVINGS = 26
 #: Fewer sizes than this say nothing of a trend.
@@ -90,6 +92,20 @@ class Forecast:
         raw = self.gate.calibrated(np.atleast_1d(np.asarray(levels, dtype=np.float64)))
         return self._interpolated(n, raw)[1]
 
+    def at_target(self, n: ArrayLike, error: float) -> tuple[Floats, Floats]:
+        """Return the density in u at an error, and the mass at or below it, at sizes n (t,); shape (t,) each."""
+        x, u = self.observations.octaves(np.atleast_1d(n)), float(self.observations.to_log(error))
+        if self.experts is None:
+            z = np.linspace(-6, 6, 241)
+            rows = self._constant(x, ndtr(z))[1]
+            around = np.array([u - DIFFERENCE, u, u + DIFFERENCE])
+            below, mass, above = ndtr([np.interp(around, row, z) for row in rows]).T
+            return (above - below) / (2 * DIFFERENCE), mass
+        mean, variance = self.experts.predict(x)
+        spread = np.sqrt(variance + self.observations.run_u_variance + 1e-6)
+        z = (u - mean) / spread
+        return (self.weights * np.exp(-0.5 * z**2) / spread).sum(-1), (self.weights * ndtr(z)).sum(-1)
+
     def paths(self, n: ArrayLike, count: int = 2000) -> Floats:
         """Draw whole curves, without noise of measurement: what differences between sizes are read from.
 
@@ -143,6 +159,11 @@ class Forecast:
         share = CONSTANT_SIZES / len(self.observations.n)
         guarded = (1 - share) * self.observations.to_error(centre) + share * self._last
         return np.where(x > 0, self.observations.to_log(guarded), centre), quantiles
+
+    @property
+    def deviation(self) -> float:
+        """Standard deviation of what single sizes deviate by, in u; 0 where the form is constant."""
+        return 0.0 if self.experts is None else float(np.sqrt((self.weights * self.experts.noise).sum()))
 
     @cached_property
     def _last(self) -> float:

@@ -12,6 +12,7 @@ from scaling.core.errors import SettingError
 from scaling.core.extrapolation.experts import Floats
 from scaling.core.extrapolation.forecast import FEWEST_SIZES, Forecast
 from scaling.core.extrapolation.forms import POWER_LAW_ASYMPTOTE, fit_form
+from scaling.core.extrapolation.requirement import needed
 from scaling.core.extrapolation.threshold import Threshold, measurable
 from scaling.core.words import about, samples
 
@@ -111,9 +112,7 @@ def local_exponent(forecast: Forecast) -> Statement:
     n = forecast.observations.top
     errors = np.log(np.maximum(forecast.paths([n / sqrt(2), n * sqrt(2)]), SMALLEST * forecast.observations.scale))
     middle, low, high = _spread((errors[:, 0] - errors[:, 1]) / log(2))
-    course = f"falls like n^-{middle:.2f} (90 %: {low:.2f} to {high:.2f})"
-    if middle < 0:
-        course = f"rises like n^{-middle:.2f} (90 %: {-high:.2f} to {-low:.2f})"
+    course = f"{'falls' if middle > 0 else 'rises'} like n^{-middle:z.2f} (90 %: {-high:z.2f} to {-low:z.2f})"
     text = f"At n = {samples(n)} the error {course}; doubling n multiplies it by {2**-middle:.2f}."
     if low <= 0 <= high:
         text += " Whether it falls or rises is not certain."
@@ -270,15 +269,17 @@ def data_requirement(
         return refusal(kind, doubtful, **details)
     if why := no_trend(forecast):
         return refusal(kind, f"what an error of {error:.4g} needs, as {why}", **details)
-    sizes = points.top * np.exp2(np.arange(HORIZON * STEPS + 1) / STEPS)
-    below = forecast.paths(sizes) <= error
-    first = np.where(below.any(1), sizes[below.argmax(1)], np.inf)
-    middle, low, high = _spread(first)
-    details |= {"low": low, "high": high if np.isfinite(high) else None}
-    if not np.isfinite(high) or high > widest_factor * low:
-        end = about(high) if np.isfinite(high) else f"more than {about(sizes[-1])}"
-        why = f"an error of {error:.4g} may need from {about(low)} to {end} samples, a factor above {widest_factor:g}"
-        return refusal(kind, why, **details)
+    believed = needed(forecast, error)
+    middle, low, high = believed.interval
+    if not np.isfinite(high):
+        why = f"an error of {error:.4g} is reached within {about(believed.n[-1])} samples with a chance of"
+        return refusal(
+            kind, f"{why} {believed.chance:.2f}", low=low if np.isfinite(low) else None, high=None, **details
+        )
+    details |= {"low": low, "high": high}
+    if high > widest_factor * low:
+        likely = f"an error of {error:.4g} may need from {about(low)} to {about(high)} samples, about {about(middle)}"
+        return refusal(kind, f"{likely} at best guess", **details)
     text = f"An error of {error:.4g} needs about n = {about(middle)} (90 %: {about(low)} to {about(high)})."
     if middle > CAUTION_FACTOR * points.top:
         text += f" That is more than {CAUTION_FACTOR:g} times the largest n measured: take it with caution."

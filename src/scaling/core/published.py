@@ -1,4 +1,4 @@
-"""Published figures beside those that were measured."""
+"""Expected figures, published or our own, beside those that were measured."""
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
@@ -24,6 +24,11 @@ class Published:
             return "not measured"
         return "agrees" if abs(self.measured - self.expected) <= self.tolerance + 1e-12 else "differs"
 
+    def __str__(self) -> str:
+        measured = "–" if self.measured is None else f"{self.measured:.4f}"
+        off = "" if self.measured is None else f" ({self.measured - self.expected:+.4f})"
+        return f"{self.what}: {measured}, expected {self.expected} ± {self.tolerance}{off}: {self.verdict}"
+
 
 def value_of(point: Point, quantity: str) -> float:
     """Return what a run logged as SPLIT_METRIC, such as test_recall, or its upgradeability."""
@@ -36,12 +41,18 @@ def compare(expected: Sequence[Mapping[str, Any]], curves: Sequence[Curve]) -> l
     Args:
         expected: entries with model, dataset, adaptation, n, quantity (see `value_of`), value, tolerance and
             source. The measured value is the mean over seeds; curves that differ in a further setting are
-            compared one by one.
+            compared one by one. `settings`, such as {model.pretrained: true}, leaves those with others out.
     """
     comparisons = {}
     for entry in expected:
         names = {key: str(entry[key]) for key in ("model", "dataset", "adaptation")}
-        fitting = [c for c in curves if all(getattr(c.points[0], key) == value for key, value in names.items())]
+        settings = {key: str(value) for key, value in (entry.get("settings") or {}).items()}
+        fitting = [
+            curve
+            for curve in curves
+            if all(getattr(curve.points[0], key) == value for key, value in names.items())
+            and all(curve.points[0].settings.get(key, value) == value for key, value in settings.items())
+        ]
         found = {curve.label: [value_of(p, entry["quantity"]) for p in curve.at(int(entry["n"]))] for curve in fitting}
         measured = {label: sum(values) / len(values) for label, values in found.items() if values}
         for label, value in measured.items() or [(" ".join(names.values()), None)]:
