@@ -19,6 +19,7 @@ from tests.hosts import Drill, drill
 from tests.servers import free_port, mlflow_server
 
 from benchmarks.timing import row, spread
+from scaling.tracking import RunStore
 
 
 @contextmanager
@@ -72,6 +73,7 @@ def main(arguments: Sequence[str] = ()) -> None:
         folder = Path(stack.enter_context(tempfile.TemporaryDirectory()))
         database = stack.enter_context(postgresql()) if options.postgresql else f"sqlite:///{folder}/mlflow.db"
         uri = database if options.direct else f"http://{stack.enter_context(mlflow_server(folder, database, 2))}"
+        _ = RunStore(uri).client  # of a database without a server, one host has to make the tables
         for name in options.rows or rows:
             what, times, points, hosts, settings = rows[name]
             told(

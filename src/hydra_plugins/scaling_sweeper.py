@@ -8,6 +8,7 @@ import functools
 import itertools
 from collections.abc import Sequence
 from dataclasses import dataclass, field
+from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from hydra._internal.config_loader_impl import ConfigLoaderImpl, get_overrides_dirname
@@ -96,6 +97,27 @@ class PointTask:
         return self.runner(spec, hydra.job.num, self.planned[hydra.job.num])
 
 
+@dataclass(frozen=True)
+class PackedTask:
+    """What a launcher runs in a job of several points, which it reads from a file of its own.
+
+    Attributes:
+        folder: of the files; see `scaling.runs.packing`.
+    """
+
+    runner: Any
+    folder: Path
+
+    def __call__(self, config: DictConfig) -> Any:
+        """Run the points."""
+        from hydra.core.hydra_config import HydraConfig
+
+        from scaling.runs.packing import read_job
+
+        points = read_job(self.folder, HydraConfig.get().job.num)
+        return [self.runner(spec, position, planned) for position, planned, spec in points]
+
+
 class GridSweeper(BasicSweeper):
     """Expands a grid as Hydra's basic sweeper does, and hands it to `scaling.runs.sweep.run_grid`."""
 
@@ -109,6 +131,7 @@ class GridSweeper(BasicSweeper):
         from scaling.core.errors import SettingError
         from scaling.core.secrets import lift
         from scaling.overrides import alternatives, spelled
+        from scaling.runs.packing import packed, written
         from scaling.runs.point import PointRunner, Result, failure_reason
         from scaling.runs.sweep import Planned
 
@@ -128,22 +151,36 @@ class GridSweeper(BasicSweeper):
         if in_process:
             context = HydraContext(composer, context.callbacks)
 
-        def launch(runner: PointRunner, points: Sequence[Planned]) -> list[Result]:
+        candidates = self._compose(grid, composer)
+
+        def launched(task: TaskFunction, jobs: Sequence[Sequence[str]]) -> Sequence[Any]:
             launcher = Plugins.instance().instantiate_launcher(
-                hydra_context=context,
-                task_function=PointTask(runner, tuple(item.point.fingerprint for item in points)),
-                config=config,
-            )
-            returns = launcher.launch([list(item.overrides) for item in points], initial_job_idx=0)
-            results = []
-            for item, job in zip(points, returns, strict=False):
+                hydra_context=context, task_function=task, config=config
+            )  # fmt: skip
+            return launcher.launch([list(job) for job in jobs], initial_job_idx=0)
+
+        def launch(runner: PointRunner, points: Sequence[Planned]) -> list[Result]:
+            first = points[0].spec
+            how = {} if in_process else first.config["launch"]
+            jobs = packed(points, how.get("points_per_job"), how.get("group_by"))
+            overrides = [points[job[0]].overrides for job in jobs]
+            if len(jobs) == len(points):
+                planned = tuple(points[job[0]].point.fingerprint for job in jobs)
+                returns = launched(PointTask(runner, planned), overrides)
+            else:
+                with written(points, jobs, first.places.checkpoints) as folder:
+                    returns = launched(PackedTask(runner, folder), overrides)
+            results: list[Result] = []
+            for job, returned in zip(jobs, returns, strict=False):
                 try:
-                    results.append(job.return_value)
+                    value = returned.return_value
+                    results += value if isinstance(value, list) else [value]
                 except Exception as error:  # of this job alone: the others have theirs
-                    results.append(Result(item.point.fingerprint, "failed", failure_reason(error)))
+                    reason = failure_reason(error)
+                    results += [Result(points[number].point.fingerprint, "failed", reason) for number in job]
             return results
 
-        return run(self._compose(grid, composer), launch, in_process)
+        return run(candidates, launch, in_process)
 
     def _compose(self, grid: list[list[str]], composer: Composer) -> list[tuple[list[str], "RunSpec"]]:
         """Resolve the settings of each point."""

@@ -19,7 +19,8 @@ TYPES: Mapping[str, Any] = {
     "tracking.experiment": str, "tracking.system_metrics": bool,
     "trainer.accelerator": str, "trainer.benchmark": bool | None, "trainer.num_nodes": int, "trainer.strategy": str,
     "trainer.deterministic": bool | Literal["warn"] | None, "trainer.devices": int | str | tuple[int, ...],
-    "trainer.micro_batch": Count | None,
+    "trainer.micro_batch": Count | None, "launch.points_per_job": Count | None,
+    "launch.group_by": Literal["backbone"] | None,
 }  # fmt: skip
 #: Nodes whose class is no choice.
 CLASSES = {"features": "scaling.features.FeatureSettings"}

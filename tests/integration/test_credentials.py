@@ -107,8 +107,9 @@ def test_a_sweep_that_fails_and_one_that_works_leave_no_password(command, place,
 def test_jobs_of_submitit_find_the_server_and_their_files_hold_no_password(command, place, server, capfd):
     pytest.importorskip("hydra_plugins.hydra_submitit_launcher")
     where = f"tracking.uri=http://{WRITTEN}@{server[0]}", "tracking.experiment=submitit"
-    assert command("scaling.run", "-m", *DIGITS, "n=50", *where, "hydra/launcher=submitit_local") == 0
-    assert "1 point: 1 done" in shown(capfd.readouterr())
+    launch = "hydra/launcher=submitit_local", "launch.points_per_job=2"
+    assert command("scaling.run", "-m", *GRID, *where, *launch) == 0
+    assert "2 points: 2 done" in shown(capfd.readouterr())
     assert len(list((place / ".submitit").rglob("*_submitted.pkl"))) == 1
     assert leaks(place, server[1]) == []
 

@@ -10,7 +10,7 @@ import hydra
 from hydra.core.hydra_config import HydraConfig
 from omegaconf import DictConfig
 
-from scaling import machine
+from scaling import machine, terminal
 from scaling.config import VERSION_BASE, config_path, plain, run_application, stops_on_user_errors
 from scaling.core.errors import StoreError, remedy
 from scaling.core.extrapolation.collecting import Price
@@ -22,7 +22,6 @@ from scaling.report.collection import Report, collect
 from scaling.report.description import described
 from scaling.report.files import write
 from scaling.report.screen import show
-from scaling.terminal import console
 from scaling.tracking import RunStore, spool
 from scaling.tracking.records import SWEEP, USER, is_of
 
@@ -47,12 +46,12 @@ def application(config: DictConfig) -> None:
     store.must_exist()
     kept = spool.below(Path(settings["checkpoints"]["dir"]))
     for note in store.deliver_kept(kept).notes(kept):
-        console().print(note, markup=False)
+        terminal.console().print(note, markup=False)
     spool.tidy(kept)
     parent = chosen.run_id if chosen and sweep else None
     report = collect(store, asked, parent, None if experiment or sweep else machine.user())
     if chosen is not None:
-        console().print(chosen.said, markup=False, soft_wrap=True)
+        terminal.console().print(chosen.said, markup=False, soft_wrap=True)
     folder = Path(settings["output"]) / report.experiment
     try:
         files = write(report, folder)
@@ -74,7 +73,7 @@ def bundle(report: Report, files: Sequence[Path], store: RunStore, path: Path) -
     except OSError as error:
         message = f"bundle={path} can't be written: {error.strerror}.\n"
         raise StoreError(message + remedy(error, "set bundle= to another place.")) from error
-    console().print(f"bundle: {path}; unpack it and run python recount.py")
+    terminal.console().print(f"bundle: {path}; unpack it and run python recount.py")
 
 
 def asked_of(settings: Mapping[str, Any]) -> Settings:

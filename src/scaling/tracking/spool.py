@@ -50,9 +50,18 @@ def below(checkpoints: Path) -> Path:
     return checkpoints / "spool"
 
 
+def prepare(root: Path) -> None:
+    """Make a spool, and with it the folder above where there is none; `tidy` deletes what was made."""
+    alone = not root.parent.exists()
+    root.mkdir(parents=True, exist_ok=True)
+    if alone:
+        (root / ALONE).touch()
+
+
 def keep(root: Path, result: Result, artifacts: Path) -> Path:
     """Write a result and what lies in a folder below `root`; return its entry."""
-    entry, alone = root / result.run_id, not root.parent.exists()
+    prepare(root)
+    entry = root / result.run_id
     shutil.copytree(artifacts, entry / "artifacts", dirs_exist_ok=True)
     draft = entry / "result.tmp"
     with draft.open("w", encoding="utf-8") as file:
@@ -60,8 +69,6 @@ def keep(root: Path, result: Result, artifacts: Path) -> Path:
         file.flush()
         os.fsync(file.fileno())
     draft.replace(entry / NAME)
-    if alone:
-        (root / ALONE).touch()
     return entry
 
 
