@@ -83,7 +83,7 @@ def test_a_sweep_of_one_grid_in_two_experiments_needs_the_experiment(shared, run
     assert "2 sweeps begin so.\nSet more of its id, or tracking.experiment= too." in capsys.readouterr().err
 
 
-def test_who_runs_anothers_grid_shares_it_and_both_have_it(shared, run_as):
+def test_a_grid_that_another_user_runs_is_shared_and_both_have_it(shared, run_as):
     before = len(shared.runs())
     assert run_as("bob", "scaling.run", "-m", *DIGITS, "n=50,60") == 0
     assert len(shared.runs()) == before
