@@ -37,6 +37,13 @@ def config_path() -> str:
     return str(checkout) if (checkout / "config.yaml").is_file() else "pkg://scaling.conf"
 
 
+def is_choice(group: str, name: str) -> bool:
+    """Say whether `GROUP=NAME` names a config of this package."""
+    root = config_path()
+    folder = Path(__file__).parent / "conf" if root.startswith("pkg://") else Path(root)
+    return (folder / group / f"{name}.yaml").is_file()
+
+
 def compose(overrides: Sequence[str] = (), config_name: str = "config") -> DictConfig:
     """Compose a config outside of a Hydra application, as the Python API does.
 

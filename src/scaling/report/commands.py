@@ -3,6 +3,7 @@
 import shlex
 from collections.abc import Sequence
 
+from scaling.config import is_choice
 from scaling.core.curves import Point
 
 #: Settings of a sweep that are not those of the points that come next.
@@ -22,8 +23,14 @@ def command_for(swept: str, point: Point, n: int, seeds: Sequence[int]) -> str:
     >>> point = Point("c", "pixels", "digits", "knn", 100, "100", 0, "auroc", 1.0, 0.9, "f", "r")
     >>> command_for("run.py -m model=pixels,minilm dataset=digits n=10,20", point, 300, (0, 1))
     'python -m scaling.run -m model=pixels dataset=digits n=300 seed=0,1'
+    >>> command_for("run.py experiment=digits", point, 300, (0,))
+    'python -m scaling.run experiment=digits model=pixels dataset=digits adaptation=knn n=300 seed=0'
     """
     kept = [_of_curve(text, point) for text in overrides(swept) if _name(text) not in REPLACED]
+    names = {_name(text) for text in kept}
+    if "experiment" in names:  # which may have several of each
+        own = {part: str(getattr(point, part)) for part in PARTS if part not in names}
+        kept += [f"{part}={value}" for part, value in own.items() if is_choice(part, value)]
     words = [*kept, f"n={n}", f"seed={','.join(map(str, seeds))}"]
     several = ["-m"] if any("," in text.partition("=")[2] for text in words) else []
     return shlex.join(["python", "-m", "scaling.run", *several, *words])
