@@ -20,6 +20,7 @@ from scaling.figures import (
     train_and_test_curves,
     upgradeability_curves,
 )  # fmt: skip
+from scaling.figures.over_n import tick_labels
 from scaling.figures.style import DISTINCT, look
 from scaling.findings import Settings, find
 
@@ -296,3 +297,10 @@ def test_there_is_a_figure_of_all_that_was_found():
 def test_the_script_of_the_page_is_plotlys_own():
     assert "Plotly" in plotly_script()
     assert "</script" not in plotly_script().lower()
+
+
+def test_labels_of_sizes_do_not_touch():
+    assert tick_labels([100, 300, 1000, 30_000, 60_000, 240_000, 480_000]) == [
+        "100", "300", "1 000", "", "60 000", "", "480 000",
+    ]  # fmt: skip
+    assert tick_labels([500]) == ["500"]

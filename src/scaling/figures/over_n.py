@@ -19,6 +19,8 @@ MOST_BANDS = 4
 #: With more curves than this, lines alone are drawn: bands and bars of so many are but ink and time.
 MANY = 20
 FORECAST = "forecast; on grey more than 4 times the largest n"
+#: Digits that fit along the axis of n.
+CHARACTERS = 70
 
 
 def shown_metric(curves: Sequence[Curve], findings: Findings | None) -> Metric:
@@ -162,11 +164,28 @@ def over_n(ax: "Axes", curves: Sequence[Curve], quantity: str, title: str, beyon
         sizes += beyond
         ax.xaxis.set_major_locator(FixedLocator(sizes))
         ax.xaxis.set_minor_locator(NullLocator())
-        ax.set_xticks(sizes, [f"{n:,}".replace(",", " ") for n in sizes])
+        ax.set_xticks(sizes, tick_labels(sizes))
     ax.xaxis.set_minor_formatter(NullFormatter())
     if single:
         ax.set_xlim(sizes[0] / 2, sizes[0] * 2)
     finish(ax, "n training samples", quantity, title)
+
+
+def tick_labels(sizes: Sequence[int]) -> list[str]:
+    """Write sizes, ascending, at their places on a logarithmic axis; one that would touch a larger one stays empty.
+
+    >>> tick_labels([100, 30_000, 60_000, 480_000])
+    ['100', '', '60 000', '480 000']
+    """
+    written = [f"{n:,}".replace(",", " ") for n in sizes]
+    place = CHARACTERS * np.log(sizes) / max(np.log(sizes[-1] / sizes[0]), 1e-9)
+    left = np.inf
+    for i in reversed(range(len(sizes))):
+        if place[i] + len(written[i]) / 2 + 1 > left:
+            written[i] = ""
+        else:
+            left = place[i] - len(written[i]) / 2
+    return written
 
 
 def finish(ax: "Axes", x: str, y: str, title: str) -> None:
