@@ -1,6 +1,7 @@
 """Every committed experiment composes, its parts can be made, and a tiny one of each kind really runs."""
 
 import re
+from importlib.util import find_spec
 from pathlib import Path
 
 import pytest
@@ -37,8 +38,8 @@ def test_an_experiment_composes_and_its_parts_can_be_made(name, tmp_path):
     build_dataset(settings["dataset"])
     build(settings["adaptation"])
     model = build(settings["model"])
-    needs_download = not str(settings["model"].get("weights") or "").startswith("package:")
-    if needs_download:
+    package = re.match(r"package:(\w+)/", str(settings["model"].get("weights")))
+    if package is None or find_spec(package[1]) is None:  # the weights are a download
         model = build({**settings["model"], "pretrained": False})
     if settings["model"]["id"] != "torch_hub/resnet50":  # its code is a download too; a local hub runs below
         assert model.build().network is not None
